@@ -1,0 +1,265 @@
+/*
+ * cg_abi.h - the whole interface of the C layer.
+ *
+ * Read twice: by the C compiler (through cg.h) and by cffi's cdef(), so that
+ * the two cannot drift.  Hence plain declarations only: no guard, no #if, no
+ * attribute, no inline body.
+ *
+ * Conventions
+ *   - A function that can fail returns an enum cg_status.  CG_OK is 0.
+ *   - Results come last and are named *_ret.  They are written on CG_OK only,
+ *     unless said otherwise.
+ *   - Lengths are explicit; text is bytes, need not end in NUL, and is never
+ *     interpreted by locale.
+ *   - The caller owns all memory that it passes.  What a *_create function
+ *     returns belongs to the caller until the matching *_destroy.
+ *   - There are no globals.  A function without a struct cg_cache or struct
+ *     cg_file among its arguments is a pure function or a system call, and
+ *     may be called from any thread.  All functions on a cache and its files
+ *     may be called from any thread at once, except *_destroy, which must be
+ *     the last call on its object.
+ *   - Every file descriptor is close-on-exec.  EINTR is retried.
+ */
+
+/* ---- statuses -------------------------------------------------------- */
+
+enum cg_status {
+    CG_OK = 0,
+    CG_OS = 1,     /* a system call failed; errno is in the result's error */
+    CG_SYNTAX = 2, /* the text is not of this shape, from the given offset */
+    CG_RANGE = 3,  /* a number does not fit its type, at the given offset */
+    CG_EMPTY = 4,  /* a value was expected, and there is none */
+    CG_SPACE = 5,  /* a buffer or column of the caller's is too small */
+    CG_LAYOUT = 6, /* the keys are not those of the layout given */
+    CG_FOREIGN = 7 /* the directory opened is not of the file system asked for */
+};
+
+/* ---- shapes: what a control file's text looks like --------------------
+ *
+ * Fields are separated by blanks (space, tab), records by newlines; empty
+ * lines are skipped.  A control character other than tab and newline is
+ * CG_SYNTAX everywhere but in CG_TEXT.  A number is `max` or an optional `-`
+ * and digits; outside [-2^63, 2^64) it is CG_RANGE.  The offset of an error
+ * is where the offending field starts.  Offsets are below 2^32: a longer
+ * text is CG_RANGE at 0.
+ */
+enum cg_shape {
+    /* one number: memory.max.  No field is CG_EMPTY, a second CG_SYNTAX. */
+    CG_VALUE = 0,
+    /* numbers, any count: cpu.max, cpuacct.usage_percpu, cgroup.procs */
+    CG_VALUES = 1,
+    /* lines `key number`: memory.stat.  Further fields are ignored, as a
+     * newer kernel may add them; a key alone is a cell of kind CG_NONE. */
+    CG_KEYED = 2,
+    /* lines `row key=value ...`: io.stat, memory.pressure.  A field without
+     * `=` opens a row, also in mid-line (some kernels leave the newline out
+     * after a device without counters); a line that starts with a `=` field
+     * opens a nameless row.  A value that is no number is CG_CENTI or
+     * CG_STRING. */
+    CG_NESTED = 3,
+    /* lines `row key number`: v1's blkio.*.  A new row opens where the first
+     * field differs from that of the line before; `key number` alone
+     * (`Total 5`) is a cell of a nameless row; a row alone has no cells. */
+    CG_TRIPLES = 4,
+    /* lines of fields: cpuacct.usage_all, devices.list.  The first field is
+     * the row's name, the others are numbers or CG_STRING. */
+    CG_TABLE = 5,
+    /* `0-3,8`: cpuset.cpus.  Two cells each, first and last, both at most
+     * CG_RANGE_LAST; nothing at all is the empty set. */
+    CG_RANGES = 6,
+    /* words, any count: cgroup.controllers */
+    CG_WORDS = 7,
+    /* the whole text less one final newline: cgroup.type.  Never fails. */
+    CG_TEXT = 8
+};
+
+/* The last CPU or memory node a range may name: above any kernel's, and low
+ * enough that a corrupt text cannot make a reader expand four billion. */
+#define CG_RANGE_LAST 65535
+
+/* ---- cells: what parsing yields ---------------------------------------- */
+
+enum cg_kind {
+    CG_UINT = 0,   /* value */
+    CG_NEGATIVE = 1, /* value, as two's complement */
+    CG_MAX = 2,    /* `max`; value is 0 */
+    CG_CENTI = 3,  /* digits, a point, two digits; value in hundredths */
+    CG_STRING = 4, /* value is start << 32 | end, offsets into the text */
+    CG_NONE = 5,   /* a key without a value */
+    CG_ROW = 6     /* opens a row; the key is its name */
+};
+
+/* Cells as columns, so that each crosses into Python in one call.  A cell's
+ * key is text[key .. key_end), empty where the shape has none. */
+struct cg_cells {
+    size_t capacity; /* elements in each column */
+    size_t count;    /* cells written; on CG_SPACE, what was written so far */
+    uint64_t *value;
+    uint8_t *kind;
+    uint32_t *key;
+    uint32_t *key_end;
+};
+
+/* Parses the text of a control file.  On CG_SYNTAX, CG_RANGE and CG_EMPTY the
+ * offset is where; on CG_SPACE the caller grows the columns and calls again. */
+int cg_parse(int shape, const char *text, size_t length, struct cg_cells *cells_ret, size_t *offset_ret);
+
+/* ---- layouts: the keys of a CG_KEYED file, known beforehand ------------
+ *
+ * Between kernels a memory.stat differs, between two reads it does not.  A
+ * layout is the expected keys, as `key\n` joined; parsing with it compares
+ * each key and converts the numbers only.
+ */
+struct cg_layout {
+    const char *keys;
+    size_t length;
+    size_t count;
+};
+
+/* Writes count numbers to values_ret.  Anything but exactly these keys, in
+ * this order, each with an unsigned number, is CG_LAYOUT. */
+int cg_parse_layout(const struct cg_layout *layout, const char *text, size_t length, uint64_t *values_ret);
+
+/* ---- the mount table ---------------------------------------------------- */
+
+/* One cgroup or cgroup2 mount of a mountinfo table (proc(5)).  Strings are
+ * slices of the strings buffer, the octal escapes of root and mount point
+ * decoded; options keep theirs, since a decoded comma would split one. */
+enum cg_mount_field {
+    CG_MOUNT_VERSION = 0, /* 1 or 2 */
+    CG_MOUNT_MAJOR = 1,
+    CG_MOUNT_MINOR = 2,
+    CG_MOUNT_ROOT = 3,    /* the directory of the hierarchy that is mounted */
+    CG_MOUNT_ROOT_END = 4,
+    CG_MOUNT_POINT = 5,
+    CG_MOUNT_POINT_END = 6,
+    CG_MOUNT_FLAGS = 7,   /* per-mount options: rw,nosuid */
+    CG_MOUNT_FLAGS_END = 8,
+    CG_MOUNT_OPTIONS = 9, /* super block options: rw,cpu,cpuacct */
+    CG_MOUNT_OPTIONS_END = 10,
+    CG_MOUNT_FIELDS = 11
+};
+
+/* Parses a mountinfo table, keeping its cgroup and cgroup2 mounts in table
+ * order.  strings_ret has room for length bytes; mounts_ret for capacity
+ * rows of CG_MOUNT_FIELDS.  A line without its ten fields, or with numbers
+ * that are none, is CG_SYNTAX at the line's start, whatever it mounts. */
+int cg_parse_mountinfo(const char *text, size_t length, char *strings_ret, uint32_t *mounts_ret,
+                       size_t capacity, size_t *count_ret, size_t *offset_ret);
+
+/* Reads an open /proc file from its start until the kernel says that it ends.
+ * CG_SPACE when it did not fit. */
+int cg_read_all(int fd, char *text_ret, size_t capacity, size_t *length_ret, int *error_ret);
+
+/* Whose mount table the calling thread sees: the mount that is its root
+ * directory, with its inode and device.  Mounts are not shared between mount
+ * namespaces, so this tells two namespaces, and a chroot, apart. */
+struct cg_root_identity {
+    uint64_t mount;
+    uint64_t inode;
+    uint64_t device;
+};
+int cg_root_identity(struct cg_root_identity *identity_ret, int *error_ret);
+
+enum cg_mounts_state {
+    CG_MOUNTS_SAME = 0,
+    CG_MOUNTS_CHANGED = 1, /* the table behind fd has changed since last asked */
+    CG_MOUNTS_FOREIGN = 2  /* the calling thread sees another table */
+};
+/* Two system calls: statx("/") and, on the open mountinfo, poll(). */
+int cg_mounts_check(int fd, const struct cg_root_identity *identity, int *state_ret, int *error_ret);
+
+/* ---- opening below a directory ------------------------------------------ */
+
+/* Opens path, relative and without `..`, below the directory: no symbolic
+ * link, magic link or `..` is followed, nothing is ever created or truncated.
+ * By openat2(2); where the kernel or a seccomp filter has none, component by
+ * component with O_NOFOLLOW.  An empty path is the directory itself. */
+int cg_open_beneath(int directory, const char *path, int flags, int *fd_ret, int *error_ret);
+
+/* ---- kept-open files ------------------------------------------------------
+ *
+ * One cache owns every kept descriptor.  A file is a name; it holds a
+ * descriptor after it was read, until the budget or cg_file_close takes it
+ * back, and opens again when it is read next.
+ *
+ * A descriptor is used only while its file is pinned, and closed only when it
+ * is not: so no thread reads through a number that another has closed.
+ */
+struct cg_cache;
+struct cg_file;
+
+/* NULL when out of memory.  The budget is the count of descriptors kept. */
+struct cg_cache *cg_cache_create(size_t budget);
+/* All of its files must have been destroyed. */
+void cg_cache_destroy(struct cg_cache *cache);
+/* Closes what exceeds the new budget; what is in use, when its use ends. */
+void cg_cache_set_budget(struct cg_cache *cache, size_t budget);
+size_t cg_cache_budget(struct cg_cache *cache);
+/* Descriptors kept now. */
+size_t cg_cache_kept(struct cg_cache *cache);
+/* Around fork(2): before in the parent, after in parent and child.  In the
+ * child, whose other threads are gone, all pins are dropped. */
+void cg_cache_before_fork(struct cg_cache *cache);
+void cg_cache_after_fork(struct cg_cache *cache, int in_child);
+
+enum cg_file_flags {
+    CG_FILE_DIRECTORY = 1, /* a directory, to open others beneath (O_PATH) */
+    CG_FILE_CGROUP1 = 2,   /* with CG_FILE_DIRECTORY: CG_FOREIGN unless it is */
+    CG_FILE_CGROUP2 = 4,   /*   of this file system */
+    CG_FILE_LIST = 8       /* a task list: opened for each read, never kept,
+                            * since v1 serves a kept one from a stale cache,
+                            * and read to its end, since it comes in pieces */
+};
+
+/* A directory has an absolute path and no parent; a file a path beneath its
+ * directory, which it keeps alive.  NULL when out of memory.  Opens nothing. */
+struct cg_file *cg_file_create(struct cg_cache *cache, struct cg_file *directory, const char *path, int flags);
+void cg_file_destroy(struct cg_file *file);
+/* Gives the descriptor back; the file may be read again. */
+void cg_file_close(struct cg_file *file);
+
+/* What a read yields, in memory of the caller's. */
+struct cg_arena {
+    char *text;
+    size_t text_capacity;
+    size_t text_length; /* of the text read, also when it does not parse */
+    struct cg_cells cells;
+    size_t offset; /* of a parse error */
+    int error;     /* errno, on CG_OS */
+};
+
+/* The hot path: one number of a CG_VALUE file.  Not negative: the number.
+ * -1: `max`.  Less: none of these, or a failure; cg_file_read tells which. */
+int64_t cg_file_read_int(struct cg_file *file);
+
+/* Reads the file and parses it.  A kept descriptor of a removed cgroup is
+ * reopened once by its path: a cgroup made again under the name answers.
+ * CG_SPACE: grow the text when text_length equals its capacity, else the
+ * columns, and call again. */
+int cg_file_read(struct cg_file *file, int shape, struct cg_arena *arena);
+
+/* The same for a CG_KEYED file of known keys; the values are in
+ * arena->cells.value, whose capacity must be at least the layout's count. */
+int cg_file_read_layout(struct cg_file *file, const struct cg_layout *layout, struct cg_arena *arena);
+
+/* Reads many files in one call: pinned together, read in order, each parsed
+ * by its layout, or as CG_VALUE where layouts[i] is NULL.  The numbers of
+ * file i start at values_ret[firsts[i]]; `max` is CG_MAX in kinds_ret[i].
+ * Each file has its own status and errno; the call itself cannot fail.
+ * text is scratch memory. */
+void cg_files_read(struct cg_file *const *files, const struct cg_layout *const *layouts, const uint32_t *firsts,
+                   size_t count, char *text, size_t text_capacity, uint64_t *values_ret, uint8_t *kinds_ret,
+                   uint8_t *statuses_ret, int32_t *errors_ret);
+
+/* ---- not kept -------------------------------------------------------------- */
+
+/* Opens path beneath the directory, which must be a CG_FILE_DIRECTORY, for
+ * the caller to close. */
+int cg_file_open(struct cg_file *directory, const char *path, int flags, int *fd_ret, int *error_ret);
+
+/* One write(2) to the control file at path.  A short write is CG_OS, EIO. */
+int cg_file_write(struct cg_file *directory, const char *path, const char *data, size_t length, int *error_ret);
+
+/* The inode of the directory at path; CG_OS, ENOTDIR when it is a file. */
+int cg_file_inode(struct cg_file *directory, const char *path, uint64_t *inode_ret, int *error_ret);

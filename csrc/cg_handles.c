@@ -1,0 +1,496 @@
+/* cg_handles.c - the one cache of kept-open files; it owns every kept fd.
+ *
+ * The rule that everything here serves: a descriptor is used between pin()
+ * and unpin() only, and closed only while nobody has it pinned.  Callers run
+ * without the interpreter's lock, so without this rule a number that one
+ * thread has just closed may be another thread's file.
+ *
+ * A file that does not fit the budget, or must not be kept, is opened for one
+ * read alone: its descriptor is private to the call and never in the cache. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "cg_scan.h"
+
+enum { CGROUP1_MAGIC = 0x27e0eb, CGROUP2_MAGIC = 0x63677270 };
+
+struct cg_cache {
+    pthread_mutex_t lock;
+    struct cg_file **kept; /* the files that hold a descriptor */
+    size_t count;
+    size_t capacity;
+    size_t budget;
+    size_t hand; /* of the clock that finds the next file to close */
+};
+
+struct cg_file {
+    struct cg_cache *cache;
+    struct cg_file *directory; /* NULL for a directory itself */
+    int flags;
+    /* All below under cache->lock. */
+    unsigned references; /* the owner's, and one for each file beneath */
+    unsigned pins;
+    size_t slot; /* in cache->kept, while fd >= 0 */
+    int fd;
+    bool used;  /* since the clock's hand last came by */
+    bool stale; /* found dead, or given back: to be closed when unpinned */
+    char path[];
+};
+
+/* A descriptor for the time of one call. */
+struct pinned {
+    int fd;
+    bool kept;  /* else private to the call */
+    bool fresh; /* opened by this call */
+};
+
+struct cg_cache *cg_cache_create(size_t budget)
+{
+    struct cg_cache *cache = calloc(1, sizeof *cache);
+    if (cache != NULL) {
+        pthread_mutex_init(&cache->lock, NULL);
+        cache->budget = budget;
+    }
+    return cache;
+}
+
+void cg_cache_destroy(struct cg_cache *cache)
+{
+    pthread_mutex_destroy(&cache->lock);
+    free(cache->kept);
+    free(cache);
+}
+
+/* Takes the descriptor out of the cache, for the caller to close. */
+static int detach(struct cg_cache *cache, struct cg_file *file)
+{
+    int fd = file->fd;
+    struct cg_file *last = cache->kept[--cache->count];
+    cache->kept[file->slot] = last;
+    last->slot = file->slot;
+    file->fd = -1;
+    file->stale = false;
+    return fd;
+}
+
+/* An unpinned file that was not used since the hand last passed it; NULL when
+ * every one is pinned.  Two rounds: the first may only clear the marks. */
+static struct cg_file *find_victim(struct cg_cache *cache)
+{
+    for (size_t step = 0; step < 2 * cache->count; step++) {
+        struct cg_file *file = cache->kept[cache->hand++ % cache->count];
+        if (file->pins == 0 && !file->used)
+            return file;
+        file->used = false;
+    }
+    return NULL;
+}
+
+static bool reserve(struct cg_cache *cache)
+{
+    size_t capacity = cache->capacity ? 2 * cache->capacity : 64;
+    if (cache->count < cache->capacity)
+        return true;
+    struct cg_file **kept = realloc(cache->kept, capacity * sizeof(struct cg_file *));
+    if (kept == NULL)
+        return false;
+    cache->kept = kept;
+    cache->capacity = capacity;
+    return true;
+}
+
+/* Puts a fresh descriptor into the cache, if there is room or can be made;
+ * *victim_ret is then one to close, or -1. */
+static bool attach(struct cg_cache *cache, struct cg_file *file, int fd, int *victim_ret)
+{
+    *victim_ret = -1;
+    if (file->fd >= 0 || file->flags & CG_FILE_LIST || cache->budget == 0)
+        return false;
+    if (cache->count >= cache->budget) {
+        struct cg_file *victim = find_victim(cache);
+        if (victim == NULL)
+            return false;
+        *victim_ret = detach(cache, victim);
+    }
+    if (!reserve(cache))
+        return false;
+    file->fd = fd;
+    file->used = true;
+    file->slot = cache->count;
+    cache->kept[cache->count++] = file;
+    return true;
+}
+
+static bool try_pin(struct cg_file *file, struct pinned *pinned_ret)
+{
+    if (file->fd < 0 || file->stale)
+        return false;
+    file->pins++;
+    file->used = true;
+    *pinned_ret = (struct pinned){.fd = file->fd, .kept = true};
+    return true;
+}
+
+static int open_root(const struct cg_file *file, int *fd_ret, int *error_ret)
+{
+    struct statfs system;
+    int fd CG_CLOSE = cg_open_directory(file->path, O_PATH, error_ret);
+    if (fd < 0)
+        return CG_OS;
+    if (file->flags & (CG_FILE_CGROUP1 | CG_FILE_CGROUP2)) {
+        if (fstatfs(fd, &system) < 0) {
+            *error_ret = errno;
+            return CG_OS;
+        }
+        if (system.f_type != (file->flags & CG_FILE_CGROUP1 ? CGROUP1_MAGIC : CGROUP2_MAGIC))
+            return CG_FOREIGN;
+    }
+    *fd_ret = fd;
+    fd = -1;
+    return CG_OK;
+}
+
+static int pin(struct cg_file *file, struct pinned *pinned_ret, int *error_ret);
+static void unpin(struct cg_file *file, struct pinned pinned);
+
+static int open_file(struct cg_file *file, int *fd_ret, int *error_ret)
+{
+    if (file->directory == NULL)
+        return open_root(file, fd_ret, error_ret);
+    return cg_file_open(file->directory, file->path, O_RDONLY, fd_ret, error_ret);
+}
+
+static int pin(struct cg_file *file, struct pinned *pinned_ret, int *error_ret)
+{
+    struct cg_cache *cache = file->cache;
+    int victim CG_CLOSE = -1;
+    pthread_mutex_lock(&cache->lock);
+    bool done = try_pin(file, pinned_ret);
+    pthread_mutex_unlock(&cache->lock);
+    if (done)
+        return CG_OK;
+
+    /* Opened without the lock: an open may sleep.  Two threads may do so at
+     * once; the later one's descriptor stays its own. */
+    *pinned_ret = (struct pinned){.fd = -1, .fresh = true};
+    int status = open_file(file, &pinned_ret->fd, error_ret);
+    if (status)
+        return status;
+    pthread_mutex_lock(&cache->lock);
+    if (attach(cache, file, pinned_ret->fd, &victim)) {
+        pinned_ret->kept = true;
+        file->pins++;
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return CG_OK;
+}
+
+/* Under the lock: the descriptor to close, or -1. */
+static int release(struct cg_file *file)
+{
+    struct cg_cache *cache = file->cache;
+    if (--file->pins > 0)
+        return -1;
+    return file->stale || cache->count > cache->budget ? detach(cache, file) : -1;
+}
+
+static void unpin(struct cg_file *file, struct pinned pinned)
+{
+    int fd CG_CLOSE = pinned.fd;
+    if (pinned.kept) {
+        pthread_mutex_lock(&file->cache->lock);
+        fd = release(file);
+        pthread_mutex_unlock(&file->cache->lock);
+    }
+}
+
+void cg_file_close(struct cg_file *file)
+{
+    int fd CG_CLOSE = -1;
+    pthread_mutex_lock(&file->cache->lock);
+    if (file->fd >= 0 && file->pins == 0)
+        fd = detach(file->cache, file);
+    else
+        file->stale = file->fd >= 0;
+    pthread_mutex_unlock(&file->cache->lock);
+}
+
+struct cg_file *cg_file_create(struct cg_cache *cache, struct cg_file *directory, const char *path, int flags)
+{
+    size_t size = strlen(path) + 1;
+    struct cg_file *file = calloc(1, sizeof *file + size);
+    if (file == NULL)
+        return NULL;
+    memcpy(file->path, path, size);
+    file->cache = cache;
+    file->directory = directory;
+    file->flags = flags;
+    file->references = 1;
+    file->fd = -1;
+    if (directory != NULL) {
+        pthread_mutex_lock(&cache->lock);
+        directory->references++;
+        pthread_mutex_unlock(&cache->lock);
+    }
+    return file;
+}
+
+void cg_file_destroy(struct cg_file *file)
+{
+    while (file != NULL) {
+        struct cg_file *directory = file->directory;
+        int fd CG_CLOSE = -1;
+        pthread_mutex_lock(&file->cache->lock);
+        bool last = --file->references == 0;
+        if (last && file->fd >= 0)
+            fd = detach(file->cache, file);
+        pthread_mutex_unlock(&file->cache->lock);
+        if (!last)
+            break;
+        free(file);
+        file = directory;
+    }
+}
+
+void cg_cache_set_budget(struct cg_cache *cache, size_t budget)
+{
+    pthread_mutex_lock(&cache->lock);
+    cache->budget = budget;
+    for (struct cg_file *victim; cache->count > budget && (victim = find_victim(cache)) != NULL;)
+        close(detach(cache, victim));
+    pthread_mutex_unlock(&cache->lock);
+}
+
+size_t cg_cache_budget(struct cg_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    size_t budget = cache->budget;
+    pthread_mutex_unlock(&cache->lock);
+    return budget;
+}
+
+size_t cg_cache_kept(struct cg_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    size_t count = cache->count;
+    pthread_mutex_unlock(&cache->lock);
+    return count;
+}
+
+void cg_cache_before_fork(struct cg_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+}
+
+void cg_cache_after_fork(struct cg_cache *cache, int in_child)
+{
+    if (!in_child) {
+        pthread_mutex_unlock(&cache->lock);
+        return;
+    }
+    pthread_mutex_init(&cache->lock, NULL);
+    for (size_t i = 0; i < cache->count; i++)
+        cache->kept[i]->pins = 0;
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+/* Every control file but a task list is a single record, which the kernel
+ * formats whole into its buffer at a read from 0 (seq_file.c, single_open):
+ * one pread is all of it, in one piece, if it fits; if not, the caller comes
+ * again with more room.  So no read ever sees two states of a file. */
+static int read_once(int fd, bool list, char *text, size_t capacity, size_t *length_ret, int *error_ret)
+{
+    *length_ret = capacity;
+    if (list)
+        return cg_read_all(fd, text, capacity, length_ret, error_ret);
+    int64_t got = cg_pread(fd, text, capacity);
+    if (got < 0) {
+        *error_ret = (int)-got;
+        return CG_OS;
+    }
+    *length_ret = (size_t)got;
+    return *length_ret == capacity ? CG_SPACE : CG_OK;
+}
+
+static int read_text(struct cg_file *file, char *text, size_t capacity, size_t *length_ret, int *error_ret)
+{
+    for (;;) {
+        struct pinned pinned;
+        int status = pin(file, &pinned, error_ret);
+        if (status)
+            return status;
+        status = read_once(pinned.fd, file->flags & CG_FILE_LIST, text, capacity, length_ret, error_ret);
+        /* A kept descriptor outlives its cgroup, but answers no more. */
+        bool dead = status == CG_OS && *error_ret == ENODEV;
+        unpin(file, pinned);
+        if (!dead)
+            return status;
+        cg_file_close(file);
+        if (pinned.fresh)
+            return status;
+    }
+}
+
+/* Eighteen digits cannot overflow an int64_t. */
+static int64_t parse_int(const char *text, size_t length)
+{
+    int64_t value = 0;
+    size_t at = 0;
+    while (at < length && at < 18 && cg_is_digit(text[at]))
+        value = value * 10 + (text[at++] - '0');
+    if (at > 0 && at + 1 == length && text[at] == '\n')
+        return value;
+    return length == 4 && memcmp(text, "max\n", 4) == 0 ? -1 : -2;
+}
+
+int64_t cg_file_read_int(struct cg_file *file)
+{
+    char text[32];
+    size_t length;
+    int error;
+    if (read_text(file, text, sizeof text, &length, &error) != CG_OK)
+        return -2;
+    return parse_int(text, length);
+}
+
+int cg_file_read(struct cg_file *file, int shape, struct cg_arena *arena)
+{
+    int status = read_text(file, arena->text, arena->text_capacity, &arena->text_length, &arena->error);
+    if (status)
+        return status;
+    return cg_parse(shape, arena->text, arena->text_length, &arena->cells, &arena->offset);
+}
+
+int cg_file_read_layout(struct cg_file *file, const struct cg_layout *layout, struct cg_arena *arena)
+{
+    int status = read_text(file, arena->text, arena->text_capacity, &arena->text_length, &arena->error);
+    if (status)
+        return status;
+    return cg_parse_layout(layout, arena->text, arena->text_length, arena->cells.value);
+}
+
+/* ---- many files in one call ----------------------------------------------- */
+
+enum { CHUNK = 256 };
+
+static int parse_one(const struct cg_layout *layout, const char *text, size_t length, uint64_t *values_ret,
+                     uint8_t *kind_ret)
+{
+    *kind_ret = CG_UINT;
+    if (layout != NULL)
+        return cg_parse_layout(layout, text, length, values_ret);
+    int64_t value = parse_int(text, length);
+    if (value >= 0) {
+        *values_ret = (uint64_t)value;
+        return CG_OK;
+    }
+    uint32_t key, key_end;
+    size_t offset;
+    struct cg_cells cell = {.capacity = 1, .value = values_ret, .kind = kind_ret, .key = &key, .key_end = &key_end};
+    return cg_parse(CG_VALUE, text, length, &cell, &offset);
+}
+
+void cg_files_read(struct cg_file *const *files, const struct cg_layout *const *layouts, const uint32_t *firsts,
+                   size_t count, char *text, size_t text_capacity, uint64_t *values_ret, uint8_t *kinds_ret,
+                   uint8_t *statuses_ret, int32_t *errors_ret)
+{
+    for (size_t start = 0; start < count; start += CHUNK) {
+        size_t end = count - start < CHUNK ? count : start + CHUNK;
+        struct pinned pinned[CHUNK];
+        bool have[CHUNK];
+        struct cg_cache *cache = files[start]->cache;
+
+        pthread_mutex_lock(&cache->lock);
+        for (size_t i = start; i < end; i++)
+            have[i - start] = try_pin(files[i], &pinned[i - start]);
+        pthread_mutex_unlock(&cache->lock);
+
+        for (size_t i = start; i < end; i++) {
+            size_t length = 0;
+            int status = CG_OS, error = ENODEV;
+            if (have[i - start])
+                status = read_once(pinned[i - start].fd, false, text, text_capacity, &length, &error);
+            if (status == CG_OS && error == ENODEV) {
+                if (have[i - start])
+                    cg_file_close(files[i]);
+                status = read_text(files[i], text, text_capacity, &length, &error);
+            }
+            if (status == CG_OK)
+                status = parse_one(layouts[i], text, length, values_ret + firsts[i], &kinds_ret[i]);
+            statuses_ret[i] = (uint8_t)status;
+            errors_ret[i] = status == CG_OS ? error : 0;
+        }
+
+        pthread_mutex_lock(&cache->lock);
+        for (size_t i = start; i < end; i++) {
+            int fd CG_CLOSE = have[i - start] ? release(files[i]) : -1;
+        }
+        pthread_mutex_unlock(&cache->lock);
+    }
+}
+
+/* ---- not kept ---------------------------------------------------------------- */
+
+int cg_file_open(struct cg_file *directory, const char *path, int flags, int *fd_ret, int *error_ret)
+{
+    struct pinned pinned;
+    int status = pin(directory, &pinned, error_ret);
+    if (status)
+        return status;
+    status = cg_open_beneath(pinned.fd, path, flags, fd_ret, error_ret);
+    unpin(directory, pinned);
+    return status;
+}
+
+int cg_file_write(struct cg_file *directory, const char *path, const char *data, size_t length, int *error_ret)
+{
+    int fd CG_CLOSE = -1;
+    int status = cg_file_open(directory, path, O_WRONLY, &fd, error_ret);
+    if (status)
+        return status;
+    ssize_t written;
+    do
+        written = write(fd, data, length);
+    while (written < 0 && errno == EINTR);
+    if (written == (ssize_t)length)
+        return CG_OK;
+    *error_ret = written < 0 ? errno : EIO;
+    return CG_OS;
+}
+
+int cg_file_inode(struct cg_file *directory, const char *path, uint64_t *inode_ret, int *error_ret)
+{
+    struct stat status;
+    /* A cgroup file system has no symbolic links to guard against, and one
+     * fstatat is half of an open and a close. */
+    if (*path != '\0' && directory->flags & (CG_FILE_CGROUP1 | CG_FILE_CGROUP2)) {
+        struct pinned pinned;
+        int opened = pin(directory, &pinned, error_ret);
+        if (opened)
+            return opened;
+        int failed = fstatat(pinned.fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0 ? errno : 0;
+        unpin(directory, pinned);
+        if (failed == 0 && !S_ISDIR(status.st_mode))
+            failed = ENOTDIR;
+        *error_ret = failed;
+        *inode_ret = failed ? 0 : status.st_ino;
+        return failed ? CG_OS : CG_OK;
+    }
+    int fd CG_CLOSE = -1;
+    int opened = cg_file_open(directory, path, O_PATH | O_DIRECTORY, &fd, error_ret);
+    if (opened)
+        return opened;
+    if (fstat(fd, &status) < 0) {
+        *error_ret = errno;
+        return CG_OS;
+    }
+    *inode_ret = status.st_ino;
+    return CG_OK;
+}

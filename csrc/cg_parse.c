@@ -1,0 +1,307 @@
+/* cg_parse.c - bytes to columns, one function a shape.  No system calls.
+ *
+ * The Python backend has the same functions under the same names; a property
+ * test holds the two together, value for value and offset for offset. */
+#include "cg_scan.h"
+
+/* A parse in progress.  The first failure sticks; emit and fail return false
+ * then, so that every caller reads `if (!step) return;`. */
+struct parse {
+    struct cg_cursor cursor;
+    struct cg_cells *cells;
+    const char *failed_at;
+    int status;
+};
+
+static const struct cg_slice NAMELESS = {NULL, NULL};
+
+static bool fail(struct parse *parse, int status, const char *at)
+{
+    parse->status = status;
+    parse->failed_at = at;
+    return false;
+}
+
+static bool emit(struct parse *parse, enum cg_kind kind, uint64_t value, struct cg_slice key)
+{
+    struct cg_cells *cells = parse->cells;
+    size_t i = cells->count;
+    if (i == cells->capacity)
+        return fail(parse, CG_SPACE, parse->cursor.at);
+    cells->value[i] = value;
+    cells->kind[i] = (uint8_t)kind;
+    cells->key[i] = key.from ? cg_offset(&parse->cursor, key.from) : 0;
+    cells->key_end[i] = key.from ? cg_offset(&parse->cursor, key.to) : 0;
+    cells->count = i + 1;
+    return true;
+}
+
+static bool emit_string(struct parse *parse, struct cg_slice text, struct cg_slice key)
+{
+    uint64_t from = cg_offset(&parse->cursor, text.from);
+    return emit(parse, CG_STRING, from << 32 | cg_offset(&parse->cursor, text.to), key);
+}
+
+/* The error, if it is one, is at `at`. */
+static bool emit_number(struct parse *parse, struct cg_slice field, struct cg_slice key, const char *at)
+{
+    uint8_t kind = CG_UINT;
+    uint64_t value = 0;
+    int status = cg_number(field, &kind, &value);
+    return status ? fail(parse, status, at) : emit(parse, kind, value, key);
+}
+
+/* The next field of the line; false at its end, or when it is bad. */
+static bool field(struct parse *parse, struct cg_slice *field_ret)
+{
+    enum cg_found found = cg_next_field(&parse->cursor, field_ret);
+    if (found == CG_BAD)
+        return fail(parse, CG_SYNTAX, field_ret->from);
+    return found == CG_FOUND;
+}
+
+static bool word(struct parse *parse, struct cg_slice *field_ret)
+{
+    enum cg_found found = cg_next_word(&parse->cursor, field_ret);
+    if (found == CG_BAD)
+        return fail(parse, CG_SYNTAX, field_ret->from);
+    return found == CG_FOUND;
+}
+
+/* The first `wanted` fields of the line, the rest looked at and left out. */
+static int fields(struct parse *parse, struct cg_slice *fields_ret, int wanted)
+{
+    struct cg_slice next;
+    int count = 0;
+    while (field(parse, &next)) {
+        if (count < wanted)
+            fields_ret[count++] = next;
+    }
+    return count;
+}
+
+static void parse_value(struct parse *parse)
+{
+    struct cg_slice number, other;
+    if (!word(parse, &number)) {
+        if (!parse->status)
+            fail(parse, CG_EMPTY, parse->cursor.end);
+        return;
+    }
+    if (!emit_number(parse, number, NAMELESS, number.from))
+        return;
+    if (word(parse, &other))
+        fail(parse, CG_SYNTAX, other.from);
+}
+
+static void parse_values(struct parse *parse)
+{
+    struct cg_slice number;
+    while (word(parse, &number) && emit_number(parse, number, NAMELESS, number.from))
+        ;
+}
+
+static void parse_keyed(struct parse *parse)
+{
+    do {
+        struct cg_slice f[2];
+        int count = fields(parse, f, 2);
+        if (parse->status)
+            return;
+        if (count == 2 && !emit_number(parse, f[1], f[0], f[1].from))
+            return;
+        if (count == 1 && !emit(parse, CG_NONE, 0, f[0]))
+            return;
+    } while (cg_next_line(&parse->cursor));
+}
+
+/* Digits, a point, two digits; few enough that hundredths fit. */
+static bool is_centi(struct cg_slice text, uint64_t *value_ret)
+{
+    uint64_t whole, part;
+    if (text.to - text.from < 4 || text.to - text.from > 18 || text.to[-3] != '.')
+        return false;
+    struct cg_slice before = {text.from, text.to - 3}, after = {text.to - 2, text.to};
+    if (cg_digits(before, UINT64_MAX, &whole) || cg_digits(after, UINT64_MAX, &part))
+        return false;
+    *value_ret = whole * 100 + part;
+    return true;
+}
+
+static bool emit_any(struct parse *parse, struct cg_slice text, struct cg_slice key, const char *at)
+{
+    uint8_t kind = CG_UINT;
+    uint64_t value = 0;
+    int status = cg_number(text, &kind, &value);
+    if (status == CG_OK)
+        return emit(parse, kind, value, key);
+    if (status == CG_RANGE)
+        return fail(parse, status, at);
+    if (is_centi(text, &value))
+        return emit(parse, CG_CENTI, value, key);
+    return emit_string(parse, text, key);
+}
+
+static void parse_nested(struct parse *parse)
+{
+    do {
+        struct cg_slice f;
+        bool in_row = false;
+        while (field(parse, &f)) {
+            const char *equals = memchr(f.from, '=', (size_t)(f.to - f.from));
+            if (equals == NULL) {
+                if (!emit(parse, CG_ROW, 0, f))
+                    return;
+            } else {
+                struct cg_slice key = {f.from, equals}, value = {equals + 1, f.to};
+                if (equals == f.from) {
+                    fail(parse, CG_SYNTAX, f.from);
+                    return;
+                }
+                if (!in_row && !emit(parse, CG_ROW, 0, NAMELESS))
+                    return;
+                if (!emit_any(parse, value, key, f.from))
+                    return;
+            }
+            in_row = true;
+        }
+    } while (!parse->status && cg_next_line(&parse->cursor));
+}
+
+static void parse_triples(struct parse *parse)
+{
+    struct cg_slice row = NAMELESS;
+    bool in_row = false;
+    do {
+        struct cg_slice f[3];
+        int count = fields(parse, f, 3);
+        if (parse->status)
+            return;
+        if (count == 0)
+            continue;
+        struct cg_slice name = count == 2 ? NAMELESS : f[0];
+        bool same = in_row && count != 1 && (name.from == NULL ? row.from == NULL : row.from && cg_equal(row, name));
+        if (!same && !emit(parse, CG_ROW, 0, name))
+            return;
+        row = name;
+        in_row = true;
+        if (count > 1 && !emit_number(parse, f[count - 1], f[count - 2], f[count - 1].from))
+            return;
+    } while (cg_next_line(&parse->cursor));
+}
+
+static void parse_table(struct parse *parse)
+{
+    do {
+        struct cg_slice f;
+        if (field(parse, &f) && !emit(parse, CG_ROW, 0, f))
+            return;
+        while (!parse->status && field(parse, &f)) {
+            uint8_t kind = CG_UINT;
+            uint64_t value = 0;
+            int status = cg_number(f, &kind, &value);
+            if (status == CG_RANGE)
+                fail(parse, status, f.from);
+            else if (status == CG_OK)
+                emit(parse, kind, value, NAMELESS);
+            else
+                emit_string(parse, f, NAMELESS);
+        }
+    } while (!parse->status && cg_next_line(&parse->cursor));
+}
+
+static bool parse_range(struct parse *parse, struct cg_slice item)
+{
+    const char *dash = memchr(item.from, '-', (size_t)(item.to - item.from));
+    struct cg_slice first = {item.from, dash ? dash : item.to}, last = {dash ? dash + 1 : item.from, item.to};
+    uint64_t low, high;
+    int one = cg_digits(first, CG_RANGE_LAST, &low), two = cg_digits(last, CG_RANGE_LAST, &high);
+    if (one == CG_SYNTAX || two == CG_SYNTAX)
+        return fail(parse, CG_SYNTAX, item.from);
+    if (one || two)
+        return fail(parse, CG_RANGE, item.from);
+    if (low > high)
+        return fail(parse, CG_SYNTAX, item.from);
+    return emit(parse, CG_UINT, low, NAMELESS) && emit(parse, CG_UINT, high, NAMELESS);
+}
+
+static void parse_ranges(struct parse *parse)
+{
+    struct cg_slice all, other;
+    if (!word(parse, &all))
+        return;
+    for (const char *from = all.from;;) {
+        const char *comma = memchr(from, ',', (size_t)(all.to - from));
+        struct cg_slice item = {from, comma ? comma : all.to};
+        if (!parse_range(parse, item))
+            return;
+        if (comma == NULL)
+            break;
+        from = comma + 1;
+    }
+    if (word(parse, &other))
+        fail(parse, CG_SYNTAX, other.from);
+}
+
+static void parse_words(struct parse *parse)
+{
+    struct cg_slice f;
+    while (word(parse, &f) && emit_string(parse, f, NAMELESS))
+        ;
+}
+
+static void parse_text(struct parse *parse)
+{
+    struct cg_slice all = {parse->cursor.at, parse->cursor.end};
+    if (all.from < all.to && all.to[-1] == '\n')
+        all.to--;
+    emit_string(parse, all, NAMELESS);
+}
+
+static void (*const PARSERS[])(struct parse *) = {
+    [CG_VALUE] = parse_value,     [CG_VALUES] = parse_values, [CG_KEYED] = parse_keyed,
+    [CG_NESTED] = parse_nested,   [CG_TRIPLES] = parse_triples, [CG_TABLE] = parse_table,
+    [CG_RANGES] = parse_ranges,   [CG_WORDS] = parse_words,   [CG_TEXT] = parse_text,
+};
+
+int cg_parse(int shape, const char *text, size_t length, struct cg_cells *cells_ret, size_t *offset_ret)
+{
+    struct parse parse = {.cursor = {text, text, text + length}, .cells = cells_ret};
+    cells_ret->count = 0;
+    *offset_ret = 0;
+    if (shape < 0 || (size_t)shape >= sizeof PARSERS / sizeof *PARSERS)
+        return CG_SYNTAX;
+    if (length > UINT32_MAX)
+        return CG_RANGE;
+    PARSERS[shape](&parse);
+    if (parse.status)
+        *offset_ret = (size_t)(parse.failed_at - text);
+    return parse.status;
+}
+
+/* Up to nineteen digits cannot overflow; a longer number is left to cg_parse. */
+#define SAFE_DIGITS 19
+
+int cg_parse_layout(const struct cg_layout *layout, const char *text, size_t length, uint64_t *values_ret)
+{
+    const char *key = layout->keys, *keys_end = layout->keys + layout->length;
+    const char *at = text, *end = text + length;
+    size_t count = 0;
+    while (key < keys_end) {
+        const char *key_end = memchr(key, '\n', (size_t)(keys_end - key));
+        size_t key_length = (size_t)(key_end - key);
+        if ((size_t)(end - at) <= key_length || memcmp(at, key, key_length) != 0 || at[key_length] != ' ')
+            return CG_LAYOUT;
+        at += key_length + 1;
+        const char *digits = at;
+        uint64_t value = 0;
+        while (at < end && cg_is_digit(*at))
+            value = value * 10 + (uint64_t)(*at++ - '0');
+        if (at == digits || at - digits > SAFE_DIGITS || at == end || *at != '\n' || count == layout->count)
+            return CG_LAYOUT;
+        values_ret[count++] = value;
+        at++;
+        key = key_end + 1;
+    }
+    return at == end && count == layout->count ? CG_OK : CG_LAYOUT;
+}

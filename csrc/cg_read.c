@@ -1,0 +1,212 @@
+/* cg_read.c - the system calls: open beneath a directory, read, the checks of
+ * the mount table.  Nothing here keeps a descriptor. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cg.h"
+
+/* From <linux/openat2.h>, which older build hosts lack. */
+struct open_how_v0 {
+    uint64_t flags;
+    uint64_t mode;
+    uint64_t resolve;
+};
+enum { NO_MAGICLINKS = 0x02, NO_SYMLINKS = 0x04, BENEATH = 0x08 };
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+
+/* From <linux/stat.h> of 5.8; the C library's struct may not have the member. */
+enum { MOUNT_ID = 0x1000, MOUNT_ID_AT = 0x90 };
+_Static_assert(sizeof(struct statx) >= MOUNT_ID_AT + sizeof(uint64_t), "the kernel's struct statx");
+
+void cg_close_descriptor(const int *fd)
+{
+    int saved = errno;
+    if (*fd >= 0)
+        close(*fd);
+    errno = saved;
+}
+
+int64_t cg_pread(int fd, char *text, size_t capacity)
+{
+    for (;;) {
+        ssize_t got = pread(fd, text, capacity, 0);
+        if (got >= 0)
+            return got;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
+
+int cg_open_directory(const char *path, int flags, int *error_ret)
+{
+    for (;;) {
+        int fd = open(path, flags | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+            return fd;
+        if (errno != EINTR) {
+            *error_ret = errno;
+            return -1;
+        }
+    }
+}
+
+/* The component that starts at path; the next starts at *next_ret. */
+static size_t component(const char *path, const char **next_ret)
+{
+    const char *slash = strchrnul(path, '/');
+    *next_ret = *slash ? slash + 1 : slash;
+    return (size_t)(slash - path);
+}
+
+/* Relative, and no component `..`: openat2 alone would allow `a/../b`. */
+static bool is_below(const char *path)
+{
+    if (*path == '/')
+        return false;
+    for (const char *next; *path; path = next) {
+        size_t length = component(path, &next);
+        if (length == 2 && memcmp(path, "..", 2) == 0)
+            return false;
+    }
+    return true;
+}
+
+static int open_retrying(int directory, const char *path, int flags)
+{
+    int fd;
+    do
+        fd = openat(directory, path, flags | O_NOFOLLOW | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+/* What openat2 does, by hand: each component is opened from the one before,
+ * and a symbolic link is refused wherever it stands. */
+static int open_by_component(int directory, const char *path, int flags)
+{
+    int at CG_CLOSE = -1;
+    char name[NAME_MAX + 1];
+    for (const char *next;; path = next) {
+        size_t length = component(path, &next);
+        int from = at >= 0 ? at : directory;
+        if (length > NAME_MAX) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        memcpy(name, path, length);
+        name[length] = '\0';
+        const char *opened = length ? name : ".";
+        if (*next == '\0')
+            return open_retrying(from, opened, flags);
+        int below = open_retrying(from, opened, O_PATH | O_DIRECTORY);
+        if (below < 0)
+            return -1;
+        if (at >= 0)
+            close(at);
+        at = below;
+    }
+}
+
+int cg_open_beneath(int directory, const char *path, int flags, int *fd_ret, int *error_ret)
+{
+    struct open_how_v0 how = {
+        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+        .resolve = BENEATH | NO_SYMLINKS | NO_MAGICLINKS,
+    };
+    long fd;
+    if (!is_below(path) || flags & (O_CREAT | O_TRUNC)) {
+        *error_ret = is_below(path) ? EINVAL : EXDEV;
+        return CG_OS;
+    }
+    do
+        fd = syscall(SYS_openat2, directory, *path ? path : ".", &how, sizeof how);
+    while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+    /* EPERM is how container runtimes of 2020 deny a system call that they do
+     * not know; where it is the file's own answer, openat repeats it. */
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        fd = open_by_component(directory, path, flags);
+    if (fd < 0) {
+        *error_ret = errno;
+        return CG_OS;
+    }
+    *fd_ret = (int)fd;
+    return CG_OK;
+}
+
+int cg_read_all(int fd, char *text_ret, size_t capacity, size_t *length_ret, int *error_ret)
+{
+    /* A sequence file returns what its buffer holds, a page or so, however
+     * much is asked for: only 0 is the end. */
+    for (size_t length = 0; length < capacity;) {
+        ssize_t got = pread(fd, text_ret + length, capacity - length, (off_t)length);
+        if (got == 0) {
+            *length_ret = length;
+            return CG_OK;
+        }
+        if (got > 0) {
+            length += (size_t)got;
+        } else if (errno != EINTR) {
+            *error_ret = errno;
+            return CG_OS;
+        }
+    }
+    return CG_SPACE;
+}
+
+/* Before Linux 5.8 statx has no mount id: there the namespace's own number,
+ * which takes three times as long to get. */
+static int namespace_number(uint64_t *number_ret)
+{
+    struct stat status;
+    if (stat("/proc/thread-self/ns/mnt", &status) < 0)
+        return errno;
+    *number_ret = status.st_ino;
+    return 0;
+}
+
+int cg_root_identity(struct cg_root_identity *identity_ret, int *error_ret)
+{
+    struct statx root;
+    if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_INO | MOUNT_ID, &root) < 0) {
+        *error_ret = errno;
+        return CG_OS;
+    }
+    identity_ret->inode = root.stx_ino;
+    identity_ret->device = (uint64_t)root.stx_dev_major << 32 | root.stx_dev_minor;
+    if (root.stx_mask & MOUNT_ID) {
+        memcpy(&identity_ret->mount, (const char *)&root + MOUNT_ID_AT, sizeof identity_ret->mount);
+        return CG_OK;
+    }
+    *error_ret = namespace_number(&identity_ret->mount);
+    return *error_ret ? CG_OS : CG_OK;
+}
+
+int cg_mounts_check(int fd, const struct cg_root_identity *identity, int *state_ret, int *error_ret)
+{
+    struct cg_root_identity now;
+    struct pollfd table = {.fd = fd, .events = POLLPRI};
+    int status = cg_root_identity(&now, error_ret);
+    if (status)
+        return status;
+    if (now.mount != identity->mount || now.inode != identity->inode || now.device != identity->device) {
+        *state_ret = CG_MOUNTS_FOREIGN;
+        return CG_OK;
+    }
+    int ready;
+    do
+        ready = poll(&table, 1, 0);
+    while (ready < 0 && errno == EINTR);
+    if (ready < 0) {
+        *error_ret = errno;
+        return CG_OS;
+    }
+    *state_ret = ready > 0 ? CG_MOUNTS_CHANGED : CG_MOUNTS_SAME;
+    return CG_OK;
+}
