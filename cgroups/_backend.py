@@ -1,0 +1,56 @@
+"""Which backend: ``CGROUPS_BACKEND=auto|native|python`` chooses, once, at import.
+
+``native`` never falls back.  ``auto`` falls back only when the extension was
+not built, and says so with a warning.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from types import ModuleType
+from typing import Any
+
+__all__ = ["backend"]
+
+
+def _native() -> ModuleType:
+    from . import _native_backend  # noqa: PLC0415 - only one of the two is imported
+
+    return _native_backend
+
+
+def _python() -> ModuleType:
+    from . import _python_backend  # noqa: PLC0415
+
+    return _python_backend
+
+
+def _auto() -> ModuleType:
+    try:
+        return _native()
+    except ModuleNotFoundError as error:
+        # Exactly the extension: a broken one, or a missing cffi, is an error.
+        if error.name != f"{__package__}._native":
+            raise
+    warnings.warn(
+        "cgroups was installed without its C extension: reading is several times slower. "
+        "Install a C compiler and reinstall, or set CGROUPS_BACKEND=python to say that this is intended.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return _python()
+
+
+_CHOICES = {"auto": _auto, "native": _native, "python": _python}
+
+
+def _choose() -> Any:
+    name = os.environ.get("CGROUPS_BACKEND", "") or "auto"
+    if name not in _CHOICES:
+        message = f"CGROUPS_BACKEND={name!r}: not one of {', '.join(_CHOICES)}"
+        raise ValueError(message)
+    return _CHOICES[name]()
+
+
+backend = _choose()

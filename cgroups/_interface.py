@@ -1,0 +1,145 @@
+"""What the two backends share: the shapes, the failure they raise, and the names they must have.
+
+The interface is a module's: ``_native_backend`` and ``_python_backend`` each
+define everything that :class:`Backend` lists.  Parsing yields *cells*, a list
+of ``(key, value)``; a value is an int, MAX, a float (two decimals), a str,
+None (a key without a value) or ROW (the key opens a row).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from .values import Max
+
+
+class Shape(IntEnum):
+    """What a control file's text looks like.  cg_abi.h defines each of them."""
+
+    VALUE = 0
+    VALUES = 1
+    KEYED = 2
+    NESTED = 3
+    TRIPLES = 4
+    TABLE = 5
+    RANGES = 6
+    WORDS = 7
+    TEXT = 8
+
+
+class Status(IntEnum):
+    """The statuses of a failure, as in cg_abi.h."""
+
+    OS = 1
+    SYNTAX = 2
+    RANGE = 3
+    EMPTY = 4
+    FOREIGN = 7
+
+
+RANGE_LAST: Final = 65535
+"""The last CPU or memory node that a range may name (CG_RANGE_LAST)."""
+
+
+class Row(Enum):
+    """The one value of a cell that opens a row."""
+
+    ROW = "row"
+
+
+ROW: Final = Row.ROW
+
+Value = "int | float | str | Max | Row | None"
+Cells = list[tuple[str, Any]]
+
+_REASONS = {
+    Status.OS: "system call failed",
+    Status.SYNTAX: "not what such a file contains",
+    Status.RANGE: "a number out of range",
+    Status.EMPTY: "a value was expected, and there is none",
+    Status.FOREIGN: "not a cgroup file system",
+}
+
+
+class Failure(Exception):
+    """What a backend raises; the façade turns it into an exception of errors.py, in one place."""
+
+    def __init__(self, status: int, errno: int = 0, offset: int = 0, excerpt: bytes = b"") -> None:
+        super().__init__(status, errno, offset, excerpt)
+        self.status = Status(status)
+        self.errno = errno
+        self.offset = offset
+        self.excerpt = excerpt
+
+    @property
+    def reason(self) -> str:
+        return _REASONS[self.status]
+
+
+EXCERPT: Final = 40
+"""How much of a text that does not parse an error quotes."""
+
+
+class Layout:
+    """The keys of a flat keyed file, learned at one read and expected at the next."""
+
+    __slots__ = ("keys", "native")
+
+    def __init__(self, keys: tuple[str, ...], native: Any = None) -> None:
+        self.keys = keys
+        self.native = native
+
+
+class MountRow(tuple[int, int, int, str, str, str, str]):
+    """A line of mountinfo: version, major, minor, root, mount point, per-mount options, super block options."""
+
+    __slots__ = ()
+
+
+class File(Protocol):
+    """A control file, by name; opened when it is read."""
+
+    def int_reader(self) -> Callable[[], int]:
+        """A call that reads one number: not negative; -1 for ``max``; less to read it by :meth:`read`."""
+
+    def read(self, shape: int) -> Cells: ...
+    def read_keyed(self, layout: Layout | None) -> tuple[Layout, list[Any]]: ...
+    def close(self) -> None: ...
+
+
+class Directory(Protocol):
+    """The mount point of a hierarchy; everything is opened beneath it."""
+
+    def file(self, path: str, *, listing: bool = False) -> File: ...
+    def open(self, path: str, flags: int) -> int: ...
+    def write(self, path: str, data: bytes) -> None: ...
+    def inode(self, path: str) -> int: ...
+
+
+class Batch(Protocol):
+    """Files that are read together."""
+
+    def read(self) -> None: ...
+
+
+class Backend(Protocol):
+    """The functions of a backend module."""
+
+    NAME: str
+
+    def open_directory(self, path: str, version: int) -> Directory: ...
+    def parse(self, shape: int, data: bytes) -> Cells: ...
+    def parse_mountinfo(self, data: bytes) -> list[MountRow]: ...
+    def scan_mounts(self, fd: int) -> list[MountRow]: ...
+    def root_identity(self) -> Any: ...
+    def mounts_state(self, fd: int, identity: Any) -> int: ...
+    def set_fd_budget(self, budget: int) -> None: ...
+    def fd_budget(self) -> int: ...
+    def kept_fds(self) -> int: ...
+
+
+SAME, CHANGED, FOREIGN = range(3)
+"""What mounts_state answers: cg_abi.h, enum cg_mounts_state."""

@@ -1,0 +1,378 @@
+"""The native backend: csrc/ through cffi.  The only importer of its ``lib``.
+
+C returns statuses and columns; this module makes them lists and Failures, and
+owns the memory that C writes to.  Documentation: csrc/cg_abi.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from ._interface import EXCERPT, ROW, Cells, Failure, Layout, MountRow, Status
+from ._native import ffi, lib
+from .values import MAX
+
+NAME: Final = "native"
+
+_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
+
+TEXT_LIMIT: Final = 64 << 20
+"""A control file longer than this is a mistake, not a file."""
+
+
+# ---- memory that C writes to -------------------------------------------------
+
+
+class _Arena:
+    """A struct cg_arena with its buffers, which grow and stay grown."""
+
+    def __init__(self) -> None:
+        self.c = ffi.new("struct cg_arena *")
+        self.cells = ffi.addressof(self.c[0], "cells")
+        self.grow_text(8192)
+        self.grow_columns(128)
+
+    def grow_text(self, capacity: int) -> None:
+        if capacity > TEXT_LIMIT:
+            raise Failure(Status.OS, errno.EFBIG)
+        self._text = self.c.text = _uncleared("char[]", capacity)
+        self.c.text_capacity = capacity
+
+    def grow_columns(self, capacity: int) -> None:
+        cells = self.cells
+        self._columns = (
+            _uncleared("uint64_t[]", capacity),
+            _uncleared("uint8_t[]", capacity),
+            _uncleared("uint32_t[]", capacity),
+            _uncleared("uint32_t[]", capacity),
+        )
+        cells.value, cells.kind, cells.key, cells.key_end = self._columns
+        cells.capacity = capacity
+
+    def grow(self) -> None:
+        """Makes room for what gave CG_SPACE."""
+        if self.c.text_length >= self.c.text_capacity:
+            self.grow_text(2 * self.c.text_capacity)
+        else:
+            self.grow_columns(2 * self.cells.capacity)
+
+    def failure(self, status: int) -> Failure:
+        if status == lib.CG_OS:
+            return Failure(status, self.c.error)
+        offset, length = self.c.offset, self.c.text_length
+        excerpt = ffi.buffer(self.c.text + offset, min(EXCERPT, length - offset))[:]
+        return Failure(status, 0, offset, excerpt)
+
+
+# Taking from a list and giving back is atomic, and needs no lock: two threads
+# never have one arena, and an arena that is lost to an exception is collected.
+_arenas: list[_Arena] = []
+
+
+def _take_arena() -> _Arena:
+    try:
+        return _arenas.pop()
+    except IndexError:
+        return _Arena()
+
+
+def _forget_arenas() -> None:
+    _arenas.clear()
+
+
+# ---- cells ---------------------------------------------------------------------
+
+
+def _slices(text: bytes, starts: Sequence[int], ends: Sequence[int]) -> list[str]:
+    if text.isascii():
+        whole = text.decode("ascii")
+        return [whole[start:end] for start, end in zip(starts, ends)]
+    return [text[start:end].decode("utf-8", "surrogateescape") for start, end in zip(starts, ends)]
+
+
+def _string(text: bytes, packed: int) -> str:
+    return text[packed >> 32 : packed & 0xFFFFFFFF].decode("utf-8", "surrogateescape")
+
+
+_VALUES: dict[int, Callable[[bytes, int], Any]] = {
+    lib.CG_UINT: lambda _, value: value,
+    lib.CG_NEGATIVE: lambda _, value: value - (1 << 64),
+    lib.CG_MAX: lambda _, value: MAX,
+    lib.CG_CENTI: lambda _, value: value / 100,
+    lib.CG_STRING: _string,
+    lib.CG_NONE: lambda _, value: None,
+    lib.CG_ROW: lambda _, value: ROW,
+}
+
+
+def _cells(cells: Any, text: Callable[[], bytes]) -> Cells:
+    count = cells.count
+    values = ffi.unpack(cells.value, count)
+    kinds = ffi.buffer(cells.kind, count)[:]
+    ends = ffi.unpack(cells.key_end, count)
+    plain = not any(kinds)
+    if plain and not any(ends):
+        return [("", value) for value in values]
+    data = text()
+    if not plain:
+        values = [_VALUES[kind](data, value) for kind, value in zip(kinds, values)]
+    return list(zip(_slices(data, ffi.unpack(cells.key, count), ends), values))
+
+
+def parse(shape: int, data: bytes) -> Cells:
+    """The cells of a control file's text."""
+    arena = _take_arena()
+    offset = ffi.new("size_t *")
+    while True:
+        status = lib.cg_parse(shape, data, len(data), arena.cells, offset)
+        if status == lib.CG_SPACE:
+            arena.grow_columns(2 * arena.cells.capacity)
+            continue
+        if status != lib.CG_OK:
+            _arenas.append(arena)
+            at = offset[0]
+            raise Failure(status, 0, at, data[at : at + EXCERPT])
+        cells = _cells(arena.cells, lambda: data)
+        _arenas.append(arena)
+        return cells
+
+
+# ---- files ----------------------------------------------------------------------
+
+
+def _default_budget() -> int:
+    import resource  # noqa: PLC0415 - needed once, and importing the package has to stay cheap
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 65536 if soft == resource.RLIM_INFINITY else min(soft // 4, 65536)
+
+
+def _checked(pointer: Any) -> Any:
+    if pointer == ffi.NULL:
+        raise MemoryError
+    return pointer
+
+
+_cache = _checked(lib.cg_cache_create(_default_budget()))
+
+os.register_at_fork(
+    before=partial(lib.cg_cache_before_fork, _cache),
+    after_in_parent=partial(lib.cg_cache_after_fork, _cache, 0),
+    after_in_child=partial(lib.cg_cache_after_fork, _cache, 1),
+)
+
+
+def set_fd_budget(budget: int) -> None:
+    lib.cg_cache_set_budget(_cache, budget)
+
+
+def fd_budget() -> int:
+    return int(lib.cg_cache_budget(_cache))
+
+
+def kept_fds() -> int:
+    return int(lib.cg_cache_kept(_cache))
+
+
+def _layout(cells: Cells) -> Layout:
+    """The layout of cells that are all plain numbers; another has no native form and is read in full."""
+    keys = tuple(key for key, _ in cells)
+    text = "".join(key + "\n" for key in keys).encode("utf-8", "surrogateescape")
+    if not text:
+        return Layout(keys)
+    memory = ffi.new("char[]", text)
+    struct = ffi.new("struct cg_layout *", {"keys": memory, "length": len(text), "count": len(keys)})
+    return Layout(keys, (struct, memory, len(keys)))
+
+
+class File:
+    """A control file, by name; its descriptor is the cache's."""
+
+    __slots__ = ("_c",)
+
+    def __init__(self, directory: Any, path: str, flags: int) -> None:
+        pointer = lib.cg_file_create(_cache, directory, os.fsencode(path), flags)
+        self._c = ffi.gc(_checked(pointer), lib.cg_file_destroy)
+
+    def int_reader(self) -> Callable[[], int]:
+        return partial(lib.cg_file_read_int, self._c)
+
+    def read(self, shape: int) -> Cells:
+        arena = _take_arena()
+        try:
+            while (status := lib.cg_file_read(self._c, shape, arena.c)) == lib.CG_SPACE:
+                arena.grow()
+            if status != lib.CG_OK:
+                raise arena.failure(status)
+            return _cells(arena.cells, lambda: ffi.buffer(arena.c.text, arena.c.text_length)[:])
+        finally:
+            _arenas.append(arena)
+
+    def read_keyed(self, layout: Layout | None) -> tuple[Layout, list[Any]]:
+        if layout is not None and layout.native is not None:
+            arena = _take_arena()
+            struct, _, count = layout.native
+            if arena.cells.capacity >= count:
+                status = lib.cg_file_read_layout(self._c, struct, arena.c)
+                if status == lib.CG_OK:
+                    values = ffi.unpack(arena.cells.value, count)
+                    _arenas.append(arena)
+                    return layout, values
+            _arenas.append(arena)
+        cells = self.read(lib.CG_KEYED)
+        if layout is None or layout.keys != tuple(key for key, _ in cells):
+            layout = _layout(cells)
+        return layout, [value for _, value in cells]
+
+    def close(self) -> None:
+        lib.cg_file_close(self._c)
+
+
+_VERSION_FLAGS = {0: 0, 1: lib.CG_FILE_CGROUP1, 2: lib.CG_FILE_CGROUP2}
+
+
+class Directory:
+    """The mount point of a hierarchy, or any directory (version 0)."""
+
+    __slots__ = ("_c",)
+
+    def __init__(self, path: str, version: int) -> None:
+        flags = lib.CG_FILE_DIRECTORY | _VERSION_FLAGS[version]
+        pointer = lib.cg_file_create(_cache, ffi.NULL, os.fsencode(path), flags)
+        self._c = ffi.gc(_checked(pointer), lib.cg_file_destroy)
+
+    def file(self, path: str, *, listing: bool = False) -> File:
+        return File(self._c, path, lib.CG_FILE_LIST if listing else 0)
+
+    def open(self, path: str, flags: int) -> int:
+        fd, error = ffi.new("int *"), ffi.new("int *")
+        status = lib.cg_file_open(self._c, os.fsencode(path), flags, fd, error)
+        if status != lib.CG_OK:
+            raise Failure(status, error[0])
+        return int(fd[0])
+
+    def write(self, path: str, data: bytes) -> None:
+        error = ffi.new("int *")
+        status = lib.cg_file_write(self._c, os.fsencode(path), data, len(data), error)
+        if status != lib.CG_OK:
+            raise Failure(status, error[0])
+
+    def inode(self, path: str) -> int:
+        inode, error = ffi.new("uint64_t *"), ffi.new("int *")
+        status = lib.cg_file_inode(self._c, os.fsencode(path), inode, error)
+        if status != lib.CG_OK:
+            raise Failure(status, error[0])
+        return int(inode[0])
+
+
+open_directory = Directory
+
+
+# ---- the mount table --------------------------------------------------------------
+
+
+def _mount_rows(strings: Any, mounts: Any, count: int) -> list[MountRow]:
+    if count == 0:
+        return []
+    width = lib.CG_MOUNT_FIELDS
+    columns = ffi.unpack(mounts, count * width)
+    text = ffi.buffer(strings, columns[-1])[:]
+    rows = []
+    for at in range(0, count * width, width):
+        version, major, minor, *bounds = columns[at : at + width]
+        fields = _slices(text, bounds[0::2], bounds[1::2])
+        rows.append(MountRow((version, major, minor, *fields)))
+    return rows
+
+
+def _parse_mounts(text: Any, length: int, excerpt: Callable[[int], bytes]) -> list[MountRow]:
+    capacity = 256
+    strings = _uncleared("char[]", max(length, 1))
+    count, offset = ffi.new("size_t *"), ffi.new("size_t *")
+    while True:
+        mounts = _uncleared("uint32_t[]", capacity * lib.CG_MOUNT_FIELDS)
+        status = lib.cg_parse_mountinfo(text, length, strings, mounts, capacity, count, offset)
+        if status == lib.CG_OK:
+            return _mount_rows(strings, mounts, count[0])
+        if status != lib.CG_SPACE:
+            raise Failure(status, 0, offset[0], excerpt(offset[0]))
+        capacity *= 4
+
+
+def parse_mountinfo(data: bytes) -> list[MountRow]:
+    """The cgroup mounts of a mountinfo table, in its order."""
+    return _parse_mounts(data, len(data), lambda at: data[at : at + EXCERPT])
+
+
+def scan_mounts(fd: int) -> list[MountRow]:
+    """The same of an open /proc/PID/mountinfo."""
+    length, error = ffi.new("size_t *"), ffi.new("int *")
+    capacity = 64 << 10
+    while True:
+        text = _uncleared("char[]", capacity)
+        status = lib.cg_read_all(fd, text, capacity, length, error)
+        if status == lib.CG_OK:
+            size = length[0]
+            return _parse_mounts(text, size, lambda at: ffi.buffer(text + at, min(EXCERPT, size - at))[:])
+        if status != lib.CG_SPACE:
+            raise Failure(status, error[0])
+        capacity *= 4
+
+
+def root_identity() -> Any:
+    identity, error = ffi.new("struct cg_root_identity *"), ffi.new("int *")
+    status = lib.cg_root_identity(identity, error)
+    if status != lib.CG_OK:
+        raise Failure(status, error[0])
+    return identity
+
+
+def identity_key(identity: Any) -> tuple[int, int, int]:
+    return identity.mount, identity.inode, identity.device
+
+
+def mounts_state(fd: int, identity: Any) -> int:
+    state, error = ffi.new("int *"), ffi.new("int *")
+    status = lib.cg_mounts_check(fd, identity, state, error)
+    if status != lib.CG_OK:
+        raise Failure(status, error[0])
+    return int(state[0])
+
+
+# ---- many files in one call ---------------------------------------------------------
+
+
+class Batch:
+    """Files that are read together, in one call and without the interpreter's lock.
+
+    ``layouts[i]`` is the layout of file i, or None for a file of one number.
+    After :meth:`read` the columns hold what was read: the numbers of file i
+    are ``values[firsts[i]:firsts[i + 1]]``, and ``statuses``, ``kinds`` and
+    ``errors`` have one element a file.  A batch belongs to one thread.
+    """
+
+    def __init__(self, files: Sequence[File], layouts: Sequence[Layout | None]) -> None:
+        count = len(files)
+        self.firsts = [0]
+        for layout in layouts:
+            self.firsts.append(self.firsts[-1] + (1 if layout is None else len(layout.keys)))
+        self._keep = (list(files), list(layouts))
+        self._files = ffi.new("struct cg_file *[]", [file._c for file in files])  # noqa: SLF001 - its own class
+        self._layouts = ffi.new(
+            "struct cg_layout *[]", [ffi.NULL if layout is None else layout.native[0] for layout in layouts]
+        )
+        self._firsts = ffi.new("uint32_t[]", self.firsts)
+        self._text = _uncleared("char[]", 65536)
+        self.values = ffi.new("uint64_t[]", max(self.firsts[-1], 1))
+        self.kinds = ffi.new("uint8_t[]", max(count, 1))
+        self.statuses = ffi.new("uint8_t[]", max(count, 1))
+        self.errors = ffi.new("int32_t[]", max(count, 1))
+        self.read = partial(
+            lib.cg_files_read,
+            *(self._files, ffi.cast("struct cg_layout **", self._layouts), self._firsts, count),
+            *(self._text, 65536, self.values, self.kinds, self.statuses, self.errors),
+        )

@@ -1,0 +1,202 @@
+"""Making cgroups: directories, who owns them, and on v2 the controllers they get.  All or nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+from . import diagnosis
+from ._interface import Failure, Shape
+from .errors import CgroupBusy, CgroupError, CgroupExists, InvalidValue, from_errno
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .hierarchy import Cgroup
+
+Owner = Union[str, "tuple[int, int]"]
+
+_TASK_FILES = frozenset({"tasks", "cgroup.procs", "cgroup.threads"})
+
+
+class Rights(NamedTuple):
+    """Mode of the directory, owner of all, modes of the control files and of the task lists."""
+
+    perm: int
+    owner: Owner | None
+    file_perm: int | None
+    tasks_perm: int | None
+
+    def check(self) -> tuple[int, int] | None:
+        """The owner's ids; InvalidValue for what cannot be."""
+        for name in ("perm", "file_perm", "tasks_perm"):
+            mode = getattr(self, name)
+            if mode is not None and (not isinstance(mode, int) or not 0 <= mode <= 0o7777):  # noqa: PLR2004 - all modes
+                message = f"{name} {mode!r} is not a file mode"
+                raise InvalidValue(message)
+        return None if self.owner is None else _ids(self.owner)
+
+
+def _ids(owner: Owner) -> tuple[int, int]:
+    if isinstance(owner, str):
+        user, colon, group = owner.partition(":")
+        uid, own_group = _uid(user) if user or not colon else (-1, -1)
+        return uid, _gid(group) if group else own_group
+    valid = isinstance(owner, tuple) and len(owner) == 2  # noqa: PLR2004 - a pair
+    if not valid or not all(isinstance(one, int) and -1 <= one < 1 << 32 for one in owner):
+        message = f"owner {owner!r} is neither (uid, gid) nor 'user:group'"
+        raise InvalidValue(message)
+    return owner
+
+
+def _uid(user: str) -> tuple[int, int]:
+    import pwd  # noqa: PLC0415 - importing the package has to stay cheap
+
+    if user.isdigit():
+        return int(user), -1
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        message = f"owner: there is no user {user!r}"
+        raise InvalidValue(message) from None
+    return entry.pw_uid, entry.pw_gid
+
+
+def _gid(group: str) -> int:
+    import grp  # noqa: PLC0415
+
+    if group.isdigit():
+        return int(group)
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        message = f"owner: there is no group {group!r}"
+        raise InvalidValue(message) from None
+
+
+def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], rights: Rights, *, exist_ok: bool) -> Cgroup:
+    """Makes the cgroup at the path of names below base, with these controllers (v2), and what is missing on the way.
+
+    When any step fails, the cgroups that this call made are removed and the
+    controllers that it enabled disabled again, and the step's error is raised.
+    """
+    owner = rights.check()
+    made: list[Cgroup] = []
+    enabled: list[tuple[Cgroup, str]] = []
+    target = base
+    for name in names:
+        target = target.child(name)
+    at = base
+    try:
+        for name in names:
+            below = at.child(name)
+            for controller in controllers:
+                if _enable(at, controller, target):
+                    enabled.append((at, controller))
+            if _make_directory(below, rights.perm):
+                made.append(below)
+                _apply(below, rights, owner)
+            elif not exist_ok and below == target:
+                raise CgroupExists(f"cannot make {target} ({target.path}): it exists", path=target.path, errno=errno.EEXIST)  # noqa: TRY301
+            at = below
+    except BaseException:
+        _undo(made, enabled)
+        raise
+    return target
+
+
+def _enable(cgroup: Cgroup, controller: str, target: Cgroup) -> bool:
+    """Enables a controller for the children of a cgroup; False when it is already."""
+    if controller in diagnosis.words(cgroup, "cgroup.subtree_control"):
+        return False
+    _check_no_internal_processes(cgroup, controller, target)
+    _write_control(cgroup, f"+{controller}", controller, target)
+    return True
+
+
+def _check_no_internal_processes(cgroup: Cgroup, controller: str, target: Cgroup) -> None:
+    """The kernel refuses most controllers itself; cpu, cpuset and pids it takes,
+    and turns the cgroup into a threaded domain, which nobody asked for."""
+    try:
+        [(_, kind)] = cgroup.read_cells("cgroup.type", Shape.TEXT)
+    except CgroupError:
+        return  # the root, where the rule does not hold
+    if kind != "domain" or not cgroup.read_cells("cgroup.procs", Shape.VALUES, listing=True):
+        return
+    raise CgroupBusy(
+        f"cannot enable {controller} for the children of {cgroup} ({cgroup.path}), which {target} needs",
+        path=cgroup.path,
+        errno=errno.EBUSY,
+        hint=diagnosis.no_internal_processes(cgroup),
+    )
+
+
+def _write_control(cgroup: Cgroup, text: str, controller: str, target: Cgroup) -> None:
+    directory, below = cgroup.place_for_writing(f"enable {controller} in {cgroup}")
+    try:
+        directory.write(f"{below}/cgroup.subtree_control" if below else "cgroup.subtree_control", text.encode())
+    except Failure as failure:
+        raise diagnosis.explain_enable(failure, cgroup, controller, target) from None
+
+
+def _make_directory(cgroup: Cgroup, perm: int) -> bool:
+    """One mkdir(2) beneath the parent; False when the cgroup is there."""
+    directory, below = cgroup.place_for_writing(f"make {cgroup}")
+    parent, _, name = below.rpartition("/")
+    try:
+        fd = directory.open(parent, os.O_PATH | os.O_DIRECTORY)
+    except Failure as failure:
+        raise diagnosis.explain(failure, cgroup.parent or cgroup, "", "make a cgroup in") from None
+    try:
+        os.mkdir(name, perm, dir_fd=fd)
+    except FileExistsError:
+        if cgroup.exists:
+            return False
+        raise diagnosis.explain_create(errno.EEXIST, cgroup) from None
+    except OSError as error:
+        raise diagnosis.explain_create(error.errno or 0, cgroup) from None
+    finally:
+        os.close(fd)
+    return True
+
+
+def _apply(cgroup: Cgroup, rights: Rights, owner: tuple[int, int] | None) -> None:
+    """Modes, whatever the umask, and the owner; of the directory and of each file in it."""
+    directory, below = cgroup.place_for_writing(f"make {cgroup}")
+    try:
+        fd = directory.open(below, os.O_RDONLY | os.O_DIRECTORY)
+    except Failure as failure:
+        raise diagnosis.explain(failure, cgroup, "", "open") from None
+    try:
+        os.fchmod(fd, rights.perm)
+        if owner is None and rights.file_perm is None and rights.tasks_perm is None:
+            return
+        with os.scandir(fd) as entries:
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        for name in names:
+            perm = rights.tasks_perm if name in _TASK_FILES else rights.file_perm
+            if perm is not None:
+                os.chmod(name, perm, dir_fd=fd)
+            if owner is not None:
+                os.chown(name, *owner, dir_fd=fd, follow_symlinks=False)
+        if owner is not None:
+            os.fchown(fd, *owner)
+    except OSError as error:
+        raise from_errno(error.errno or 0, f"cannot set owner or mode of {cgroup}", path=cgroup.path) from None
+    finally:
+        os.close(fd)
+
+
+def _undo(made: list[Cgroup], enabled: list[tuple[Cgroup, str]]) -> None:
+    """Backwards, as far as it goes: the error that led here is the one to report."""
+    for cgroup in reversed(made):
+        try:
+            cgroup.remove_directory()
+        except CgroupError:
+            continue
+    for cgroup, controller in reversed(enabled):
+        try:
+            _write_control(cgroup, f"-{controller}", controller, cgroup)
+        except CgroupError:
+            continue

@@ -1,0 +1,290 @@
+"""Why the kernel said no: looked up after a failure, never before.
+
+An errno alone does not tell a missing controller from a removed cgroup, or
+which ancestor is at fault.  These functions look, and return the exception
+that says it; errors.py maps what needs no looking.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+from ._interface import Failure, Shape, Status
+from .errors import (
+    AccessDenied,
+    CgroupBusy,
+    CgroupError,
+    CgroupGone,
+    CgroupNotFound,
+    CgroupOSError,
+    ExpectedRoot,
+    InvalidValue,
+    ParameterNotSupported,
+    SubsystemNotAttached,
+    SubsystemNotAvailable,
+    from_errno,
+    from_failure,
+)
+from .spec import ALIASES, IMPLICIT
+
+if TYPE_CHECKING:
+    from .hierarchy import Cgroup
+
+_ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
+
+ROOT_ONLY = frozenset({"release_agent", "cgroup.sane_behavior", "cpuset.memory_pressure_enabled"})
+"""Control files of the root cgroup alone."""
+
+
+def is_absence(failure: Failure) -> bool:
+    """Whether a failure says that there is no such thing."""
+    return failure.errno in _ABSENT
+
+
+def _file_path(cgroup: Cgroup, name: str) -> str:
+    path = cgroup.path or str(cgroup)
+    return f"{path}/{name}" if name else path
+
+
+def _tried(cgroup: Cgroup, verb: str, what: str, value: Any) -> str:
+    if verb == "write":
+        return f"cannot set {what} of {cgroup} to {value!r} ({cgroup.path})"
+    return f"cannot {verb} {what} of {cgroup} ({cgroup.path})" if what else f"cannot {verb} {cgroup} ({cgroup.path})"
+
+
+def invisible(cgroup: Cgroup) -> CgroupNotFound:
+    """A cgroup of a process_info that no mount shows."""
+    return CgroupNotFound(
+        f"cannot use {cgroup}: no mount of this namespace shows it",
+        hint="its hierarchy is not mounted here, or another part of it is",
+    )
+
+
+def explain(
+    failure: Failure,
+    cgroup: Cgroup,
+    name: str,
+    verb: str,
+    parameter: str | None = None,
+    value: Any = None,
+) -> CgroupError:
+    """The exception for a failure at a control file, or with no name at the directory, of a cgroup."""
+    what = parameter or name
+    tried = _tried(cgroup, verb, what, value)
+    path = _file_path(cgroup, name)
+    if failure.status is Status.FOREIGN:
+        return CgroupGone(f"{tried}: {failure.reason}", path=path, parameter=what, hint="it was unmounted")
+    if name and failure.errno == errno.EOPNOTSUPP:
+        return _unsupported(failure, cgroup, name, tried, what)
+    if failure.errno in _ABSENT and not (verb == "write" and failure.errno == errno.ENODEV):
+        return _missing(cgroup, name, tried, what, failure.errno)
+    kind, hint = _WRITE_HINTS.get(failure.errno, (None, None)) if verb == "write" else (None, None)
+    return from_failure(failure, tried, path=path, parameter=what or None, hint=hint, kind=kind)
+
+
+_WRITE_HINTS: dict[int, tuple[type[CgroupError] | None, str | None]] = {
+    errno.EINVAL: (None, "the kernel does not take this value here"),
+    errno.ERANGE: (None, "out of the range that the kernel takes"),
+    errno.ENODEV: (InvalidValue, "there is no such device"),
+    errno.EBUSY: (None, "what is in use, or what cgroups below have, does not fit the new value"),
+    errno.ENOSPC: (None, "processes inside would be left without a CPU or a memory node"),
+    errno.E2BIG: (None, "longer than the 4096 bytes that one write may have"),
+    errno.EACCES: (None, "beyond what the parent allows, or not permitted to this user"),
+}
+
+
+def _unsupported(failure: Failure, cgroup: Cgroup, name: str, tried: str, what: str) -> CgroupError:
+    path = _file_path(cgroup, name)
+    if name.endswith(".pressure"):
+        return _no_pressure(tried, path, what)
+    hint = f"it is {_read_type(cgroup)}, and processes are listed, moved and killed in its domain's root"
+    return from_failure(failure, tried, path=path, parameter=what, hint=hint)
+
+
+def _read_type(cgroup: Cgroup) -> str:
+    try:
+        [(_, kind)] = cgroup.read_cells("cgroup.type", Shape.TEXT)
+    except CgroupError:
+        return "of another type than domain"
+    return f"a cgroup of type {kind!r}"
+
+
+def _no_pressure(tried: str, path: str, what: str) -> ParameterNotSupported:
+    return ParameterNotSupported(
+        f"{tried}: pressure stall information is off",
+        path=path,
+        parameter=what,
+        hint="the kernel was built or booted without it (psi=1), or cgroup.pressure of the cgroup is 0",
+    )
+
+
+def _missing(cgroup: Cgroup, name: str, tried: str, what: str, error: int) -> CgroupError:
+    """A file that is not there: because the cgroup is not, or the controller, or because this kernel has none."""
+    path = _file_path(cgroup, name)
+    if not name or not cgroup.exists:
+        return CgroupGone(f"{tried}: it does not exist, or no longer", path=cgroup.path, parameter=what or None, errno=error)
+    controller = name.partition(".")[0]
+    facts: dict[str, Any] = {"path": path, "parameter": what, "errno": error}
+    if name in ROOT_ONLY and not cgroup.is_root:
+        return ExpectedRoot(f"{tried}: only the root of a hierarchy has it", hint=f"use {cgroup.hierarchy.root()}", **facts)
+    if name.endswith(".pressure") and cgroup.version == 2:  # noqa: PLR2004 - the version
+        return _no_pressure(tried, path, what)
+    absent = missing_controller(cgroup, controller, tried, facts)
+    if absent is not None:
+        return absent
+    hint = "the root cgroup has fewer files than the others" if cgroup.is_root else "this kernel has no such file"
+    return ParameterNotSupported(f"{tried}: there is no {name}", hint=hint, **facts)
+
+
+def missing_controller(cgroup: Cgroup, controller: str, tried: str, facts: dict[str, Any]) -> CgroupError | None:
+    """The error that a controller is not in a cgroup; None when it is, or the name is no controller."""
+    if controller in ("cgroup", "tasks", "notify_on_release", "release_agent") or controller in cgroup.subsystems:
+        return None
+    if cgroup.version == 2 and controller in IMPLICIT | {"cpu"} and cgroup.is_root:  # noqa: PLR2004
+        return None
+    host = cgroup.hierarchy.host
+    where = host.hierarchy_of(controller)
+    if where is None:
+        return SubsystemNotAvailable(f"{tried}: no mounted hierarchy of this host has the controller {controller}", **facts)
+    if where != cgroup.hierarchy:
+        hint = f"it is on the hierarchy at {where.mount_point}: find {controller}:{cgroup.location}"
+        return SubsystemNotAttached(f"{tried}: the controller {controller} is not on this hierarchy", hint=hint, **facts)
+    if cgroup.version == 1 or cgroup.is_root:
+        return None
+    lacking = _lacking_ancestor(cgroup, controller)
+    hint = f"{lacking} does not enable it: write +{controller} to its cgroup.subtree_control, or use find_or_create"
+    return SubsystemNotAttached(f"{tried}: the controller {controller} is not enabled in this cgroup", hint=hint, **facts)
+
+
+def _lacking_ancestor(cgroup: Cgroup, controller: str) -> Cgroup:
+    """The topmost ancestor that does not enable a controller for its children."""
+    lacking = above = cgroup.parent
+    while above is not None:
+        if controller not in words(above, "cgroup.subtree_control"):
+            lacking = above
+        above = above.parent
+    return lacking or cgroup
+
+
+def words(cgroup: Cgroup, name: str) -> tuple[str, ...]:
+    """The words of a control file as cgroup.controllers."""
+    return tuple(word for _, word in cgroup.read_cells(name, Shape.WORDS))
+
+
+def explain_attach(failure: Failure, cgroup: Cgroup, name: str, what: str, pid: int) -> CgroupError:
+    """Why a process or thread could not be moved into a cgroup."""
+    tried = f"cannot move {what} {pid} into {cgroup} ({cgroup.path})"
+    path = _file_path(cgroup, name)
+    if failure.errno in _ABSENT:
+        return _missing(cgroup, name, tried, name, failure.errno)
+    hints = {
+        errno.ESRCH: f"there is no such {what}",
+        errno.EINVAL: "a kernel thread, or a real-time process where the cgroup has no real-time budget",
+        errno.ENOSPC: "its cpuset.cpus or cpuset.mems is empty: set both first",
+        errno.EBUSY: "no internal processes: it enables controllers for its children, so move into one of these",
+    }
+    hint = hints.get(failure.errno)
+    if failure.errno == errno.EOPNOTSUPP:
+        hint = f"the destination is {_read_type(cgroup)}; threads move within one threaded subtree alone"
+    if failure.errno in (errno.EACCES, errno.EPERM):
+        hint = _common_ancestor_hint(cgroup, pid)
+    return from_errno(failure.errno, tried, path=path, hint=hint)
+
+
+def _common_ancestor_hint(cgroup: Cgroup, pid: int) -> str | None:
+    """On v2 a move needs write access at the destination and at the common ancestor with the source."""
+    if cgroup.version == 1:
+        return "the caller needs to be the process's user, or root, and to have write access to the file"
+    try:
+        [source] = [one for one in cgroup.hierarchy.host.process_info(pid) if one.hierarchy == cgroup.hierarchy]
+    except (CgroupError, ValueError):
+        return None
+    common: list[str] = []
+    for mine, its in zip(cgroup.location.split("/")[1:], source.location.split("/")[1:]):
+        if mine != its:
+            break
+        common.append(mine)
+    ancestor = "/" + "/".join(common)
+    return f"it is in {source}, and the move needs write access to cgroup.procs of the common ancestor, :{ancestor}"
+
+
+def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
+    """Why a cgroup could not be removed."""
+    tried = f"cannot remove {cgroup} ({cgroup.path})"
+    if error == errno.ENOENT:
+        return CgroupGone(f"{tried}: it does not exist, or no longer", path=cgroup.path, errno=error)
+    hint = None
+    if error == errno.EBUSY:
+        try:
+            inside, below = len(cgroup.processes()), len(cgroup.children())
+            hint = f"{inside} processes are inside and {below} cgroups below"
+        except CgroupError:
+            hint = "processes are inside, or cgroups below"
+    return from_errno(error, tried, path=cgroup.path, hint=hint)
+
+
+def check_removable(cgroup: Cgroup, of: Cgroup) -> None:
+    """CgroupBusy when there are processes inside; so that a recursive removal does not stop half way."""
+    try:
+        inside = cgroup.processes()
+    except (CgroupGone, CgroupOSError):
+        return  # gone already; or threaded, and rmdir will tell
+    if inside:
+        raise CgroupBusy(
+            f"cannot remove {of} ({of.path}): {len(inside)} processes are in {cgroup}",
+            path=cgroup.path,
+            errno=errno.EBUSY,
+            hint="end them, or move them away, first",
+        )
+
+
+def explain_create(error: int, cgroup: Cgroup) -> CgroupError:
+    """Why a cgroup could not be made."""
+    tried = f"cannot make {cgroup} ({cgroup.path})"
+    hints = {
+        errno.EAGAIN: "cgroup.max.depth or cgroup.max.descendants of an ancestor is reached",
+        errno.ENOSPC: "the kernel has no id left for another cgroup",
+        errno.EEXIST: "the name is taken, by a cgroup or a control file",
+    }
+    above = cgroup.parent
+    if error in (errno.EACCES, errno.EPERM, errno.EROFS) and above is not None:
+        return from_errno(error, tried, path=above.path, hint="a cgroup is made with write access to its parent")
+    return from_errno(error, tried, path=cgroup.path, hint=hints.get(error))
+
+
+def explain_enable(failure: Failure, cgroup: Cgroup, controller: str, target: Cgroup) -> CgroupError:
+    """Why a controller could not be enabled for the children of a cgroup."""
+    path = _file_path(cgroup, "cgroup.subtree_control")
+    tried = f"cannot enable {controller} for the children of {cgroup} ({path}), which {target} needs"
+    hints = {
+        errno.EBUSY: no_internal_processes(cgroup),
+        errno.EOPNOTSUPP: f"{cgroup} is {_read_type(cgroup)}, and {controller} is a controller of domains alone",
+        errno.ENOENT: f"{cgroup} does not have {controller} itself",
+    }
+    kinds: dict[int, type[CgroupError]] = {
+        errno.ENOENT: SubsystemNotAttached,
+        errno.EINVAL: SubsystemNotAvailable,
+        errno.EACCES: AccessDenied,
+    }
+    hint = hints.get(failure.errno)
+    if failure.errno in (errno.EACCES, errno.EPERM):
+        hint = f"{cgroup} is not delegated to this user"
+    return from_errno(failure.errno, tried, path=path, hint=hint, kind=kinds.get(failure.errno))
+
+
+def no_internal_processes(cgroup: Cgroup) -> str:
+    """The rule, and what to do about it."""
+    return (
+        f"no internal processes: {cgroup} has processes of its own, and a cgroup with processes may not "
+        "enable controllers for its children; move them into a child of it first"
+    )
+
+
+def alias_on(version: int, controller: str) -> str:
+    """A controller's name on a version: blkio and io are one."""
+    if version == 2 and controller == "blkio":  # noqa: PLR2004 - the version
+        return ALIASES[controller]
+    if version == 1 and controller == "io":
+        return ALIASES[controller]
+    return controller

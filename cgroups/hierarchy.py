@@ -1,0 +1,521 @@
+"""Hierarchies and their cgroups: find, create, walk, attach, remove."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from . import creation, diagnosis
+from ._interface import Failure, Shape
+from .errors import AccessDenied, CgroupGone, InvalidValue, from_errno
+from .spec import ALIASES, IMPLICIT, check_name, split_path
+
+if TYPE_CHECKING:
+    from ._interface import Directory, File
+    from .host import Host
+    from .mounts import Mount
+
+__all__ = ["Cgroup", "Hierarchy"]
+
+PID_MAX = 1 << 22
+"""PID_MAX_LIMIT of the kernel, on 64 bits: no process id is greater."""
+
+
+class Hierarchy:
+    """One mounted tree of cgroups.
+
+    Attributes:
+        mount_point: where it is mounted, '' when no mount shows it.
+        version: 1 or 2.
+        label: ``systemd`` of ``name=systemd``, else None.
+        mounts: all mounts of this hierarchy that were found, the first that shows its root first.
+
+    Equal when it is the same hierarchy of the same host.  Immutable, and safe
+    to use from any thread.
+    """
+
+
+    __slots__ = ("_names", "host", "label", "mount_point", "mounts", "root_location", "version")
+
+    _local: ClassVar[Host]  # set by host.py: the host that the functions without a cgroup look at
+
+    def __init__(self, host: Host, version: int, names: tuple[str, ...], label: str | None, mounts: list[Mount]) -> None:
+        usable = [mount for mount in mounts if mount.state != "hidden"]
+        self.host = host
+        self.version = version
+        self.label = label
+        self.mounts = tuple(sorted(usable, key=lambda mount: mount.root != "/"))
+        self.mount_point = self.mounts[0].path if self.mounts else ""
+        self.root_location = self.mounts[0].root if self.mounts else "/"
+        self._names = names
+
+    # ---- the seed's module functions -------------------------------------------
+
+    @staticmethod
+    def find(spec: str) -> Cgroup | None:
+        """The cgroup that a spec names, None when there is none; see :meth:`Host.find`."""
+        return Hierarchy._local.find(spec)
+
+    @staticmethod
+    def find_exn(spec: str) -> Cgroup:
+        """The cgroup that a spec names; CgroupNotFound, a ValueError, says why there is none."""
+        return Hierarchy._local.find_exn(spec)
+
+    @staticmethod
+    def find_or_create(
+        spec: str,
+        *,
+        perm: int = 0o755,
+        owner: creation.Owner | None = None,
+        file_perm: int | None = None,
+        tasks_perm: int | None = None,
+    ) -> Cgroup:
+        """The cgroup that a spec names, made if it is missing; see :meth:`Host.find_or_create`."""
+        return Hierarchy._local.find_or_create(
+            spec, perm=perm, owner=owner, file_perm=file_perm, tasks_perm=tasks_perm
+        )
+
+    @staticmethod
+    def scan(subsystems: Iterable[str] | None = None) -> list[Hierarchy]:
+        """The mounted hierarchies, or those with at least one of the subsystems."""
+        return Hierarchy._local.scan(subsystems)
+
+    @staticmethod
+    def process_info(pid: int) -> list[Cgroup]:
+        """The cgroups of a process, one for each hierarchy; see :meth:`Host.process_info`."""
+        return Hierarchy._local.process_info(pid)
+
+    @staticmethod
+    def own(controller: str) -> Cgroup:
+        """This process's own cgroup for a controller, ``name=LABEL`` or '' for the unified hierarchy."""
+        return Hierarchy._local.own(controller)
+
+    @staticmethod
+    def cgroup_equal(one: Cgroup, other: Cgroup) -> bool:
+        """Whether both are the same cgroup: ``one == other``."""
+        return one == other
+
+    @staticmethod
+    def is_root(cgroup: Cgroup) -> bool:
+        return cgroup.is_root
+
+    @staticmethod
+    def name(cgroup: Cgroup) -> str:
+        return cgroup.name
+
+    @staticmethod
+    def path(cgroup: Cgroup) -> str | None:
+        return cgroup.path
+
+    @staticmethod
+    def subsys(cgroup: Cgroup) -> tuple[str, ...]:
+        return cgroup.subsystems
+
+    @staticmethod
+    def children(cgroup: Cgroup) -> list[Cgroup]:
+        return cgroup.children()
+
+    @staticmethod
+    def walk(cgroup: Cgroup) -> Iterator[Cgroup]:
+        return cgroup.walk()
+
+    @staticmethod
+    def descendants(cgroup: Cgroup) -> list[Cgroup]:
+        return cgroup.descendants()
+
+    @staticmethod
+    def make_sub(
+        cgroup: Cgroup,
+        name: str,
+        *,
+        perm: int = 0o755,
+        owner: creation.Owner | None = None,
+        file_perm: int | None = None,
+        tasks_perm: int | None = None,
+    ) -> Cgroup:
+        return cgroup.make_sub(name, perm=perm, owner=owner, file_perm=file_perm, tasks_perm=tasks_perm)
+
+    @staticmethod
+    def make(
+        cgroup: Cgroup,
+        path: str,
+        *,
+        perm: int = 0o755,
+        owner: creation.Owner | None = None,
+        file_perm: int | None = None,
+        tasks_perm: int | None = None,
+    ) -> Cgroup:
+        return cgroup.make(path, perm=perm, owner=owner, file_perm=file_perm, tasks_perm=tasks_perm)
+
+    @staticmethod
+    def remove(cgroup: Cgroup, *, recursive: bool = False) -> None:
+        cgroup.remove(recursive=recursive)
+
+    @staticmethod
+    def processes(cgroup: Cgroup) -> list[int]:
+        return cgroup.processes()
+
+    @staticmethod
+    def add_process(cgroup: Cgroup, pid: int) -> None:
+        cgroup.add_process(pid)
+
+    @staticmethod
+    def threads(cgroup: Cgroup) -> list[int]:
+        return cgroup.threads()
+
+    @staticmethod
+    def add_thread(cgroup: Cgroup, tid: int) -> None:
+        cgroup.add_thread(tid)
+
+    # ---- a hierarchy ------------------------------------------------------------
+
+    def root(self) -> Cgroup:
+        """The cgroup at the root: of the hierarchy, or of the part of it that is mounted."""
+        return Cgroup(self, self.root_location)
+
+    def equal(self, other: Hierarchy) -> bool:
+        """Whether both are the same hierarchy: ``self == other``."""
+        return self == other
+
+    @property
+    def subsystems(self) -> tuple[str, ...]:
+        """The controllers attached to it; on v2, those that its visible root has now."""
+        return self._names if self.version == 1 else self.root().subsystems
+
+    def has(self, controller: str) -> bool:
+        """Whether a controller's cgroups are on this hierarchy, under either of its names."""
+        names = self.subsystems
+        if controller in names or ALIASES.get(controller) in names:
+            return True
+        return self.version == 2 and controller in IMPLICIT  # noqa: PLR2004 - the version
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from other hierarchies of its host."""
+        return self.version, frozenset(self._names), self.label
+
+    def mount_of(self, location: str) -> tuple[Mount, str] | None:
+        """The first mount that shows a location, and the path below it."""
+        for mount in self.mounts:
+            relative = mount.relative(location)
+            if relative is not None and mount.above == self.mounts[0].above:
+                return mount, mount.prefix + relative
+        return None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hierarchy) and self.key == other.key and self.host == other.host
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"<Hierarchy v{self.version} {self.spec_head or 'unified'} at {self.mount_point or 'no mount'}>"
+
+    @property
+    def spec_head(self) -> str:
+        """What a spec of a cgroup in it starts with, before the colon."""
+        return f"name={self.label}" if self.label is not None else ",".join(self._names)
+
+
+class Cgroup:
+    """A cgroup: a location in a hierarchy.
+
+    It stands for the name, not for one life of it: after a removal and a
+    re-creation it answers again, with another ``inode``.  Equal, and hashable,
+    by hierarchy and location; ``str()`` is a spec.  Safe to use from any
+    thread, and after a fork in parent and child.
+    """
+
+    __slots__ = ("__weakref__", "_files", "_place", "hierarchy", "location", "readers")
+
+    def __init__(self, hierarchy: Hierarchy, location: str, *, visible: bool = True) -> None:
+        self.hierarchy = hierarchy
+        self.location = location
+        self._place = hierarchy.mount_of(location) if visible else None
+        self._files: dict[str, File] = {}
+        # How each parameter is read here; filled by Subsystem.Parameters.
+        self.readers: dict[Any, Callable[[Cgroup], Any]] = {}
+
+    # ---- what it is ----------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The last component of the location; '' for the root."""
+        return self.location.rpartition("/")[2]
+
+    @property
+    def path(self) -> str | None:
+        """The directory; None when no mount of this namespace shows it."""
+        if self._place is None:
+            return None
+        mount, below = self._place
+        below = below.removeprefix(mount.prefix).rstrip("/")
+        return f"{mount.path}/{below}" if below else mount.path
+
+    @property
+    def version(self) -> int:
+        return self.hierarchy.version
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the root: of the hierarchy, or of the part of it that is visible."""
+        return self.location == (self.hierarchy.root_location if self._place else "/")
+
+    @property
+    def parent(self) -> Cgroup | None:
+        """The cgroup above; None for the root."""
+        if self.is_root:
+            return None
+        return Cgroup(self.hierarchy, self.location.rpartition("/")[0] or "/")
+
+    @property
+    def subsystems(self) -> tuple[str, ...]:
+        """The controllers of this cgroup: on v1 its hierarchy's, on v2 those in its ``cgroup.controllers``."""
+        if self.version == 1:
+            return self.hierarchy.subsystems
+        cells = self.read_cells("cgroup.controllers", Shape.WORDS)
+        return tuple(word for _, word in cells)
+
+    @property
+    def inode(self) -> int:
+        """The inode of the directory, read now; another one after a re-creation.  CgroupGone when there is none."""
+        directory, below = self.place()
+        try:
+            return directory.inode(below)
+        except Failure as failure:
+            raise diagnosis.explain(failure, self, "", "read the inode of") from None
+
+    @property
+    def exists(self) -> bool:
+        """Whether the directory is there now."""
+        if self._place is None:
+            return False
+        mount, below = self._place
+        try:
+            mount.directory.inode(below)
+        except Failure as failure:
+            if diagnosis.is_absence(failure):
+                return False
+            raise diagnosis.explain(failure, self, "", "look for") from None
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Cgroup)
+            and self.location == other.location
+            and (self._place is None) == (other._place is None)
+            and self.hierarchy == other.hierarchy
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.hierarchy, self.location))
+
+    def __str__(self) -> str:
+        return f"{self.hierarchy.spec_head}:{self.location}"
+
+    def __repr__(self) -> str:
+        return f"<Cgroup {self}>"
+
+    # ---- files, for this package -----------------------------------------------------
+
+    def place(self) -> tuple[Directory, str]:
+        """The directory that it is opened beneath, and the path from there."""
+        if self._place is None:
+            raise diagnosis.invisible(self)
+        mount, below = self._place
+        return mount.directory, below
+
+    def place_for_writing(self, tried: str) -> tuple[Directory, str]:
+        """The same, refused before any system call where the tree is a captured one."""
+        if self._place is None:
+            raise diagnosis.invisible(self)
+        mount, below = self._place
+        if mount.state == "plain":
+            message = f"cannot {tried}: {self.path} is not on a cgroup file system"
+            raise AccessDenied(message, path=self.path, hint="a captured tree is read-only")
+        return mount.directory, below
+
+    def file(self, name: str) -> File:
+        """A control file, kept by this object: its descriptor is closed when the object goes."""
+        file = self._files.get(name)
+        if file is None:
+            directory, below = self.place()
+            file = self._files.setdefault(name, directory.file(_join(below, name)))
+        return file
+
+    def read_cells(self, name: str, shape: int, *, listing: bool = False) -> list[tuple[str, Any]]:
+        """The cells of a control file; a task list is opened for this read alone."""
+        try:
+            if listing:
+                directory, below = self.place()
+                return directory.file(_join(below, name), listing=True).read(shape)
+            return self.file(name).read(shape)
+        except Failure as failure:
+            raise diagnosis.explain(failure, self, name, "read") from None
+
+    def write_text(self, name: str, text: str, parameter: str | None = None, value: Any = None) -> None:
+        """One write(2) to a control file.  An empty text is written as an empty line: a write of nothing does nothing."""
+        shown = text if value is None else value
+        directory, below = self.place_for_writing(f"set {name} to {shown!r}")
+        try:
+            directory.write(_join(below, name), text.encode("utf-8", "surrogateescape") or b"\n")
+        except Failure as failure:
+            raise diagnosis.explain(failure, self, name, "write", parameter, shown) from None
+
+    # ---- processes ------------------------------------------------------------------------
+
+    def processes(self) -> list[int]:
+        """The ids of the processes in this cgroup, not of those below it, sorted.
+
+        Source: ``cgroup.procs``.  Processes outside this process's pid
+        namespace, which v2 shows as 0, are left out.
+        """
+        return self._list("cgroup.procs")
+
+    def threads(self) -> list[int]:
+        """The ids of the threads in this cgroup, sorted (``cgroup.threads``; v1: ``tasks``)."""
+        return self._list(self._threads_file)
+
+    @property
+    def _threads_file(self) -> str:
+        return "tasks" if self.version == 1 else "cgroup.threads"
+
+    def _list(self, name: str) -> list[int]:
+        cells = self.read_cells(name, Shape.VALUES, listing=True)
+        # v1 may name one twice while it moves.
+        return sorted({pid for _, pid in cells if pid > 0})
+
+    def add_process(self, pid: int) -> None:
+        """Moves a process, with all of its threads, into this cgroup.
+
+        Its children that exist stay where they are; those that it makes from
+        now on start here.
+        """
+        self._attach("cgroup.procs", "process", pid)
+
+    def add_thread(self, tid: int) -> None:
+        """Moves one thread (v1: any; v2: within a threaded subtree)."""
+        self._attach(self._threads_file, "thread", tid)
+
+    def _attach(self, name: str, what: str, pid: int) -> None:
+        if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= PID_MAX:
+            message = f"cannot move {what} {pid!r} into {self}: a {what} id is from 1 to {PID_MAX}"
+            raise InvalidValue(message, path=self.path)
+        directory, below = self.place_for_writing(f"move {what} {pid} into {self}")
+        try:
+            directory.write(_join(below, name), str(pid).encode())
+        except Failure as failure:
+            raise diagnosis.explain_attach(failure, self, name, what, pid) from None
+
+    # ---- the tree ----------------------------------------------------------------------------
+
+    def children(self) -> list[Cgroup]:
+        """The cgroups directly below, sorted by name."""
+        return [self.child(name) for name in self._child_names()]
+
+    def child(self, name: str) -> Cgroup:
+        """The cgroup of this name below, whether it exists or not."""
+        return Cgroup(self.hierarchy, f"{self.location.rstrip('/')}/{name}")
+
+    def _child_names(self) -> list[str]:
+        directory, below = self.place()
+        try:
+            fd = directory.open(below, os.O_RDONLY | os.O_DIRECTORY)
+        except Failure as failure:
+            raise diagnosis.explain(failure, self, "", "list") from None
+        try:
+            with os.scandir(fd) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except OSError as error:
+            raise from_errno(error.errno or 0, f"cannot list {self.path}", path=self.path) from None
+        finally:
+            os.close(fd)
+
+    def walk(self) -> Iterator[Cgroup]:
+        """This cgroup and all below it, parents first, sorted by name; what vanishes meanwhile is left out."""
+        try:
+            names = self._child_names()
+        except CgroupGone:
+            return
+        yield self
+        for name in names:
+            yield from self.child(name).walk()
+
+    def descendants(self) -> list[Cgroup]:
+        """All cgroups below this one, parents first."""
+        return [cgroup for cgroup in self.walk() if cgroup is not self]
+
+    def make_sub(
+        self,
+        name: str,
+        *,
+        perm: int = 0o755,
+        owner: creation.Owner | None = None,
+        file_perm: int | None = None,
+        tasks_perm: int | None = None,
+    ) -> Cgroup:
+        """Makes the cgroup of this name below; CgroupExists when it is there.
+
+        On v2 the new cgroup gets the controllers that this one has.  Keywords
+        as for :meth:`Host.find_or_create`.
+        """
+        check_name(name)
+        return self.make(name, perm=perm, owner=owner, file_perm=file_perm, tasks_perm=tasks_perm)
+
+    def make(
+        self,
+        path: str,
+        *,
+        perm: int = 0o755,
+        owner: creation.Owner | None = None,
+        file_perm: int | None = None,
+        tasks_perm: int | None = None,
+    ) -> Cgroup:
+        """Makes the cgroup at a path below, and those on the way; CgroupExists when the last is there."""
+        names = split_path(path)
+        if not names:
+            message = f"cannot make {path!r} below {self}: the path names no cgroup"
+            raise InvalidValue(message, path=self.path)
+        rights = creation.Rights(perm, owner, file_perm, tasks_perm)
+        controllers = self.subsystems if self.version == 2 else ()  # noqa: PLR2004 - the version
+        return creation.create(self, names, controllers, rights, exist_ok=False)
+
+    def remove(self, *, recursive: bool = False) -> None:
+        """Removes this cgroup, with ``recursive`` all below it first.
+
+        CgroupBusy, with nothing removed, when there are processes in it or,
+        without ``recursive``, cgroups below it.
+        """
+        if self.is_root:
+            message = f"cannot remove {self}: it is the root of its hierarchy"
+            raise InvalidValue(message, path=self.path)
+        self.place_for_writing(f"remove {self}")
+        below = [cgroup for cgroup in self.walk() if cgroup is not self] if recursive else []
+        for cgroup in below:
+            diagnosis.check_removable(cgroup, of=self)
+        for cgroup in reversed(below):
+            try:
+                cgroup.remove_directory()
+            except CgroupGone:
+                continue
+        self.remove_directory()
+
+    def remove_directory(self) -> None:
+        """One rmdir(2), beneath the parent."""
+        directory, below = self.place_for_writing(f"remove {self}")
+        parent, _, name = below.rpartition("/")
+        try:
+            fd = directory.open(parent, os.O_PATH | os.O_DIRECTORY)
+        except Failure as failure:
+            raise diagnosis.explain(failure, self, "", "remove") from None
+        try:
+            os.rmdir(name, dir_fd=fd)
+        except OSError as error:
+            raise diagnosis.explain_remove(error.errno or 0, self) from None
+        finally:
+            os.close(fd)
+
+
+def _join(below: str, name: str) -> str:
+    return f"{below.rstrip('/')}/{name}" if below else name

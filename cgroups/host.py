@@ -1,0 +1,272 @@
+"""Host: one machine's view of its control groups, through its mount table and its processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from . import creation
+from .errors import (
+    CgroupNotFound,
+    InvalidValue,
+    ProcessNotFound,
+    SubsystemNotAvailable,
+    from_errno,
+)
+from .hierarchy import PID_MAX, Cgroup, Hierarchy
+from .mounts import Table, Tables, controllers_of, split_above
+from .spec import ALIASES, IMPLICIT, parse_spec, split_path
+
+__all__ = ["Host"]
+
+_DELETED = " (deleted)"
+
+
+class _Index:
+    """The hierarchies of a mount table, by what a spec calls them."""
+
+    def __init__(self, host: Host, table: Table, previous: _Index | None) -> None:
+        known = {(one.key, one.mounts): one for one in previous.hierarchies} if previous else {}
+        self.hierarchies: list[Hierarchy] = []
+        self.by_name: dict[str, Hierarchy] = {}
+        self.unified: Hierarchy | None = None
+        for (version, _, label), mounts in table.groups.items():
+            hierarchy = Hierarchy(host, version, mounts[0].subsystems, label, mounts)
+            if not hierarchy.mounts:
+                continue
+            # The same object, for as long as its mounts stay: its directory is open.
+            hierarchy = known.get((hierarchy.key, hierarchy.mounts), hierarchy)
+            self.hierarchies.append(hierarchy)
+            if version == 1:
+                names = [*mounts[0].subsystems, *([f"name={label}"] if label is not None else [])]
+                self.by_name.update(dict.fromkeys(names, hierarchy))
+            else:
+                self.unified = hierarchy
+        for name, alias in ALIASES.items():
+            if alias in self.by_name:
+                self.by_name.setdefault(name, self.by_name[alias])
+
+    def find(self, name: str) -> Hierarchy | None:
+        """Where a controller is: per controller, never per host.  v1 first: a v1 mount takes it from v2."""
+        hierarchy = self.by_name.get(name)
+        if hierarchy is None and self.unified is not None and self.unified.has(name):
+            return self.unified
+        return hierarchy
+
+
+class Host:
+    """One machine, as its files below ``root`` show it.
+
+    With another root than ``/`` the mount table is ``ROOT/proc/1/mountinfo``,
+    and every mount point is resolved below ROOT: so an agent in a container
+    watches its node, and a program reads a captured tree, which is read-only.
+
+    Safe to use from any thread; a forked child reads its own mount table.
+    """
+
+    def __init__(self, root: str = "/") -> None:
+        root = os.fspath(root)
+        if not isinstance(root, str) or not root or "\0" in root:
+            message = f"root {root!r} is not a path"
+            raise InvalidValue(message)
+        self.root = os.path.normpath(os.path.join(os.getcwd(), root)) if not root.startswith("/") else os.path.normpath(root)
+        self._tables = Tables(self.root)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Host) and self.root == other.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    def __repr__(self) -> str:
+        return f"Host({self.root!r})"
+
+    def refresh(self) -> None:
+        """Forgets the mount table.
+
+        Never needed after a mount, which is noticed; needed in a thread that
+        has changed its own *cgroup* namespace, since that changes what the
+        table says without an event.
+        """
+        self._tables.refresh()
+
+    # ---- hierarchies --------------------------------------------------------------
+
+    def _index(self) -> _Index:
+        table = self._tables.current()
+        index: Any = table.index
+        # A table that was read again has the index of before, to keep what is the same.
+        if index is None or index[0] is not table:
+            index = table.index = (table, _Index(self, table, index[1] if index else None))
+        result: _Index = index[1]
+        return result
+
+    def scan(self, subsystems: Iterable[str] | None = None) -> list[Hierarchy]:
+        """The mounted hierarchies in mount order, or those that have at least one of the subsystems."""
+        index = self._index()
+        if subsystems is None:
+            return list(index.hierarchies)
+        if isinstance(subsystems, str):
+            message = f"subsystems {subsystems!r}: a list of names is expected"
+            raise InvalidValue(message)
+        wanted = {index.find(name) for name in subsystems}
+        return [hierarchy for hierarchy in index.hierarchies if hierarchy in wanted]
+
+    def hierarchy_of(self, controller: str) -> Hierarchy | None:
+        """The hierarchy that a controller (or ``name=LABEL``) is on; '' is the unified one."""
+        index = self._index()
+        return index.find(controller) if controller else index.unified
+
+    # ---- cgroups --------------------------------------------------------------------
+
+    def find(self, spec: str) -> Cgroup | None:
+        """The cgroup that a spec names; None when there is none, for whatever reason.
+
+        Specs: ``memory:/a/b``; ``memory`` (the root); ``name=systemd:/a``;
+        ``:/a`` (the unified hierarchy); ``cpu,cpuacct:/a`` (both on one
+        hierarchy).  InvalidValue for what is no spec.
+        """
+        cgroup, _ = self._look(spec)
+        return cgroup
+
+    def find_exn(self, spec: str) -> Cgroup:
+        """The same; CgroupNotFound, whose hint is the reason, when there is none."""
+        cgroup, reason = self._look(spec)
+        if cgroup is None:
+            raise CgroupNotFound(f"no cgroup {spec!r}", hint=reason)
+        return cgroup
+
+    def _look(self, spec: str) -> tuple[Cgroup | None, str]:
+        names, location = parse_spec(spec)
+        hierarchy, reason = self._resolve(names)
+        if hierarchy is None:
+            return None, reason
+        cgroup = hierarchy.root() if location is None else Cgroup(hierarchy, location)
+        if cgroup.exists:
+            return cgroup, ""
+        if cgroup.path is None:
+            return None, f"the mount at {hierarchy.mount_point} shows {hierarchy.root_location} and what is below alone"
+        return None, f"there is no directory {cgroup.path}"
+
+    def _resolve(self, names: Sequence[str]) -> tuple[Hierarchy | None, str]:
+        """The one hierarchy that all of the names are on, or why there is none."""
+        index = self._index()
+        if not names:
+            return index.unified, "no cgroup2 file system is mounted"
+        hierarchy = index.find(names[0])
+        if hierarchy is None:
+            return None, f"no mounted hierarchy has the controller {names[0]}"
+        for name in names[1:]:
+            if index.find(name) != hierarchy:
+                return None, f"{names[0]} and {name} are not on one hierarchy"
+        return hierarchy, ""
+
+    def find_or_create(
+        self,
+        spec: str,
+        *,
+        perm: int = 0o755,
+        owner: creation.Owner | None = None,
+        file_perm: int | None = None,
+        tasks_perm: int | None = None,
+    ) -> Cgroup:
+        """The cgroup that a spec names, made, with all on the way, where it is missing.
+
+        On v2 the controllers of the spec are enabled down the path (``:/a``
+        enables none).  When a step fails, what this call has made and enabled
+        is undone, and the error says which rule, or whose permission, stands
+        in the way.
+
+        Args:
+            spec: as for :meth:`find`.
+            perm: mode of the directories made, whatever the umask.
+            owner: ``(uid, gid)`` or ``'user:group'``, of the directories made and all files in them.
+            file_perm: mode of the control files in them.
+            tasks_perm: mode of cgroup.procs, cgroup.threads and tasks in them.
+        """
+        names, location = parse_spec(spec)
+        rights = creation.Rights(perm, owner, file_perm, tasks_perm)
+        rights.check()
+        hierarchy, reason = self._resolve(names)
+        if hierarchy is None:
+            message = f"cannot make {spec!r}: {reason}"
+            raise SubsystemNotAvailable(message)
+        root = hierarchy.root()
+        target = root if location is None else Cgroup(hierarchy, location)
+        if target.path is None:
+            hint = f"the mount at {hierarchy.mount_point} shows {hierarchy.root_location} and what is below alone"
+            raise CgroupNotFound(f"cannot make {spec!r}", hint=hint)
+        controllers = _to_enable(hierarchy, names)
+        if target.exists and all(name in target.subsystems for name in controllers):
+            return target
+        below = target.location.removeprefix(root.location.rstrip("/"))
+        return creation.create(root, split_path(below), controllers, rights, exist_ok=True)
+
+    # ---- processes ---------------------------------------------------------------------
+
+    def process_info(self, pid: int) -> list[Cgroup]:
+        """The cgroups of a process, one for each hierarchy that it is in, in the order of /proc/PID/cgroup.
+
+        A cgroup that no mount of this namespace shows has ``path`` None; one
+        that has been removed (a zombie's) does not exist.
+        """
+        if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= PID_MAX:
+            message = f"process id {pid!r}: from 1 to {PID_MAX}"
+            raise InvalidValue(message)
+        return self._cgroups_in(f"{self.root.rstrip('/')}/proc/{pid}/cgroup", pid)
+
+    def own(self, controller: str) -> Cgroup:
+        """The cgroup of this process for a controller; SubsystemNotAvailable when it is on no hierarchy."""
+        hierarchy = self.hierarchy_of(controller)
+        for cgroup in self._cgroups_in(f"{self.root.rstrip('/')}/proc/self/cgroup", os.getpid()):
+            if cgroup.hierarchy == hierarchy:
+                return cgroup
+        message = f"cannot tell this process's cgroup: no mounted hierarchy has the controller {controller!r}"
+        raise SubsystemNotAvailable(message)
+
+    def _cgroups_in(self, path: str, pid: int) -> list[Cgroup]:
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            kind = ProcessNotFound if isinstance(error, (FileNotFoundError, ProcessLookupError)) else None
+            raise from_errno(error.errno or 0, f"cannot read the cgroups of process {pid}", path=path, kind=kind) from None
+        index = self._index()
+        text = data.decode("utf-8", "surrogateescape")
+        return [cgroup for line in text.split("\n") if (cgroup := self._cgroup_of(line, index)) is not None]
+
+    def _cgroup_of(self, line: str, index: _Index) -> Cgroup | None:
+        """``4:memory:/a:b``: an id, controllers, and a path that may have colons of its own."""
+        parts = line.split(":", 2)
+        if len(parts) != 3:  # noqa: PLR2004 - the three
+            return None
+        number, names, path = parts
+        hierarchy = self._hierarchy_in_line(number, names, index)
+        above, location = split_above(path)
+        visible = bool(hierarchy.mounts) and above == hierarchy.mounts[0].above
+        cgroup = Cgroup(hierarchy, location if visible else path, visible=visible)
+        if path.endswith(_DELETED) and not cgroup.exists:
+            # A name may well end so; only where nothing has it is it the kernel's remark.
+            return Cgroup(hierarchy, cgroup.location.removesuffix(_DELETED) or "/", visible=visible)
+        return cgroup
+
+    def _hierarchy_in_line(self, number: str, names: str, index: _Index) -> Hierarchy:
+        if number == "0" and not names:
+            return index.unified or Hierarchy(self, 2, (), None, [])
+        subsystems, label = controllers_of(names)
+        key = (1, frozenset(subsystems), label)
+        for hierarchy in index.hierarchies:
+            if hierarchy.key == key:
+                return hierarchy
+        return Hierarchy(self, 1, subsystems, label, [])
+
+
+def _to_enable(hierarchy: Hierarchy, names: Sequence[str]) -> list[str]:
+    """The controllers of a spec as v2 names them, without those that are always there."""
+    if hierarchy.version == 1:
+        return []
+    return [ALIASES["blkio"] if name == "blkio" else name for name in names if name not in IMPLICIT]
+
+
+Hierarchy._local = Host("/")  # noqa: SLF001 - the one place that may: it breaks the cycle of the two modules

@@ -1,0 +1,82 @@
+"""Specs and names: ``memory:/a/b`` to controllers and a location.  Pure; no system call."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from .errors import InvalidValue
+
+NAME_MAX = 255
+PATH_MAX = 4096
+
+ALIASES = {"blkio": "io", "io": "blkio"}
+"""One controller under two names: blkio of v1, io of v2."""
+
+IMPLICIT = frozenset({"cpuacct", "freezer", "perf_event"})
+"""Controllers of v1 that on v2 are the hierarchy itself, in every cgroup and never to be enabled."""
+
+
+class Spec(NamedTuple):
+    """``names`` is empty for the unified hierarchy; ``location`` None for the root that is visible."""
+
+    names: tuple[str, ...]
+    location: str | None
+
+
+def _invalid(what: str, value: object, why: str) -> InvalidValue:
+    return InvalidValue(f"{what} {value!r}: {why}")
+
+
+def check_name(name: str) -> str:
+    """One component of a location: what mkdir(2) takes on a cgroup file system."""
+    if not isinstance(name, str):
+        raise _invalid("cgroup name", name, "not a str")
+    if "/" in name:
+        raise _invalid("cgroup name", name, "one component is expected, and it has a slash")
+    _check_component(name, name)
+    return name
+
+
+def _check_component(name: str, whole: str) -> None:
+    if name in ("", ".", ".."):
+        raise _invalid("cgroup name", whole, f"{name!r} is not a name" if name else "it is empty")
+    if "\0" in name or "\n" in name:
+        raise _invalid("cgroup name", whole, "it has a NUL or a newline")
+    if len(_encode(name, whole)) > NAME_MAX:
+        raise _invalid("cgroup name", whole, f"a component is longer than {NAME_MAX} bytes")
+
+
+def _encode(text: str, whole: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise _invalid("cgroup name", whole, "it cannot be encoded") from None
+
+
+def split_path(path: str) -> list[str]:
+    """The components of ``a/b`` or ``/a/b``; further slashes are of no meaning, as everywhere."""
+    if not isinstance(path, str):
+        raise _invalid("cgroup path", path, "not a str")
+    names = [name for name in path.split("/") if name]
+    for name in names:
+        _check_component(name, path)
+    if len(_encode(path, path)) >= PATH_MAX:
+        raise _invalid("cgroup path", path, f"longer than {PATH_MAX - 1} bytes")
+    return names
+
+
+@lru_cache(maxsize=1024)
+def parse_spec(spec: str) -> Spec:
+    """``CONTROLLER[,CONTROLLER…][:PATH]``, ``name=LABEL[:PATH]`` or ``:PATH``; InvalidValue for anything else."""
+    if not isinstance(spec, str):
+        raise _invalid("cgroup spec", spec, "not a str")
+    if not spec:
+        raise _invalid("cgroup spec", spec, "empty; it is CONTROLLER:/PATH, or :/PATH for the unified hierarchy")
+    head, colon, path = spec.partition(":")
+    names = tuple(head.split(",")) if head else ()
+    for name in names:
+        if not name or "/" in name or "\0" in name or "\n" in name:
+            raise _invalid("cgroup spec", spec, f"{name!r} is no controller")
+    location = "/" + "/".join(split_path(path)) if colon and path else None
+    return Spec(names, location)

@@ -1,0 +1,383 @@
+"""The values that parameters have: MAX, devices, stat types and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar, Union
+
+__all__ = [
+    "MAX",
+    "CgroupEvents",
+    "CgroupStat",
+    "CpuMax",
+    "CpuStat",
+    "CpuacctStat",
+    "CpuacctUsage",
+    "Device",
+    "DeviceRule",
+    "DeviceTable",
+    "Limit",
+    "Max",
+    "MemoryEvents",
+    "MemoryStat",
+    "NumaStat",
+    "OomControl",
+    "Pressure",
+    "PressureLine",
+    "Stat",
+]
+
+V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
+
+
+class Max(Enum):
+    """The type of :data:`MAX`, which has this one member."""
+
+    MAX = "max"
+
+    def __str__(self) -> str:
+        return "max"
+
+    def __repr__(self) -> str:
+        return "MAX"
+
+    def __float__(self) -> float:
+        return float("inf")
+
+    def __lt__(self, other: object) -> bool:
+        return False if _is_number(other) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return other is self if _is_number(other) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return other is not self if _is_number(other) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return True if _is_number(other) else NotImplemented
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, Max))
+
+
+MAX: Final = Max.MAX
+"""No limit: ``max`` in the text of v2, -1 or a page-rounded 2^63 in that of v1.  Greater than every number."""
+
+Limit = Union[int, Max]
+"""A number, or MAX.  ``if x is not MAX: x + 1`` type-checks."""
+
+
+class Device(NamedTuple):
+    """A block device, by its numbers.  ``str(Device(8, 0))`` is ``8:0``."""
+
+    major: int
+    minor: int
+
+    def __str__(self) -> str:
+        return f"{self.major}:{self.minor}"
+
+
+class Stat(Mapping[str, V_co]):
+    """The lines of a keyed control file, as a mapping with attributes.
+
+    A key that this kernel lacks is None as an attribute and absent as an
+    item; a key that nobody knew is both.  Annotations of a subclass are the
+    keys that are known, and their types.
+    """
+
+    __slots__ = ("_index", "_values")
+
+    def __init__(self, index: Mapping[str, int], values: list[Any]) -> None:
+        self._index = index
+        self._values = values
+
+    @classmethod
+    def of(cls, items: Mapping[str, Any]) -> Any:
+        """A stat with these items: for tests and for simulations."""
+        return cls({key: i for i, key in enumerate(items)}, list(items.values()))
+
+    def __getitem__(self, key: str) -> V_co:
+        value: V_co = self._values[self._index[key]]
+        return value
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached for what is no attribute of the class: keys, known or not.
+        if not name.startswith("_"):
+            position = self._index.get(name)
+            if position is not None:
+                return self._values[position]
+            if name in _known(type(self)):
+                return None
+        message = f"{type(self).__name__!r} has no key or attribute {name!r}"
+        raise AttributeError(message)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_known(type(self)), *self._index})
+
+    def __eq__(self, other: object) -> bool:
+        return dict(self.items()) == other if isinstance(other, Mapping) else NotImplemented
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        items = ", ".join(f"{key}={value!r}" for key, value in self.items())
+        return f"{type(self).__name__}({items})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self._index), list(self._values))
+
+
+def _known(kind: type) -> set[str]:
+    """The keys that a stat type declares, its bases' too."""
+    known = _KNOWN.get(kind)
+    if known is None:
+        known = {name for base in kind.__mro__ for name in base.__dict__.get("__annotations__", ())}
+        _KNOWN[kind] = known
+    return known
+
+
+_KNOWN: dict[type, set[str]] = {}
+
+
+class MemoryStat(Stat[int]):
+    """memory.stat: bytes, and counts of events (``pg*``).
+
+    On v2 the names of v1 are there too where the kernel has the number:
+    ``rss`` is ``anon``, ``cache`` is ``file``, and ``total_x`` is ``x``, since
+    v2 counts descendants.  On v1 ``x`` is the cgroup alone and ``total_x``
+    with its descendants.
+    """
+
+    __slots__ = ()
+    cache: int | None
+    rss: int | None
+    rss_huge: int | None
+    shmem: int | None
+    mapped_file: int | None
+    dirty: int | None
+    writeback: int | None
+    swap: int | None
+    pgpgin: int | None
+    pgpgout: int | None
+    pgfault: int | None
+    pgmajfault: int | None
+    inactive_anon: int | None
+    active_anon: int | None
+    inactive_file: int | None
+    active_file: int | None
+    unevictable: int | None
+    hierarchical_memory_limit: int | None
+    hierarchical_memsw_limit: int | None
+    total_cache: int | None
+    total_rss: int | None
+    total_rss_huge: int | None
+    total_shmem: int | None
+    total_mapped_file: int | None
+    total_dirty: int | None
+    total_writeback: int | None
+    total_swap: int | None
+    total_pgpgin: int | None
+    total_pgpgout: int | None
+    total_pgfault: int | None
+    total_pgmajfault: int | None
+    total_inactive_anon: int | None
+    total_active_anon: int | None
+    total_inactive_file: int | None
+    total_active_file: int | None
+    total_unevictable: int | None
+    anon: int | None
+    file: int | None
+    kernel: int | None
+    kernel_stack: int | None
+    pagetables: int | None
+    percpu: int | None
+    sock: int | None
+    vmalloc: int | None
+    zswap: int | None
+    zswapped: int | None
+    file_mapped: int | None
+    file_dirty: int | None
+    file_writeback: int | None
+    swapcached: int | None
+    anon_thp: int | None
+    file_thp: int | None
+    shmem_thp: int | None
+    slab: int | None
+    slab_reclaimable: int | None
+    slab_unreclaimable: int | None
+    workingset_refault_anon: int | None
+    workingset_refault_file: int | None
+    pgscan: int | None
+    pgsteal: int | None
+
+
+class MemoryEvents(Stat[int]):
+    """memory.events and memory.swap.events: how often each happened."""
+
+    __slots__ = ()
+    low: int | None
+    high: int | None
+    max: int | None
+    oom: int | None
+    oom_kill: int | None
+    oom_group_kill: int | None
+    fail: int | None
+
+
+class CpuStat(Stat[int]):
+    """cpu.stat: counts of periods, and times in nanoseconds.
+
+    On v2 the kernel's own microseconds (``usage_usec``, ``throttled_usec``)
+    are there beside the names of v1.
+    """
+
+    __slots__ = ()
+    nr_periods: int | None
+    nr_throttled: int | None
+    throttled_time: int | None
+    nr_bursts: int | None
+    burst_time: int | None
+    wait_sum: int | None
+    usage_usec: int | None
+    user_usec: int | None
+    system_usec: int | None
+    nice_usec: int | None
+    throttled_usec: int | None
+    burst_usec: int | None
+
+
+class CpuacctStat(Stat[int]):
+    """cpuacct.stat: CPU time in nanoseconds (the file counts ticks)."""
+
+    __slots__ = ()
+    user: int | None
+    system: int | None
+
+
+class CpuacctUsage(NamedTuple):
+    """A line of cpuacct.usage_all: nanoseconds on one CPU."""
+
+    user: int
+    system: int
+
+
+class CgroupStat(Stat[int]):
+    """cgroup.stat: how many cgroups are below, alive and dying."""
+
+    __slots__ = ()
+    nr_descendants: int | None
+    nr_dying_descendants: int | None
+
+
+class CgroupEvents(Stat[int]):
+    """cgroup.events: 1 or 0 each."""
+
+    __slots__ = ()
+    populated: int | None
+    frozen: int | None
+
+
+class OomControl(NamedTuple):
+    """memory.oom_control; None for what this version or kernel does not say."""
+
+    oom_kill_disable: bool | None
+    under_oom: bool | None
+    oom_kill: int | None
+
+
+class PressureLine(Stat[float]):
+    """A line of a pressure file: averages in percent of 10, 60 and 300 s, and the total in microseconds."""
+
+    __slots__ = ()
+    avg10: float | None
+    avg60: float | None
+    avg300: float | None
+    total: int | None
+
+
+class Pressure(Stat[PressureLine]):
+    """A pressure file (Documentation/accounting/psi.rst): some tasks stalled, or all of them."""
+
+    __slots__ = ()
+    some: PressureLine | None
+    full: PressureLine | None
+
+
+class NumaStat(Stat["dict[int, int]"]):
+    """memory.numa_stat: for each kind of memory, bytes by node.
+
+    v1's own sums over the nodes are in ``totals``.
+    """
+
+    __slots__ = ("totals",)
+    totals: dict[str, int]
+
+
+class CpuMax(NamedTuple):
+    """cpu.max: how many microseconds of CPU time in each period; None leaves the period as it is."""
+
+    quota: Limit
+    period: int | None = None
+
+
+class DeviceRule(NamedTuple):
+    """A line of devices.list: type ``a``, ``b`` or ``c``; numbers, None for any; access of ``rwm``."""
+
+    type: str
+    major: int | None
+    minor: int | None
+    access: str
+
+    def __str__(self) -> str:
+        major, minor = ("*" if number is None else number for number in (self.major, self.minor))
+        return f"{self.type} {major}:{minor} {self.access}"
+
+
+class DeviceTable(Mapping[Device, V]):
+    """A control file with a line, or lines, for each block device.
+
+    ``total`` is the closing ``Total`` of v1, ``default`` the ``default`` line
+    of a weight, None where the file has none.  Rows whose name is not a
+    device's numbers, as ``(unknown)``, are in ``others``.
+    """
+
+    __slots__ = ("_rows", "default", "others", "total")
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        rows: Mapping[Device, V] | None = None,
+        *,
+        total: int | None = None,
+        default: int | None = None,
+        others: Mapping[str, V] | None = None,
+    ) -> None:
+        self._rows = dict(rows or {})
+        self.total = total
+        self.default = default
+        self.others = dict(others or {})
+
+    def __getitem__(self, device: Device) -> V:
+        return self._rows[device]
+
+    def __iter__(self) -> Iterator[Device]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{device}: {row!r}" for device, row in self.items())
+        extras = "".join(
+            f", {name}={value!r}" for name in ("total", "default", "others") if (value := getattr(self, name))
+        )
+        return f"{type(self).__name__}({{{rows}}}{extras})"
