@@ -1,3 +1,129 @@
-"""Linux control groups, v1, v2 and hybrid hosts."""
+"""Linux control groups, v1, v2 and hybrid hosts: find, limit, read and watch them.
+
+Example::
+
+    from cgroups import Hierarchy, Memory, Parameters
+
+    job = Hierarchy.find_or_create("memory:/job")
+    Parameters.set(Memory.limit_in_bytes, job, 1_000_000_000)
+    Hierarchy.add_process(job, pid)
+    print(Parameters.get(Memory.usage_in_bytes, job))
+"""
+
+import sys as _sys
+
+if not _sys.platform.startswith("linux"):
+    raise ImportError(f"cgroups: control groups are a feature of Linux, and this is {_sys.platform}")
+
+from . import converter as Converter  # noqa: N812 - the seed's name for this module
+from . import subsystem as Subsystem  # noqa: N812
+from ._backend import backend as _backend
+from .errors import (
+    AccessDenied,
+    CgroupBusy,
+    CgroupError,
+    CgroupExists,
+    CgroupGone,
+    CgroupNotFound,
+    CgroupOSError,
+    CgroupTimeout,
+    ExpectedRoot,
+    InvalidValue,
+    NativeRequired,
+    ParameterNotSupported,
+    ParseError,
+    ProcessNotFound,
+    SubsystemNotAttached,
+    SubsystemNotAvailable,
+)
+from .hierarchy import Cgroup, Hierarchy
 from .host import Host
-from .hierarchy import Hierarchy, Cgroup
+from .subsystem import (
+    Blkio,
+    Core,
+    Cpu,
+    Cpuacct,
+    Cpuset,
+    Devices,
+    Dmem,
+    Freezer,
+    Hugetlb,
+    Io,
+    Memory,
+    Misc,
+    NetCls,
+    NetPrio,
+    Parameters,
+    PerfEvent,
+    Pids,
+    Rdma,
+)
+from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Limit, Max, OomControl
+
+__version__ = "0.1.0"
+
+backend: str = _backend.NAME
+"""``native`` or ``python``: which one reads the files."""
+
+
+def set_fd_budget(budget: int) -> None:
+    """How many control files are kept open, at most; by default a quarter of the soft limit, up to 65536.
+
+    Past it files are opened for each read: slower, and as right.
+    """
+    if not isinstance(budget, int) or isinstance(budget, bool) or budget < 0:
+        raise InvalidValue(f"fd budget {budget!r}: an int from 0 is expected")
+    _backend.set_fd_budget(budget)
+
+
+__all__ = [
+    "MAX",
+    "AccessDenied",
+    "Blkio",
+    "Cgroup",
+    "CgroupBusy",
+    "CgroupError",
+    "CgroupExists",
+    "CgroupGone",
+    "CgroupNotFound",
+    "CgroupOSError",
+    "CgroupTimeout",
+    "Converter",
+    "Core",
+    "CpuMax",
+    "Cpu",
+    "Cpuacct",
+    "Cpuset",
+    "Device",
+    "DeviceRule",
+    "DeviceTable",
+    "Devices",
+    "Dmem",
+    "ExpectedRoot",
+    "Freezer",
+    "Hierarchy",
+    "Host",
+    "Hugetlb",
+    "InvalidValue",
+    "Io",
+    "Limit",
+    "Max",
+    "Memory",
+    "Misc",
+    "NativeRequired",
+    "NetCls",
+    "NetPrio",
+    "OomControl",
+    "ParameterNotSupported",
+    "Parameters",
+    "ParseError",
+    "PerfEvent",
+    "Pids",
+    "ProcessNotFound",
+    "Rdma",
+    "SubsystemNotAttached",
+    "SubsystemNotAvailable",
+    "Subsystem",
+    "backend",
+    "set_fd_budget",
+]

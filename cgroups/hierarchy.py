@@ -371,17 +371,18 @@ class Cgroup:
         Source: ``cgroup.procs``.  Processes outside this process's pid
         namespace, which v2 shows as 0, are left out.
         """
-        return self._list("cgroup.procs")
+        return self.task_list("cgroup.procs")
 
     def threads(self) -> list[int]:
         """The ids of the threads in this cgroup, sorted (``cgroup.threads``; v1: ``tasks``)."""
-        return self._list(self._threads_file)
+        return self.task_list(self._threads_file)
 
     @property
     def _threads_file(self) -> str:
         return "tasks" if self.version == 1 else "cgroup.threads"
 
-    def _list(self, name: str) -> list[int]:
+    def task_list(self, name: str) -> list[int]:
+        """The ids in a task list."""
         cells = self.read_cells(name, Shape.VALUES, listing=True)
         # v1 may name one twice while it moves.
         return sorted({pid for _, pid in cells if pid > 0})

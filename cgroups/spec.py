@@ -38,6 +38,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_controller(name: str) -> str:
+    """The name of a controller, as it may stand in cgroup.subtree_control."""
+    if not isinstance(name, str) or not name or not name.replace("_", "").isalnum() or not name.isascii():
+        raise _invalid("controller", name, "not a name")
+    return name
+
+
 def _check_component(name: str, whole: str) -> None:
     if name in ("", ".", ".."):
         raise _invalid("cgroup name", whole, f"{name!r} is not a name" if name else "it is empty")

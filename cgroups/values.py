@@ -319,7 +319,13 @@ class NumaStat(Stat["dict[int, int]"]):
     """
 
     __slots__ = ("totals",)
-    totals: dict[str, int]
+
+    def __init__(self, index: Mapping[str, int], values: list[Any], totals: dict[str, int] | None = None) -> None:
+        super().__init__(index, values)
+        self.totals = totals or {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self._index), list(self._values), self.totals)
 
 
 class CpuMax(NamedTuple):

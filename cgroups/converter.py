@@ -1,0 +1,474 @@
+"""Text codecs and their combinators, under the seed's names.
+
+A :class:`Reader` makes a value of a control file's text, a :class:`Writer`
+the text of a value, a :class:`Converter` does both; what one writes, it reads
+back the same.  ``read(converter, text)`` and ``write(converter, value)`` use
+them alone; ``mk_get``, ``mk_set`` and ``mk_reset`` make parameters of them::
+
+    my_limit = mk_set("memory", "my_limit", Converter.bounded_int(min=1))
+
+Reading raises ParseError, writing InvalidValue.
+"""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from ._backend import backend
+from ._interface import Cells, Failure, Shape
+from .errors import CgroupError, InvalidValue, ParseError, from_failure
+from .values import Device
+
+if TYPE_CHECKING:
+    from ._interface import File
+
+__all__ = [
+    "Converter",
+    "Reader",
+    "Writer",
+    "bool",
+    "bounded_int",
+    "device",
+    "int",
+    "list",
+    "pair",
+    "range",
+    "read",
+    "ro",
+    "rw",
+    "single_range",
+    "string",
+    "triple",
+    "wo",
+    "write",
+]
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+R = TypeVar("R")
+W = TypeVar("W")
+R_co = TypeVar("R_co", covariant=True)
+W_contra = TypeVar("W_contra", contravariant=True)
+
+Slow = Callable[[Any], Any]
+
+
+class Reader(Generic[R_co]):
+    """A shape, and how its cells become a value; ``decode`` raises ValueError for what cannot be."""
+
+    def __init__(self, decode: Callable[[Cells], R_co], shape: Shape = Shape.TEXT) -> None:
+        self.shape = shape
+        self.decode = decode
+
+    def bind(self, file: File, slow: Slow) -> Callable[[Any], Any]:  # noqa: ARG002 - for the subclasses that know a shorter way
+        """How one file is read again and again: ``slow``, or a shorter way that falls back on it."""
+        return slow
+
+
+class Writer(Generic[W_contra]):
+    """How a value becomes text; ``encode`` raises InvalidValue.  ``literal`` makes the value of a word on a command line."""
+
+    def __init__(self, encode: Callable[[W_contra], str], literal: Callable[[str], Any] = str) -> None:
+        self.encode = encode
+        self.literal = literal
+
+
+class Converter(Reader[R], Writer[W]):
+    """Both directions."""
+
+    def __init__(
+        self,
+        decode: Callable[[Cells], R],
+        encode: Callable[[W], str],
+        shape: Shape = Shape.TEXT,
+        literal: Callable[[str], Any] = str,
+    ) -> None:
+        Reader.__init__(self, decode, shape)
+        Writer.__init__(self, encode, literal)
+
+
+def _of_text(function: Callable[[str], R]) -> Callable[[Cells], R]:
+    return lambda cells: function(cells[0][1])
+
+
+def ro(function: Callable[[str], R]) -> Reader[R]:
+    """A reader from a function of the text, given without its final newline."""
+    return Reader(_of_text(function))
+
+
+def wo(function: Callable[[W], str]) -> Writer[W]:
+    """A writer from a function."""
+    return Writer(function)
+
+
+def rw(read: Callable[[str], R], write: Callable[[W], str]) -> Converter[R, W]:
+    """A converter from two functions."""
+    return Converter(_of_text(read), write)
+
+
+def read(converter: Reader[R], text: str) -> R:
+    """The value of a text."""
+    try:
+        cells = backend.parse(converter.shape, text.encode("utf-8", "surrogateescape"))
+        return converter.decode(cells)
+    except Failure as failure:
+        raise from_failure(failure, f"cannot read {text!r}") from None
+    except CgroupError:
+        raise
+    except ValueError as error:
+        message = f"cannot read {text!r}: {error}"
+        raise ParseError(message) from None
+
+
+def write(converter: Writer[W], value: W) -> str:
+    """The text of a value."""
+    return converter.encode(value)
+
+
+# ---- one value -------------------------------------------------------------------
+
+
+def to_int(value: Any) -> builtins.int:
+    """An int of whatever is one: not a bool, which is one by accident, and no float."""
+    if not isinstance(value, builtins.bool):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    message = f"{value!r} is not an int"
+    raise InvalidValue(message)
+
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
+
+
+def int_literal(word: str) -> builtins.int:
+    """``512M``, ``1.5G``, ``-1``: powers of 1024, and the result a whole number."""
+    from fractions import Fraction  # noqa: PLC0415 - for a command line alone
+
+    number = word.strip().rstrip("iIbB") if word[-1:] in "iIbB" else word.strip()
+    unit = number[-1:].lower() if number[-1:].isalpha() else ""
+    try:
+        result = Fraction(number[: len(number) - len(unit)]) * _UNITS[unit]
+    except (ValueError, KeyError, ZeroDivisionError):
+        result = Fraction(1, 2)
+    if result.denominator != 1 or "/" in word or "e" in number[:-1].lower():
+        message = f"{word!r} is not a number such as 512, 512M or 1.5G"
+        raise InvalidValue(message)
+    return builtins.int(result)
+
+
+class _Int(Converter[builtins.int, builtins.int]):
+    """An integer, read by one C call where it is not negative."""
+
+    def __init__(self, minimum: builtins.int, maximum: builtins.int) -> None:
+        super().__init__(self._decode, self._encode, Shape.VALUE, int_literal)
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def _decode(self, cells: Cells) -> builtins.int:
+        [(_, value)] = cells
+        if not isinstance(value, builtins.int):
+            message = f"{value} where an int is expected"
+            raise ValueError(message)  # noqa: TRY004 - what a decoder raises
+        if not self.minimum <= value <= self.maximum:
+            message = f"{value} is not from {self.minimum} to {self.maximum}"
+            raise ValueError(message)
+        return value
+
+    def _encode(self, value: builtins.int) -> str:
+        number = to_int(value)
+        if not self.minimum <= number <= self.maximum:
+            message = f"{number} is not from {self.minimum} to {self.maximum}"
+            raise InvalidValue(message)
+        return str(number)
+
+    def bind(self, file: File, slow: Slow) -> Callable[[Any], Any]:
+        read_int = file.int_reader()
+        minimum, maximum = max(self.minimum, 0), self.maximum
+        if minimum == 0 and maximum >= (1 << 63) - 1:
+
+            def read_any(cgroup: Any) -> Any:
+                value = read_int()
+                return value if value >= 0 else slow(cgroup)
+
+            return read_any
+
+        def read_bounded(cgroup: Any) -> Any:
+            value = read_int()
+            return value if minimum <= value <= maximum else slow(cgroup)
+
+        return read_bounded
+
+
+I64_MIN = -(1 << 63)
+U64_MAX = (1 << 64) - 1
+
+int = _Int(I64_MIN, U64_MAX)
+
+
+def bounded_int(*, min: builtins.int = I64_MIN, max: builtins.int = U64_MAX) -> Converter[builtins.int, builtins.int]:  # noqa: A002 - the seed's names
+    """An integer between these, both included."""
+    return _Int(min, max)
+
+
+_WORDS = {"0": False, "1": True, "false": False, "true": True, "no": False, "yes": True, "off": False, "on": True}
+
+
+def _bool_literal(word: str) -> builtins.bool:
+    if word.lower() not in _WORDS:
+        message = f"{word!r} is not one of {', '.join(_WORDS)}"
+        raise InvalidValue(message)
+    return _WORDS[word.lower()]
+
+
+def _decode_bool(cells: Cells) -> builtins.bool:
+    [(_, value)] = cells
+    if value not in (0, 1) or not isinstance(value, builtins.int):
+        message = f"{value} is neither 0 nor 1"
+        raise ValueError(message)
+    return value == 1
+
+
+def _encode_bool(value: builtins.bool) -> str:
+    if not isinstance(value, builtins.bool):
+        message = f"{value!r} is not a bool"
+        raise InvalidValue(message)
+    return "1" if value else "0"
+
+
+class _Bool(Converter[builtins.bool, builtins.bool]):
+    def bind(self, file: File, slow: Slow) -> Callable[[Any], Any]:
+        read_int = file.int_reader()
+
+        def read_flag(cgroup: Any) -> Any:
+            value = read_int()
+            return value == 1 if 0 <= value <= 1 else slow(cgroup)
+
+        return read_flag
+
+
+bool = _Bool(_decode_bool, _encode_bool, Shape.VALUE, _bool_literal)
+
+
+def _encode_string(value: str) -> str:
+    if not isinstance(value, str):
+        message = f"{value!r} is not a str"
+        raise InvalidValue(message)
+    if not value or "\0" in value or "\n" in value:
+        message = f"{value!r} is empty, or has a NUL or a newline"
+        raise InvalidValue(message)
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        message = f"{value!r} cannot be encoded"
+        raise InvalidValue(message) from None
+    return value
+
+
+string: Converter[str, str] = Converter(_of_text(str), _encode_string)
+
+
+# ---- several values -----------------------------------------------------------------
+
+
+def _check_separator(sep: str) -> None:
+    if not isinstance(sep, str) or len(sep) != 1:
+        message = f"sep {sep!r} is not one character"
+        raise InvalidValue(message)
+
+
+def _split(text: str, sep: str, count: builtins.int) -> builtins.list[str]:
+    parts = text.split(sep)
+    if len(parts) != count:
+        message = f"{count} values separated by {sep!r} are expected, not {len(parts)}"
+        raise ValueError(message)
+    return parts
+
+
+def _joined(texts: builtins.list[str], sep: str) -> str:
+    """The texts with separators; refused where reading it would split it elsewhere."""
+    for text in texts:
+        if sep in text or not text or "\n" in text:
+            message = f"{text!r} is empty, or has a newline or the separator {sep!r}"
+            raise InvalidValue(message)
+    return sep.join(texts)
+
+
+def _tuple(sep: str, parts: tuple[Any, ...]) -> Any:
+    _check_separator(sep)
+
+    def decode(text: str) -> Any:
+        return tuple(read(part, one) for part, one in zip(parts, _split(text, sep, len(parts))))
+
+    def encode(values: Any) -> str:
+        if not isinstance(values, tuple) or len(values) != len(parts):
+            message = f"{values!r} is not a tuple of {len(parts)}"
+            raise InvalidValue(message)
+        return _joined([part.encode(value) for part, value in zip(parts, values)], sep)
+
+    return _combined(parts, decode, encode)
+
+
+def _combined(parts: tuple[Any, ...], decode: Callable[[str], Any], encode: Callable[[Any], str]) -> Any:
+    """What all of the parts are: a converter, or a reader or writer alone."""
+    if all(isinstance(part, Converter) for part in parts):
+        return rw(decode, encode)
+    if all(isinstance(part, Reader) for part in parts):
+        return ro(decode)
+    if all(isinstance(part, Writer) for part in parts):
+        return wo(encode)
+    message = "these can neither all be read nor all be written"
+    raise InvalidValue(message)
+
+
+@overload
+def pair(one: Converter[A, A], two: Converter[B, B], *, sep: str) -> Converter[tuple[A, B], tuple[A, B]]: ...
+@overload
+def pair(one: Reader[A], two: Reader[B], *, sep: str) -> Reader[tuple[A, B]]: ...
+@overload
+def pair(one: Writer[A], two: Writer[B], *, sep: str) -> Writer[tuple[A, B]]: ...
+def pair(one: Any, two: Any, *, sep: str) -> Any:
+    """Two values with a separator of one character between."""
+    return _tuple(sep, (one, two))
+
+
+@overload
+def triple(
+    one: Converter[A, A], two: Converter[B, B], three: Converter[C, C], *, sep: str
+) -> Converter[tuple[A, B, C], tuple[A, B, C]]: ...
+@overload
+def triple(one: Reader[A], two: Reader[B], three: Reader[C], *, sep: str) -> Reader[tuple[A, B, C]]: ...
+@overload
+def triple(one: Writer[A], two: Writer[B], three: Writer[C], *, sep: str) -> Writer[tuple[A, B, C]]: ...
+def triple(one: Any, two: Any, three: Any, *, sep: str) -> Any:
+    """Three values with a separator of one character between."""
+    return _tuple(sep, (one, two, three))
+
+
+@overload
+def list(item: Converter[A, A], *, sep: str) -> Converter[builtins.list[A], builtins.list[A]]: ...
+@overload
+def list(item: Reader[A], *, sep: str) -> Reader[builtins.list[A]]: ...
+@overload
+def list(item: Writer[A], *, sep: str) -> Writer[builtins.list[A]]: ...
+def list(item: Any, *, sep: str) -> Any:
+    """Any count of values with a separator of one character between; no text is the empty list."""
+    _check_separator(sep)
+
+    def decode(text: str) -> Any:
+        return [read(item, one) for one in text.split(sep)] if text else []
+
+    def encode(values: Any) -> str:
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            message = f"{values!r} is not a list"
+            raise InvalidValue(message)
+        return _joined([item.encode(value) for value in values], sep)
+
+    return _combined((item,), decode, encode)
+
+
+U32_MAX = (1 << 32) - 1
+
+
+def to_device(value: Any) -> Device:
+    """A Device of a pair of numbers."""
+    valid = isinstance(value, tuple) and len(value) == 2  # noqa: PLR2004 - a pair
+    if not valid or not all(0 <= to_int(number) <= U32_MAX for number in value):
+        message = f"{value!r} is not the (major, minor) of a device"
+        raise InvalidValue(message)
+    return Device(*value)
+
+
+def device_of(text: str) -> Device | None:
+    """The device of ``8:0``; None when the text is none."""
+    major, colon, minor = text.partition(":")
+    valid = colon and major.isascii() and minor.isascii() and major.isdigit() and minor.isdigit()
+    return Device(builtins.int(major), builtins.int(minor)) if valid and len(text) < 22 else None  # noqa: PLR2004
+
+
+def _decode_device(text: str) -> Device:
+    found = device_of(text.strip())
+    if found is None:
+        message = f"{text!r} is not the major:minor of a device"
+        raise ValueError(message)
+    return found
+
+
+device: Converter[Device, tuple[builtins.int, builtins.int]] = rw(_decode_device, lambda value: str(to_device(value)))
+
+
+# ---- ranges ------------------------------------------------------------------------------
+
+
+def _decode_ranges(cells: Cells) -> builtins.list[builtins.int]:
+    bounds = [value for _, value in cells]
+    found: set[builtins.int] = set()
+    for low, high in zip(bounds[0::2], bounds[1::2]):
+        found.update(builtins.range(low, high + 1))
+    return sorted(found)
+
+
+def compact(numbers: Iterable[builtins.int]) -> str:
+    """The canonical text of a set of numbers: merged, ascending ranges."""
+    ranges: builtins.list[builtins.list[builtins.int]] = []
+    for number in sorted(numbers):
+        if ranges and number <= ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+RANGE_LAST = 65535
+
+
+def _check_ranged(number: Any) -> builtins.int:
+    if not 0 <= to_int(number) <= RANGE_LAST:
+        message = f"{number} is not from 0 to {RANGE_LAST}"
+        raise InvalidValue(message)
+    return to_int(number)
+
+
+def _encode_ranges(numbers: Iterable[builtins.int]) -> str:
+    if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
+        message = f"{numbers!r} is not an iterable of ints"
+        raise InvalidValue(message)
+    return compact(_check_ranged(number) for number in numbers)
+
+
+def _range_literal(word: str) -> builtins.list[builtins.int]:
+    try:
+        return read(range, word)
+    except ParseError:
+        message = f"{word!r} is not a list of numbers and ranges such as 0-3,8"
+        raise InvalidValue(message) from None
+
+
+range: Converter[builtins.list[builtins.int], Iterable[builtins.int]] = Converter(
+    _decode_ranges, _encode_ranges, Shape.RANGES, _range_literal
+)
+
+
+def _decode_single_range(cells: Cells) -> tuple[builtins.int, builtins.int]:
+    if len(cells) != 2:  # noqa: PLR2004 - the two bounds of one range
+        message = "one range is expected"
+        raise ValueError(message)
+    return cells[0][1], cells[1][1]
+
+
+def _encode_single_range(bounds: tuple[builtins.int, builtins.int]) -> str:
+    if not isinstance(bounds, tuple) or len(bounds) != 2 or _check_ranged(bounds[0]) > _check_ranged(bounds[1]):  # noqa: PLR2004
+        message = f"{bounds!r} is not a pair (first, last)"
+        raise InvalidValue(message)
+    low, high = bounds
+    return str(low) if low == high else f"{low}-{high}"
+
+
+single_range: Converter[tuple[builtins.int, builtins.int], tuple[builtins.int, builtins.int]] = Converter(
+    _decode_single_range, _encode_single_range, Shape.RANGES
+)

@@ -1,0 +1,123 @@
+"""Blkio: block devices on v1, and the same names on v2.
+
+Source: Documentation/admin-guide/cgroup-v1/blkio-controller.rst.  Statistics of
+CFQ, which current kernels no longer have, are read where BFQ has them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, final
+
+from .binding import File, FirstOf
+from .block import (
+    by_operation,
+    check_bfq,
+    check_cfq,
+    default_weight,
+    either,
+    same,
+    throttle,
+    to_blkio_weight,
+    to_io_weight,
+    weight_devices,
+)
+from .codecs import bounded_int, device_numbers, device_operations, no_value
+from .parameter import Readable, ReadWrite, read_write, readable, resettable
+from ..values import DeviceTable, Limit, Device
+from collections.abc import Mapping
+
+_NO_STAT = "Io.stat has what v2 counts"
+
+
+def _throttle(name: str, key: str, doc: str) -> ReadWrite[DeviceTable[Limit], Mapping[Device, Limit]]:
+    v1, v2 = throttle(name, key)
+    return read_write(v1, v2, "device table", f"{doc}; set replaces the whole, and MAX or 0 is no limit")
+
+
+def _numbers(name: str, doc: str) -> Readable[DeviceTable[int]]:
+    return readable(either(name, device_numbers()), None, "device table", doc, no_v2=_NO_STAT)
+
+
+def _operations(name: str, doc: str, v2: Any = None) -> Readable[DeviceTable[dict[str, int]]]:
+    hint = None if v2 is not None else _NO_STAT
+    return readable(either(name, device_operations), v2, "device table", doc, no_v2=hint)
+
+
+def _throttled(name: str, doc: str, v2: Any) -> Readable[DeviceTable[dict[str, int]]]:
+    return readable(File(f"blkio.throttle.{name}", device_operations), v2, "device table", doc)
+
+
+_bytes: Any = by_operation("rbytes", "wbytes", "dbytes")
+_requests: Any = by_operation("rios", "wios", "dios")
+
+
+@final
+class Blkio:
+    """Blkio: block devices.  A device is ``Device(major, minor)``."""
+
+    CONTROLLER: ClassVar = "blkio"
+
+    weight: ReadWrite[int, int] = read_write(
+        FirstOf(
+            File("blkio.weight", bounded_int(min=10, max=1000)),
+            File("blkio.bfq.weight", bounded_int(min=1, max=1000)),
+        ),
+        FirstOf(
+            default_weight("io.bfq.weight", check_bfq, same, same),
+            default_weight("io.weight", check_cfq, to_io_weight, to_blkio_weight),
+        ),
+        "10-1000",
+        "the share of IO time; 1-1000 with BFQ; v2: the default of io.bfq.weight, else of io.weight, scaled",
+    )
+    weight_device: ReadWrite[DeviceTable[int], Mapping[Device, int]] = read_write(
+        FirstOf(
+            weight_devices("blkio.weight_device", check_cfq, "0"),
+            weight_devices("blkio.bfq.weight_device", check_bfq, "default"),
+        ),
+        FirstOf(
+            weight_devices("io.bfq.weight", check_bfq, "default"),
+            weight_devices("io.weight", check_cfq, "default", to_io_weight, to_blkio_weight),
+        ),
+        "device table",
+        "the share on one device; set replaces the whole",
+    )
+    throttle_read_bps_device = _throttle("read_bps_device", "rbps", "bytes read a second, at most")
+    throttle_read_iops_device = _throttle("read_iops_device", "riops", "reads a second, at most, below 2^32")
+    throttle_write_bps_device = _throttle("write_bps_device", "wbps", "bytes written a second, at most")
+    throttle_write_iops_device = _throttle("write_iops_device", "wiops", "writes a second, at most, below 2^32")
+    throttle_io_service_bytes = _throttled("io_service_bytes", "bytes by device and operation", _bytes)
+    throttle_io_serviced = _throttled("io_serviced", "requests by device and operation", _requests)
+    throttle_io_service_bytes_recursive = _throttled(
+        "io_service_bytes_recursive", "bytes by device and operation, descendants included", _bytes
+    )
+    throttle_io_serviced_recursive = _throttled(
+        "io_serviced_recursive", "requests by device and operation, descendants included", _requests
+    )
+    reset_stats = resettable(
+        File("blkio.reset_stats", no_value, reset="1"),
+        None,
+        "",
+        "restarts the statistics, those of throttle apart; write-only",
+        no_v2="the counters of io.stat never restart",
+    )
+    time = _numbers("time", "IO time in ms")
+    sectors = _numbers("sectors", "sectors moved")
+    avg_queue_size = _numbers("avg_queue_size", "the average length of the queue")
+    group_wait_time = _numbers("group_wait_time", "time waited for a time slice, in ns")
+    empty_time = _numbers("empty_time", "time without a request, in ns")
+    idle_time = _numbers("idle_time", "time the scheduler idled for a better request, in ns")
+    dequeue = _numbers("dequeue", "how often it was taken off the service tree")
+    io_serviced = _operations("io_serviced", "requests by device and operation", _requests)
+    io_service_bytes = _operations("io_service_bytes", "bytes by device and operation", _bytes)
+    io_service_time = _operations("io_service_time", "time between dispatch and completion, in ns")
+    io_merged = _operations("io_merged", "requests merged")
+    io_queued = _operations("io_queued", "requests queued now")
+    wait_time = _operations("io_wait_time", "time waited in the queues, in ns")
+    io_serviced_recursive = _operations("io_serviced_recursive", "io_serviced, descendants included", _requests)
+    io_service_bytes_recursive = _operations("io_service_bytes_recursive", "io_service_bytes, descendants included", _bytes)
+    io_service_time_recursive = _operations("io_service_time_recursive", "io_service_time, descendants included")
+    io_wait_time_recursive = _operations("io_wait_time_recursive", "wait_time, descendants included")
+    io_merged_recursive = _operations("io_merged_recursive", "io_merged, descendants included")
+    io_queued_recursive = _operations("io_queued_recursive", "io_queued, descendants included")
+    time_recursive = _numbers("time_recursive", "time, descendants included")
+    sectors_recursive = _numbers("sectors_recursive", "sectors, descendants included")

@@ -1,0 +1,144 @@
+"""Which controllers there are, where they are, and which parameters they have."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from ..errors import InvalidValue, from_errno
+from ..hierarchy import Hierarchy
+from ..spec import ALIASES
+from .blkio import Blkio
+from .core import Core, _Everywhere
+from .cpu import Cpu
+from .cpuacct import Cpuacct
+from .cpuset import Cpuset
+from .devices import Devices
+from .freezer import Freezer
+from .hugetlb import Hugetlb
+from .io import Io
+from .memory import Memory
+from .net import NetCls, NetPrio
+from .parameter import Parameter
+from .pids import Pids
+from .resources import Dmem, Misc, PerfEvent, Rdma
+
+__all__ = ["Controller", "find", "find_all", "parameter_named", "parameters"]
+
+TABLES: tuple[type, ...] = (
+    *(Memory, Cpu, Cpuacct, Cpuset, Blkio, Io, Pids, Freezer, Devices),
+    *(NetCls, NetPrio, PerfEvent, Rdma, Misc, Dmem, Core, _Everywhere),
+)
+
+
+class Controller(NamedTuple):
+    """A controller of this host, as it was when asked.
+
+    ``id`` is the number of its hierarchy in /proc/cgroups (0: the unified
+    one), ``enabled`` whether the kernel was booted with it, ``available``
+    whether a mounted hierarchy has it, and ``version`` and ``hierarchy``
+    which.
+    """
+
+    id: int
+    name: str
+    enabled: bool
+    available: bool
+    version: int | None
+    hierarchy: Hierarchy | None
+
+
+def _kernel_list() -> dict[str, tuple[int, bool]]:
+    """/proc/cgroups: name → (hierarchy id, enabled)."""
+    host = Hierarchy._local  # noqa: SLF001 - the local host
+    path = f"{host.root.rstrip('/')}/proc/cgroups"
+    try:
+        with open(path, encoding="ascii") as file:
+            lines = [line.split() for line in file if not line.startswith("#")]
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise from_errno(error.errno or 0, "cannot list the controllers of the kernel", path=path) from None
+    return {name: (int(number), enabled == "1") for name, number, _, enabled in lines}
+
+
+def find(name: str) -> Controller:
+    """The controller of this name; an unknown one is not available."""
+    if not isinstance(name, str) or not name:
+        message = f"controller {name!r} is not a name"
+        raise InvalidValue(message)
+    return _describe(name, _kernel_list())
+
+
+def _describe(name: str, known: dict[str, tuple[int, bool]]) -> Controller:
+    number, enabled = known.get(name) or known.get(ALIASES.get(name, name)) or (0, False)
+    hierarchy = Hierarchy._local.hierarchy_of(name)  # noqa: SLF001 - the local host
+    if hierarchy is None:
+        return Controller(number, name, enabled, available=False, version=None, hierarchy=None)
+    return Controller(number, name, enabled=True, available=True, version=hierarchy.version, hierarchy=hierarchy)
+
+
+def find_all() -> list[Controller]:
+    """All controllers that the kernel names or a mounted hierarchy has."""
+    known = _kernel_list()
+    names = dict.fromkeys(known)
+    for hierarchy in Hierarchy.scan():
+        names.update(dict.fromkeys(hierarchy.subsystems))
+    if "io" in names:
+        names.pop("blkio", None)
+    return [_describe(name, known) for name in names]
+
+
+# ---- parameters ----------------------------------------------------------------------
+
+
+def _table(owner: Any) -> list[Parameter]:
+    return [value for value in vars(owner).values() if isinstance(value, Parameter)]
+
+
+def huge_page_sizes() -> list[str]:
+    """The sizes that this machine has, as control files name them: 2MB, 1GB."""
+    try:
+        names = os.listdir("/sys/kernel/mm/hugepages")
+    except OSError:
+        return []
+    kilobytes = sorted(int(name.removeprefix("hugepages-").removesuffix("kB")) for name in names)
+    return [_size_name(size) for size in kilobytes]
+
+
+def _size_name(kilobytes: int) -> str:
+    for shift, unit in ((20, "GB"), (10, "MB")):
+        if kilobytes >= 1 << shift:
+            return f"{kilobytes >> shift}{unit}"
+    return f"{kilobytes}KB"
+
+
+def parameters(controller: str | Controller | None = None) -> list[Parameter]:
+    """Every parameter there is, or those of one controller; of Hugetlb, for the page sizes of this machine."""
+    name = controller.name if isinstance(controller, Controller) else controller
+    tables = [*TABLES, *(Hugetlb(size) for size in huge_page_sizes())]
+    found = [parameter for table in tables for parameter in _table(table)]
+    if name is None:
+        return found
+    names = {name, ALIASES.get(name)}
+    return [parameter for parameter in found if parameter.controller in names]
+
+
+def parameter_named(name: str) -> Parameter:
+    """The parameter of an API name (``memory.limit_in_bytes``) or of a control file (``memory.max``).
+
+    The API's names go first, then the files of v2, then those of v1.
+    """
+    if name.startswith("hugetlb."):
+        known = _table(Hugetlb(name.split(".")[1]))
+    else:
+        known = [parameter for table in TABLES for parameter in _table(table)]
+    for parameter in known:
+        if str(parameter) == name:
+            return parameter
+    for version in (2, 1):
+        for parameter in known:
+            if parameter.files(version)[:1] == (name,):
+                return parameter
+    message = f"there is no parameter {name!r}"
+    raise InvalidValue(message, parameter=name, hint="Subsystem.parameters() lists all")

@@ -1,0 +1,243 @@
+"""Cpu: shares of the processors, and quotas.
+
+Sources: Documentation/scheduler/sched-bwc.rst, cgroup-v2.rst (CPU).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from .._interface import Cells, Shape
+from ..converter import Converter
+from ..errors import CgroupError, InvalidValue
+from ..values import MAX, CpuMax, CpuStat, Limit
+from .binding import Custom, Field, File, read_file
+from .codecs import boolean, bounded_int, pressure, quota_v1, quota_v2, stat_of
+from .parameter import PressureParameter, keyed, read_write
+
+if TYPE_CHECKING:
+    from ..hierarchy import Cgroup
+
+SHARES_MIN, SHARES_DEFAULT, SHARES_MAX = 2, 1024, 262144
+WEIGHT_MIN, WEIGHT_DEFAULT, WEIGHT_MAX = 1, 100, 10000
+
+# The ends and the default are pinned: they mean the same on both sides.
+_PINNED = {SHARES_MIN: WEIGHT_MIN, SHARES_DEFAULT: WEIGHT_DEFAULT, SHARES_MAX: WEIGHT_MAX}
+_PINNED_BACK = {weight: shares for shares, weight in _PINNED.items()}
+
+
+def shares_to_weight(shares: int) -> int:
+    """v1's 2 … 262144 to v2's 1 … 10000: the curve through both defaults that the container runtimes use since 2025."""
+    if shares in _PINNED:
+        return _PINNED[shares]
+    log = math.log2(shares)
+    return math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34))
+
+
+def weight_to_shares(weight: int) -> int:
+    """The largest shares that have this weight, so that weight to shares to weight is exact."""
+    if weight in _PINNED_BACK:
+        return _PINNED_BACK[weight]
+    low, high = SHARES_MIN, SHARES_MAX
+    while low < high:
+        middle = (low + high + 1) // 2
+        if shares_to_weight(middle) <= weight:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+shares_codec = bounded_int(min=SHARES_MIN, max=SHARES_MAX)
+# 0 is what Linux 6.1 shows while cpu.idle is 1.
+weight_codec = bounded_int(min=WEIGHT_MIN, max=WEIGHT_MAX)
+period_codec = bounded_int(min=1000, max=1_000_000)
+_any_weight = bounded_int(min=0, max=WEIGHT_MAX)
+
+
+def _read_shares(cgroup: Cgroup, parameter: str) -> int:
+    return weight_to_shares(max(read_file(cgroup, "cpu.weight", _any_weight, parameter), WEIGHT_MIN))
+
+
+def _write_shares(cgroup: Cgroup, parameter: str, value: int) -> None:
+    weight = shares_to_weight(int(shares_codec.encode(value)))
+    cgroup.write_text("cpu.weight", str(weight), parameter, value)
+
+
+# ---- cpu.max: `QUOTA PERIOD` ------------------------------------------------------------
+
+
+def _decode_max(cells: Cells) -> CpuMax:
+    values = [value for _, value in cells]
+    if len(values) < 2 or not isinstance(values[1], int):  # noqa: PLR2004 - quota and period
+        message = "a quota and a period are expected"
+        raise ValueError(message)
+    return CpuMax(values[0], values[1])
+
+
+def _check_max(value: Any) -> CpuMax:
+    if not isinstance(value, tuple) or not 1 <= len(value) <= 2:  # noqa: PLR2004
+        message = f"{value!r} is not a CpuMax(quota, period)"
+        raise InvalidValue(message)
+    wanted = CpuMax(*value)
+    quota_v2.encode(wanted.quota)
+    if wanted.period is not None:
+        period_codec.encode(wanted.period)
+    return wanted
+
+
+def _encode_max(value: CpuMax) -> str:
+    quota, period = _check_max(value)
+    return quota_v2.encode(quota) if period is None else f"{quota_v2.encode(quota)} {period}"
+
+
+def _max_literal(word: str) -> CpuMax:
+    quota, _, period = word.replace("/", " ").partition(" ")
+    return CpuMax(quota_v2.literal(quota), int(period) if period.strip().isdigit() else None)
+
+
+_max_codec = Converter(_decode_max, _encode_max, Shape.VALUES, _max_literal)
+
+
+def _write_quota(cgroup: Cgroup, parameter: str, value: Limit) -> None:
+    # The kernel keeps the period when only the quota is written.
+    cgroup.write_text("cpu.max", quota_v2.encode(value), parameter, value)
+
+
+def _write_period(cgroup: Cgroup, parameter: str, value: int) -> None:
+    text = period_codec.encode(value)
+    quota = read_file(cgroup, "cpu.max", _max_codec, parameter).quota
+    cgroup.write_text("cpu.max", f"{quota} {text}", parameter, value)
+
+
+def _read_max_v1(cgroup: Cgroup, parameter: str) -> CpuMax:
+    quota = read_file(cgroup, "cpu.cfs_quota_us", quota_v1, parameter)
+    return CpuMax(quota, read_file(cgroup, "cpu.cfs_period_us", period_codec, parameter))
+
+
+def _write_max_v1(cgroup: Cgroup, parameter: str, value: CpuMax) -> None:
+    quota, period = _check_max(value)
+    before = _read_max_v1(cgroup, parameter)
+    period = before.period if period is None else period
+    # A quota that no longer fits its period is refused: no quota in between.
+    steps = [("cpu.cfs_quota_us", quota_v1.encode(MAX))] if period != before.period else []
+    steps += [("cpu.cfs_period_us", str(period)), ("cpu.cfs_quota_us", quota_v1.encode(quota))]
+    try:
+        for name, text in steps:
+            cgroup.write_text(name, text, parameter, value)
+    except CgroupError:
+        for name, text in (("cpu.cfs_period_us", str(before.period)), ("cpu.cfs_quota_us", quota_v1.encode(before.quota))):
+            cgroup.write_text(name, text, parameter, value)
+        raise
+
+
+# ---- cpu.uclamp: a percentage with two decimals, or max ----------------------------------
+
+
+def _decode_percent(cells: Cells) -> Any:
+    text = cells[0][1]
+    return MAX if text == "max" else float(text)
+
+
+def _encode_percent(value: Any) -> str:
+    if value is MAX:
+        return "max"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:  # noqa: PLR2004
+        message = f"{value!r} is neither MAX nor a percentage from 0 to 100"
+        raise InvalidValue(message)
+    return f"{value:.2f}"
+
+
+def _percent_literal(word: str) -> Any:
+    try:
+        return MAX if word == "max" else float(word)
+    except ValueError:
+        message = f"{word!r} is neither max nor a percentage"
+        raise InvalidValue(message) from None
+
+
+_percent: Converter[Any, Any] = Converter(_decode_percent, _encode_percent, Shape.TEXT, _percent_literal)
+
+_TIMES = {"throttled_time": ("throttled_usec", 1000), "burst_time": ("burst_usec", 1000)}
+_REAL_TIME = "v2 has no real-time budget; the cpu controller takes no real-time processes"
+
+
+@final
+class Cpu:
+    """Cpu: shares of the processors, and quotas."""
+
+    CONTROLLER: ClassVar = "cpu"
+
+    shares = read_write(
+        File("cpu.shares", shares_codec),
+        Custom("cpu.weight", read=_read_shares, write=_write_shares),
+        "2-262144",
+        "the share of CPU time among siblings, 1024 by default; v2: cpu.weight, by the curve of the container runtimes",
+    )
+    cfs_quota_us = read_write(
+        File("cpu.cfs_quota_us", quota_v1),
+        Field("cpu.max", 0, write=_write_quota),
+        "us",
+        "CPU time that may be used in each period, at least 1000, or MAX",
+    )
+    cfs_period_us = read_write(
+        File("cpu.cfs_period_us", period_codec),
+        Field("cpu.max", 1, write=_write_period),
+        "us",
+        "the period of the quota, 1000 to 1000000",
+    )
+    cfs_burst_us = read_write(
+        File("cpu.cfs_burst_us", bounded_int(min=0)),
+        File("cpu.max.burst", bounded_int(min=0)),
+        "us",
+        "unused quota that may be saved up",
+    )
+    stat = keyed(
+        File("cpu.stat", stat_of(CpuStat)),
+        File("cpu.stat", stat_of(CpuStat, scaled=_TIMES)),
+        "ns",
+        "periods, throttling (times in ns), and on v2 the CPU time used",
+    )
+    stat_local = keyed(
+        File("cpu.stat.local", stat_of(CpuStat)),
+        File("cpu.stat.local", stat_of(CpuStat, scaled=_TIMES)),
+        "ns",
+        "throttling of this cgroup itself",
+    )
+    rt_period_us = read_write(
+        File("cpu.rt_period_us", bounded_int(min=1)), None, "us", "the period of real-time processes", no_v2=_REAL_TIME
+    )
+    rt_runtime_us = read_write(
+        File("cpu.rt_runtime_us", bounded_int(min=-1)), None, "us", "their CPU time in each period; -1 for all", no_v2=_REAL_TIME
+    )
+    weight = read_write(
+        None, File("cpu.weight", weight_codec), "1-10000", "the share of CPU time among siblings, 100 by default", no_v1="Cpu.shares"
+    )
+    weight_nice = read_write(
+        None, File("cpu.weight.nice", bounded_int(min=-20, max=19)), "-20-19", "the same as a nice value", no_v1="Cpu.shares"
+    )
+    max = read_write(
+        Custom("cpu.cfs_quota_us", "cpu.cfs_period_us", read=_read_max_v1, write=_write_max_v1),
+        File("cpu.max", _max_codec),
+        "us",
+        "CpuMax(quota, period); a period of None keeps it",
+    )
+    max_burst = read_write(
+        File("cpu.cfs_burst_us", bounded_int(min=0)),
+        File("cpu.max.burst", bounded_int(min=0)),
+        "us",
+        "unused quota that may be saved up",
+    )
+    idle = read_write(
+        File("cpu.idle", boolean), File("cpu.idle", boolean), "bool", "whether it runs only when nothing else does"
+    )
+    uclamp_min = read_write(
+        File("cpu.uclamp.min", _percent), File("cpu.uclamp.min", _percent), "percent", "the least frequency asked for"
+    )
+    uclamp_max = read_write(
+        File("cpu.uclamp.max", _percent), File("cpu.uclamp.max", _percent), "percent", "the greatest frequency, or MAX"
+    )
+    pressure = PressureParameter(
+        None, File("cpu.pressure", pressure), "percent", "CPU stalls", no_v1="/proc/pressure/cpu is the whole system's"
+    )

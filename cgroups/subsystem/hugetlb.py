@@ -1,0 +1,119 @@
+"""Hugetlb: huge pages, of each size apart.  Sources: cgroup-v1/hugetlb.rst, cgroup-v2.rst (HugeTLB)."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, final
+
+from ..errors import InvalidValue
+from ..values import Limit, NumaStat, Stat
+from .binding import File, Key
+from .codecs import count, huge_limit_v1, limit, numa_stat, stat_of
+from .parameter import (
+    Keyed,
+    Parameter,
+    Readable,
+    ReadReset,
+    ReadWrite,
+    keyed,
+    read_reset,
+    read_write,
+    readable,
+)
+
+
+class HugetlbEvents(Stat[int]):
+    """hugetlb.SIZE.events: how often the limit refused a page."""
+
+    __slots__ = ()
+    max: int | None
+
+
+_NO_PEAK = "v2 keeps no peak of huge pages"
+_NO_RSVD = "v2 does not count refused reservations"
+_NO_EVENTS = "Hugetlb(size).failcnt"
+
+
+@final
+class Hugetlb:
+    """Huge pages of one size: ``Hugetlb("2MB")``.  One instance a size: ``Hugetlb("2MB") is Hugetlb("2MB")``."""
+
+    CONTROLLER: ClassVar = "hugetlb"
+    _instances: ClassVar[dict[str, Hugetlb]] = {}
+
+    size: str
+    limit_in_bytes: ReadWrite[Limit, Limit]
+    max: ReadWrite[Limit, Limit]
+    usage_in_bytes: Readable[int]
+    current: Readable[int]
+    max_usage_in_bytes: ReadReset[int]
+    failcnt: ReadReset[int]
+    rsvd_limit_in_bytes: ReadWrite[Limit, Limit]
+    rsvd_max: ReadWrite[Limit, Limit]
+    rsvd_usage_in_bytes: Readable[int]
+    rsvd_current: Readable[int]
+    rsvd_max_usage_in_bytes: ReadReset[int]
+    rsvd_failcnt: ReadReset[int]
+    events: Keyed[HugetlbEvents]
+    events_local: Keyed[HugetlbEvents]
+    numa_stat: Readable[NumaStat]
+
+    def __new__(cls, size: str) -> Hugetlb:
+        if not isinstance(size, str) or not re.fullmatch(r"[1-9][0-9]*(KB|MB|GB)", size):
+            message = f"huge page size {size!r} is not as the kernel writes it, for instance 2MB or 1GB"
+            raise InvalidValue(message)
+        known = cls._instances.get(size)
+        if known is None:
+            known = cls._instances.setdefault(size, _make(super().__new__(cls), size))
+        return known
+
+    def __repr__(self) -> str:
+        return f"Hugetlb({self.size!r})"
+
+    def __reduce__(self) -> tuple[type[Hugetlb], tuple[str]]:
+        return Hugetlb, (self.size,)
+
+
+def _make(huge: Hugetlb, size: str) -> Hugetlb:
+    """The table, for one size."""
+    at = f"hugetlb.{size}"
+
+    def limits(v1: str, v2: str, of: str) -> ReadWrite[Limit, Limit]:
+        return read_write(File(v1, huge_limit_v1), File(v2, limit), "bytes", f"the limit on {of}")
+
+    def used(v1: str, v2: str, of: str) -> Readable[int]:
+        return readable(File(v1, count), File(v2, count), "bytes", f"{of}, now")
+
+    def peak(v1: str, of: str) -> ReadReset[int]:
+        return read_reset(File(v1, count, reset="0"), None, "bytes", f"the most {of} ever", no_v2=_NO_PEAK)
+
+    def refused(v1: str, v2: Key | None, of: str) -> ReadReset[int]:
+        return read_reset(File(v1, count, reset="0"), v2, "count", f"how often the limit on {of} was hit", no_v2=_NO_RSVD)
+
+    def events(v2: str) -> Keyed[HugetlbEvents]:
+        return keyed(None, File(v2, stat_of(HugetlbEvents)), "count", "how often a limit was hit", no_v1=_NO_EVENTS)
+
+    refusals = Key(f"{at}.events.local", "max", hint="its counters never restart")
+    nodes = File(f"{at}.numa_stat", numa_stat(1))
+    pages, reserved = "huge pages", "huge pages reserved"
+    table: dict[str, Parameter] = {
+        "limit_in_bytes": limits(f"{at}.limit_in_bytes", f"{at}.max", pages),
+        "max": limits(f"{at}.limit_in_bytes", f"{at}.max", pages),
+        "usage_in_bytes": used(f"{at}.usage_in_bytes", f"{at}.current", pages),
+        "current": used(f"{at}.usage_in_bytes", f"{at}.current", pages),
+        "max_usage_in_bytes": peak(f"{at}.max_usage_in_bytes", pages),
+        "failcnt": refused(f"{at}.failcnt", refusals, pages),
+        "rsvd_limit_in_bytes": limits(f"{at}.rsvd.limit_in_bytes", f"{at}.rsvd.max", reserved),
+        "rsvd_max": limits(f"{at}.rsvd.limit_in_bytes", f"{at}.rsvd.max", reserved),
+        "rsvd_usage_in_bytes": used(f"{at}.rsvd.usage_in_bytes", f"{at}.rsvd.current", reserved),
+        "rsvd_current": used(f"{at}.rsvd.usage_in_bytes", f"{at}.rsvd.current", reserved),
+        "rsvd_max_usage_in_bytes": peak(f"{at}.rsvd.max_usage_in_bytes", reserved),
+        "rsvd_failcnt": refused(f"{at}.rsvd.failcnt", None, reserved),
+        "events": events(f"{at}.events"),
+        "events_local": events(f"{at}.events.local"),
+        "numa_stat": readable(nodes, nodes, "bytes", "huge pages by node"),
+    }
+    huge.size = size
+    for name, parameter in table.items():
+        setattr(huge, name, parameter.named("hugetlb", f"{size}.{name}"))
+    return huge

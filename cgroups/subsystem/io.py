@@ -1,0 +1,142 @@
+"""Io: block devices on v2.  Source: cgroup-v2.rst (IO)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+from ..converter import to_device, to_int
+from ..errors import InvalidValue
+from ..values import MAX, Device, DeviceTable, Limit
+from .binding import File
+from .block import check_bfq, check_io, check_io_max, io_max_line, weight_devices
+from .codecs import device_rows, pressure, word_of
+from .parameter import PressureParameter, read_write, readable
+from .replacing import Replacing
+
+_NO_V1 = "the parameters of Blkio"
+
+
+def _limited(table: DeviceTable[dict[str, Limit]]) -> dict[Device, dict[str, Limit]]:
+    return {device: row for device, row in table.items() if row}
+
+
+def _io_weight(name: str, check: Any) -> Any:
+    """Weights by device, and the default, which a table with one sets too."""
+    return _Weight(name, weight_devices(name, check, "default"), check)
+
+
+class _Weight(Replacing[DeviceTable[int], Mapping[Device, int]]):
+    def __init__(self, name: str, devices: Replacing[Any, Any], check: Any) -> None:
+        self.__dict__.update(devices.__dict__)
+        self._default = check
+
+    def write(self, cgroup: Any, parameter: str, value: Mapping[Device, int]) -> None:
+        default = getattr(value, "default", None)
+        text = None if default is None else f"default {self._default(default)}"
+        super().write(cgroup, parameter, value)
+        if text is not None:
+            cgroup.write_text(self.name, text, parameter, value)
+
+
+def _check_latency(row: Any) -> dict[str, Limit] | None:
+    """The target in microseconds; MAX removes it."""
+    if not isinstance(row, Mapping) or set(row) != {"target"}:
+        message = f"{row!r} is not a mapping of target"
+        raise InvalidValue(message)
+    if row["target"] is MAX:
+        return None
+    if to_int(row["target"]) <= 0:
+        message = f"{row['target']} is neither MAX nor a number of microseconds"
+        raise InvalidValue(message)
+    return {"target": row["target"]}
+
+
+def _check_cost(row: Any) -> Mapping[str, Any]:
+    valid = isinstance(row, Mapping) and row
+    if not valid or not all(isinstance(key, str) and key.isidentifier() for key in row):
+        message = f"{row!r} is not a mapping of keys such as enable, ctrl, rpct"
+        raise InvalidValue(message)
+    for value in row.values():
+        if not isinstance(value, (int, float, str)) or " " in str(value) or "\n" in str(value):
+            message = f"{value!r} is neither a number nor a word"
+            raise InvalidValue(message)
+    result: Mapping[str, Any] = row
+    return result
+
+
+def _cost_line(device: Device, row: Mapping[str, Any]) -> str:
+    return " ".join([str(device), *(f"{key}={value:.2f}" if isinstance(value, float) else f"{key}={value}" for key, value in row.items())])
+
+
+def _cost(name: str) -> Replacing[DeviceTable[dict[str, Any]], Mapping[Device, Mapping[str, Any]]]:
+    # A device has parameters of the cost model for good: there is nothing to remove.
+    return Replacing(
+        name, device_rows, key=to_device, value=_check_cost, line=_cost_line, removal=str, rows=lambda _: {}
+    )
+
+
+@final
+class Io:
+    """Io: block devices.  A device is ``Device(major, minor)``."""
+
+    CONTROLLER: ClassVar = "io"
+
+    stat = readable(
+        None,
+        File("io.stat", device_rows),
+        "device table",
+        "bytes and requests by device: rbytes, wbytes, rios, wios, dbytes, dios",
+        no_v1="Blkio.throttle_io_service_bytes and Blkio.throttle_io_serviced",
+    )
+    max = read_write(
+        None,
+        Replacing[DeviceTable[dict[str, Limit]], Mapping[Device, Mapping[str, Limit]]](
+            "io.max",
+            device_rows,
+            key=to_device,
+            value=check_io_max,
+            line=io_max_line,
+            removal=lambda device: io_max_line(device, {}),
+            rows=_limited,
+        ),
+        "device table",
+        "limits by device: rbps, wbps, riops, wiops; set replaces the whole, and a key that a row lacks is MAX",
+        no_v1="the Blkio.throttle_… parameters",
+    )
+    weight = read_write(
+        None, _io_weight("io.weight", check_io), "1-10000", "the share of IO by device, and the default", no_v1="Blkio.weight"
+    )
+    bfq_weight = read_write(
+        None, _io_weight("io.bfq.weight", check_bfq), "1-1000", "the same for the BFQ scheduler", no_v1="Blkio.weight"
+    )
+    latency = read_write(
+        None,
+        Replacing[DeviceTable[dict[str, Limit]], Mapping[Device, Mapping[str, Limit]]](
+            "io.latency",
+            device_rows,
+            key=to_device,
+            value=_check_latency,
+            line=lambda device, row: f"{device} target={row['target']}",
+            removal=lambda device: f"{device} target=max",
+            rows=_limited,
+        ),
+        "us",
+        "a latency to protect, by device: target",
+        no_v1=_NO_V1,
+    )
+    cost_qos = read_write(
+        None, _cost("io.cost.qos"), "device table", "quality of service of the cost controller; the root alone", no_v1=_NO_V1
+    )
+    cost_model = read_write(
+        None, _cost("io.cost.model"), "device table", "the cost model; the root alone", no_v1=_NO_V1
+    )
+    prio_class = read_write(
+        File("blkio.prio.class", word_of("no-change", "promote-to-rt", "restrict-to-be", "idle", "none-to-rt")),
+        File("io.prio.class", word_of("no-change", "promote-to-rt", "restrict-to-be", "idle", "none-to-rt")),
+        "word",
+        "what becomes of the IO priority of requests",
+    )
+    pressure = PressureParameter(
+        None, File("io.pressure", pressure), "percent", "IO stalls", no_v1="/proc/pressure/io is the whole system's"
+    )

@@ -1,0 +1,361 @@
+"""Memory: what a cgroup uses, and may use.
+
+Sources: Documentation/admin-guide/cgroup-v1/memory.rst, cgroup-v2.rst (Memory).
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+from typing import TYPE_CHECKING, ClassVar, final
+
+from .._interface import Cells, Shape
+from ..errors import CgroupOSError, InvalidValue
+from ..values import MAX, Limit, MemoryEvents, MemoryStat, OomControl
+from .binding import Constant, Custom, File, Key, Named, Sum, read_file
+from .codecs import (
+    PAGE_LIMIT,
+    Converter,
+    boolean,
+    bounded_int,
+    count,
+    limit,
+    limit_v1,
+    no_value,
+    numa_stat,
+    pressure,
+    raw_text,
+    stat_of,
+)
+from .parameter import Parameter, PressureParameter, keyed, read_reset, read_write, readable, resettable, writable
+
+if TYPE_CHECKING:
+    from ..hierarchy import Cgroup
+
+# v2's keys by v1's names; and what v1 counts with descendants, as v2 always does.
+_V1_NAMES = {
+    "rss": "anon",
+    "cache": "file",
+    "mapped_file": "file_mapped",
+    "rss_huge": "anon_thp",
+    "dirty": "file_dirty",
+    "writeback": "file_writeback",
+}
+_SAME_NAMES = (
+    "shmem pgfault pgmajfault inactive_anon active_anon inactive_file active_file unevictable "
+    "swapcached workingset_refault_anon workingset_refault_file"
+).split()
+_ALIASES = {
+    **_V1_NAMES,
+    **{f"total_{name}": key for name, key in _V1_NAMES.items()},
+    **{f"total_{name}": name for name in _SAME_NAMES},
+}
+
+
+def _read_memsw_limit(cgroup: Cgroup, parameter: str) -> Limit:
+    memory = read_file(cgroup, "memory.max", limit, parameter)
+    swap = read_file(cgroup, "memory.swap.max", limit, parameter)
+    return MAX if memory is MAX or swap is MAX else memory + swap
+
+
+def _write_memsw_limit(cgroup: Cgroup, parameter: str, value: Limit) -> None:
+    text = limit.encode(value)
+    memory = read_file(cgroup, "memory.max", limit, parameter)
+    if value is not MAX:
+        if memory is MAX:
+            message = f"{value} for memory and swap together, and memory.max is MAX"
+            raise InvalidValue(message, hint="set Memory.limit_in_bytes first")
+        if value < memory:
+            message = f"{value} for memory and swap together is less than memory.max, {memory}"
+            raise InvalidValue(message, hint="lower Memory.limit_in_bytes first")
+        text = str(value - memory)
+    cgroup.write_text("memory.swap.max", text, parameter, value)
+
+
+def _read_soft_limit(cgroup: Cgroup, parameter: str) -> Limit:
+    low = read_file(cgroup, "memory.low", limit, parameter)
+    if low is MAX:
+        return PAGE_LIMIT  # all of it protected, which is not MAX: that is no protection asked for
+    return low or MAX
+
+
+def _write_soft_limit(cgroup: Cgroup, parameter: str, value: Limit) -> None:
+    if value == 0:
+        message = "0 protects nothing, and on v2 that is MAX"
+        raise InvalidValue(message, hint="set MAX for no soft limit")
+    cgroup.write_text("memory.low", "0" if value is MAX else limit.encode(value), parameter, value)
+
+
+def _reclaim_all(cgroup: Cgroup, parameter: str) -> None:
+    used = read_file(cgroup, "memory.current", count, parameter)
+    try:
+        if used:
+            cgroup.write_text("memory.reclaim", str(used), parameter)
+    except CgroupOSError as error:
+        if error.errno != errno.EAGAIN:  # it reclaimed what it could, as force_empty does
+            raise
+
+
+def _decode_oom_control(cells: Cells) -> OomControl:
+    values = dict(cells)
+    flags = [values.get(key) for key in ("oom_kill_disable", "under_oom")]
+    if None in flags or not all(isinstance(value, int) for value in values.values()):
+        message = "the keys oom_kill_disable and under_oom are expected"
+        raise ValueError(message)
+    return OomControl(flags[0] == 1, flags[1] == 1, values.get("oom_kill"))
+
+
+def _read_oom_kills(cgroup: Cgroup, parameter: str) -> OomControl:
+    events = read_file(cgroup, "memory.events.local", stat_of(MemoryEvents), parameter)
+    return OomControl(None, None, events.oom_kill)
+
+
+_oom_control = Converter(_decode_oom_control, boolean.encode, Shape.KEYED, boolean.literal)
+
+
+@final
+class Memory:
+    """Memory: what a cgroup uses, and may use.  Bytes, and MAX where there is no limit."""
+
+    CONTROLLER: ClassVar = "memory"
+
+    stat = keyed(
+        File("memory.stat", stat_of(MemoryStat)),
+        File("memory.stat", stat_of(MemoryStat, aliases=_ALIASES)),
+        "bytes",
+        "memory by kind, in bytes, and counts of events; v2 has v1's names where it has the number, and counts descendants",
+    )
+    usage_in_bytes = readable(
+        File("memory.usage_in_bytes", count), File("memory.current", count), "bytes", "memory used, descendants included"
+    )
+    memsw_usage_in_bytes = readable(
+        File("memory.memsw.usage_in_bytes", count),
+        Sum("memory.current", "memory.swap.current", codec=count),
+        "bytes",
+        "memory and swap used; on v2 the sum of two files",
+    )
+    max_usage_in_bytes = read_reset(
+        File("memory.max_usage_in_bytes", count, reset="0"),
+        File("memory.peak", count, hint="from Linux 6.12 a reset is for one open file alone, before there is none"),
+        "bytes",
+        "the most memory that was ever used; v2 from Linux 5.19",
+    )
+    memsw_max_usage_in_bytes = read_reset(
+        File("memory.memsw.max_usage_in_bytes", count, reset="0"),
+        None,
+        "bytes",
+        "the most memory and swap that was ever used",
+        no_v2="Memory.peak and Memory.swap_peak are apart, and of different moments",
+    )
+    limit_in_bytes = read_write(
+        File("memory.limit_in_bytes", limit_v1),
+        File("memory.max", limit),
+        "bytes",
+        "the limit on memory; rounded down to a page; below what cannot be reclaimed v1 answers EBUSY, v2 kills",
+    )
+    memsw_limit_in_bytes = read_write(
+        File("memory.memsw.limit_in_bytes", limit_v1),
+        Custom("memory.max", "memory.swap.max", read=_read_memsw_limit, write=_write_memsw_limit),
+        "bytes",
+        "the limit on memory and swap together, never below limit_in_bytes; v2 sets memory.swap.max to the difference",
+    )
+    failcnt = read_reset(
+        File("memory.failcnt", count, reset="0"),
+        Key("memory.events.local", "max", hint="the counters of memory.events never restart"),
+        "count",
+        "how often the limit was hit, by this cgroup itself",
+    )
+    memsw_failcnt = read_reset(
+        File("memory.memsw.failcnt", count, reset="0"),
+        Key("memory.swap.events", "max", hint="the counters of memory.swap.events never restart"),
+        "count",
+        "how often the limit of memory and swap was hit; v2: swap refused, which is nearest",
+    )
+    soft_limit_in_bytes = read_write(
+        File("memory.soft_limit_in_bytes", limit_v1),
+        Custom("memory.low", read=_read_soft_limit, write=_write_soft_limit),
+        "bytes",
+        "what is left to the cgroup when memory is short.  v2: memory.low, as the container runtimes do, since both are "
+        "protection under pressure, while memory.high throttles without any; MAX is no protection asked for, which is 0 there",
+    )
+    force_empty = resettable(
+        File("memory.force_empty", no_value, reset="0"),
+        Custom("memory.current", "memory.reclaim", reset=_reclaim_all),
+        "",
+        "reclaims what can be; write-only",
+    )
+    swappiness = read_write(
+        File("memory.swappiness", bounded_int(min=0, max=200)),
+        None,
+        "0-200",
+        "how readily anonymous memory is swapped; inherited by cgroups made later",
+        no_v2="v2 has vm.swappiness of the system, and an argument of memory.reclaim",
+    )
+    move_charge_at_immigrate = read_write(
+        File("memory.move_charge_at_immigrate", bounded_int(min=0, max=3)),
+        None,
+        "bit mask",
+        "whether a moved process takes its charges along: 1 anonymous, 2 file; newer kernels take 0 alone",
+        no_v2="on v2 charges never move",
+    )
+    use_hierarchy = read_write(
+        File("memory.use_hierarchy", boolean),
+        Constant(True, hint="v2 always counts descendants"),
+        "bool",
+        "whether descendants are counted; new kernels refuse False on v1 too",
+    )
+    oom_control = read_write(
+        File("memory.oom_control", _oom_control),
+        Custom[OomControl, bool](
+            "memory.events.local",
+            read=_read_oom_kills,
+            hint="v2 cannot disable the OOM killer; Memory.oom_group makes it end the whole cgroup",
+        ),
+        "OomControl",
+        "reads an OomControl, takes a bool: True pauses processes at the limit instead of killing; EINVAL on the root",
+    )
+    numa_stat = readable(
+        File("memory.numa_stat", numa_stat(mmap.PAGESIZE)),
+        File("memory.numa_stat", numa_stat(1)),
+        "bytes",
+        "memory by kind and node (v1's file counts pages)",
+    )
+
+    kmem_usage_in_bytes = readable(
+        File("memory.kmem.usage_in_bytes", count), None, "bytes", "kernel memory used", no_v2="the key kernel of Memory.stat"
+    )
+    kmem_max_usage_in_bytes = read_reset(
+        File("memory.kmem.max_usage_in_bytes", count, reset="0"),
+        None,
+        "bytes",
+        "the most kernel memory that was ever used",
+        no_v2="v2 counts it in Memory.peak",
+    )
+    kmem_limit_in_bytes = read_write(
+        File("memory.kmem.limit_in_bytes", limit_v1),
+        None,
+        "bytes",
+        "the limit on kernel memory; new kernels take it and ignore it",
+        no_v2="v2 counts kernel memory in Memory.max",
+    )
+    kmem_failcnt = read_reset(
+        File("memory.kmem.failcnt", count, reset="0"), None, "count", "how often that limit was hit", no_v2="Memory.failcnt"
+    )
+    kmem_slabinfo = readable(
+        File("memory.kmem.slabinfo", raw_text), None, "text", "slab caches; empty on new kernels", no_v2="Memory.stat"
+    )
+    kmem_tcp_usage_in_bytes = readable(
+        File("memory.kmem.tcp.usage_in_bytes", count), None, "bytes", "TCP buffers used", no_v2="the key sock of Memory.stat"
+    )
+    kmem_tcp_max_usage_in_bytes = read_reset(
+        File("memory.kmem.tcp.max_usage_in_bytes", count, reset="0"),
+        None,
+        "bytes",
+        "the most TCP buffers that were ever used",
+        no_v2="the key sock of Memory.stat, now",
+    )
+    kmem_tcp_limit_in_bytes = read_write(
+        File("memory.kmem.tcp.limit_in_bytes", limit_v1),
+        None,
+        "bytes",
+        "the limit on TCP buffers",
+        no_v2="v2 counts them in Memory.max",
+    )
+    kmem_tcp_failcnt = read_reset(
+        File("memory.kmem.tcp.failcnt", count, reset="0"), None, "count", "how often that limit was hit", no_v2="Memory.failcnt"
+    )
+    pressure_level = Parameter(
+        Named("memory.pressure_level"), None, "", "opened for notifications, no value", no_v2="Memory.pressure"
+    )
+
+    current = readable(
+        File("memory.usage_in_bytes", count), File("memory.current", count), "bytes", "memory used, descendants included"
+    )
+    peak = readable(
+        File("memory.max_usage_in_bytes", count),
+        File("memory.peak", count),
+        "bytes",
+        "the most memory that was ever used; v2 from Linux 5.19",
+    )
+    max = read_write(File("memory.limit_in_bytes", limit_v1), File("memory.max", limit), "bytes", "the hard limit on memory")
+    min = read_write(
+        None, File("memory.min", limit), "bytes", "memory that is never reclaimed; MAX for all", no_v1="v1 has no hard protection"
+    )
+    low = read_write(
+        None,
+        File("memory.low", limit),
+        "bytes",
+        "memory that is reclaimed only when there is no other; MAX for all",
+        no_v1="Memory.soft_limit_in_bytes is nearest",
+    )
+    high = read_write(
+        None,
+        File("memory.high", limit),
+        "bytes",
+        "above this the cgroup is throttled and reclaimed from, never killed",
+        no_v1="v1 has no throttling limit",
+    )
+    reclaim = writable(
+        None,
+        File("memory.reclaim", bounded_int(min=1)),
+        "bytes",
+        "reclaims this much; CgroupOSError with EAGAIN when it was less (from Linux 5.19)",
+        no_v1="Memory.force_empty reclaims all",
+    )
+    oom_group = read_write(
+        None, File("memory.oom.group", boolean), "bool", "whether the OOM killer ends all of the cgroup", no_v1="v1 kills one"
+    )
+    events = keyed(
+        None,
+        File("memory.events", stat_of(MemoryEvents)),
+        "count",
+        "how often limits were hit and processes killed, descendants included",
+        no_v1="Memory.failcnt and Memory.oom_control",
+    )
+    events_local = keyed(
+        None,
+        File("memory.events.local", stat_of(MemoryEvents)),
+        "count",
+        "the same of this cgroup alone",
+        no_v1="Memory.failcnt and Memory.oom_control",
+    )
+    swap_current = readable(
+        None, File("memory.swap.current", count), "bytes", "swap used", no_v1="the key swap of Memory.stat"
+    )
+    swap_high = read_write(
+        None, File("memory.swap.high", limit), "bytes", "above this allocations are throttled", no_v1="Memory.memsw_limit_in_bytes"
+    )
+    swap_max = read_write(
+        None, File("memory.swap.max", limit), "bytes", "the limit on swap alone", no_v1="Memory.memsw_limit_in_bytes"
+    )
+    swap_peak = readable(
+        None,
+        File("memory.swap.peak", count),
+        "bytes",
+        "the most swap that was ever used (from Linux 6.5)",
+        no_v1="Memory.memsw_max_usage_in_bytes",
+    )
+    swap_events = keyed(
+        None,
+        File("memory.swap.events", stat_of(MemoryEvents)),
+        "count",
+        "how often swap limits were hit",
+        no_v1="Memory.memsw_failcnt",
+    )
+    zswap_current = readable(
+        None, File("memory.zswap.current", count), "bytes", "compressed memory of zswap", no_v1="v1 does not count zswap"
+    )
+    zswap_max = read_write(
+        None, File("memory.zswap.max", limit), "bytes", "the limit on that", no_v1="v1 does not limit zswap"
+    )
+    zswap_writeback = read_write(
+        None,
+        File("memory.zswap.writeback", boolean),
+        "bool",
+        "whether zswap may write to the swap device (from Linux 6.8)",
+        no_v1="v1 does not steer zswap",
+    )
+    pressure = PressureParameter(
+        None, File("memory.pressure", pressure), "percent", "memory stalls", no_v1="/proc/pressure/memory is the whole system's"
+    )
+

@@ -1,0 +1,221 @@
+"""Parameters: typed control files.  Their access is in their type.
+
+A parameter is a name and, for each version, a binding: which files, and how.
+``Readable``, ``Writable`` and ``Resettable`` say what may be done with it, to
+type checkers and at run time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ..errors import ParameterNotSupported
+from ..values import Pressure, Stat
+
+if TYPE_CHECKING:
+    from .binding import Binding
+
+R = TypeVar("R")
+W = TypeVar("W")
+R_co = TypeVar("R_co", covariant=True)
+W_contra = TypeVar("W_contra", contravariant=True)
+S_co = TypeVar("S_co", bound="Stat[Any]", covariant=True)
+
+
+class Parameter:
+    """A control file by its name in the API.
+
+    Attributes: ``controller`` and ``name`` (``str()`` joins them:
+    ``memory.limit_in_bytes``), ``unit``, and ``doc``, what it says.
+    """
+
+    def __init__(
+        self,
+        v1: Binding[Any, Any] | None,
+        v2: Binding[Any, Any] | None,
+        unit: str,
+        doc: str,
+        no_v1: str | None = None,
+        no_v2: str | None = None,
+    ) -> None:
+        self.controller = ""
+        self.name = ""
+        self.unit = unit
+        self.doc = doc
+        self._bindings = {1: v1, 2: v2}
+        self._hints = {1: no_v1, 2: no_v2}
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        # The first name is the one: a parameter may stand in two namespaces.
+        if not self.name:
+            self.controller, self.name = owner.CONTROLLER, name
+
+    def named(self, controller: str, name: str) -> Any:
+        """The same, for a parameter that is no attribute of a class."""
+        self.controller, self.name = controller, name
+        return self
+
+    def files(self, version: int) -> tuple[str, ...]:
+        """The control files that it stands for on a version, 1 or 2; empty when there are none."""
+        binding = self._bindings[version]
+        return () if binding is None else binding.files
+
+    def binding(self, version: int) -> Binding[Any, Any]:
+        """How it is done on a version; ParameterNotSupported where the kernel has no such thing."""
+        binding = self._bindings[version]
+        if binding is None:
+            message = f"{self} does not exist in version {version} of control groups"
+            raise ParameterNotSupported(message, parameter=str(self), hint=self._hints[version])
+        return binding
+
+    def __str__(self) -> str:
+        return f"{self.controller}.{self.name}" if self.controller else self.name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from . import parameter_named  # noqa: PLC0415 - the tables import this module
+
+        return parameter_named, (str(self),)
+
+
+class Readable(Parameter, Generic[R_co]):
+    """A parameter that ``get`` takes, and what it gives."""
+
+
+class Writable(Parameter, Generic[W_contra]):
+    """A parameter that ``set`` takes, and with what."""
+
+
+class Resettable(Parameter):
+    """A parameter that ``reset`` takes."""
+
+
+class ReadWrite(Readable[R], Writable[W]):
+    """Both; what is set may be of another type than what is got."""
+
+
+class ReadReset(Readable[R], Resettable):
+    """A counter that starts again at ``reset``."""
+
+
+class KeyParameter(Readable[R]):
+    """One key of a keyed parameter."""
+
+    def __init__(self, whole: Parameter, key: Any, bindings: dict[int, Any]) -> None:
+        super().__init__(bindings[1], bindings[2], whole.unit, f"{key} of {whole.doc}")
+        self._whole = whole
+        self._key = key
+        self._hints = whole._hints
+        self.named(whole.controller, f"{whole.name}[{', '.join(key) if isinstance(key, tuple) else key}]")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _key_of, (self._whole, self._key)
+
+
+def _key_of(whole: Any, key: Any) -> Any:
+    return whole[key]
+
+
+class Keyed(Readable[S_co]):
+    """A keyed parameter; ``Memory.stat["anon"]`` is the parameter for one key."""
+
+    _keys: dict[Any, Any]
+
+    def __getitem__(self, key: str) -> Readable[int]:
+        """The parameter for one key: ParameterNotSupported at ``get`` where the kernel does not have it."""
+        return self._key(key)
+
+    def _key(self, key: Any) -> Any:
+        from .binding import KeyOf  # noqa: PLC0415 - the bindings import this module's users
+
+        keys = self.__dict__.setdefault("_keys", {})
+        if key not in keys:
+            bindings = {
+                version: None if whole is None else KeyOf(whole, key) for version, whole in self._bindings.items()
+            }
+            keys.setdefault(key, KeyParameter(self, key, bindings))
+        return keys[key]
+
+
+class PressureParameter(Readable[Pressure]):
+    """A pressure file; ``Memory.pressure["some", "avg10"]`` is the parameter for one number."""
+
+    def __getitem__(self, key: tuple[str, str]) -> Readable[float]:
+        return Keyed._key(self, key)  # type: ignore[arg-type, no-any-return]  # noqa: SLF001 - the same, for a pair
+
+
+# ---- one line of a table each ---------------------------------------------------------
+
+
+def readable(
+    v1: Binding[R, Any] | None,
+    v2: Binding[R, Any] | None,
+    unit: str,
+    doc: str,
+    *,
+    no_v1: str | None = None,
+    no_v2: str | None = None,
+) -> Readable[R]:
+    return Readable(v1, v2, unit, doc, no_v1, no_v2)
+
+
+def writable(
+    v1: Binding[Any, W] | None,
+    v2: Binding[Any, W] | None,
+    unit: str,
+    doc: str,
+    *,
+    no_v1: str | None = None,
+    no_v2: str | None = None,
+) -> Writable[W]:
+    return Writable(v1, v2, unit, doc, no_v1, no_v2)
+
+
+def read_write(
+    v1: Binding[R, W] | None,
+    v2: Binding[R, W] | None,
+    unit: str,
+    doc: str,
+    *,
+    no_v1: str | None = None,
+    no_v2: str | None = None,
+) -> ReadWrite[R, W]:
+    return ReadWrite(v1, v2, unit, doc, no_v1, no_v2)
+
+
+def read_reset(
+    v1: Binding[R, Any] | None,
+    v2: Binding[R, Any] | None,
+    unit: str,
+    doc: str,
+    *,
+    no_v1: str | None = None,
+    no_v2: str | None = None,
+) -> ReadReset[R]:
+    return ReadReset(v1, v2, unit, doc, no_v1, no_v2)
+
+
+def resettable(
+    v1: Binding[Any, Any] | None,
+    v2: Binding[Any, Any] | None,
+    unit: str,
+    doc: str,
+    *,
+    no_v1: str | None = None,
+    no_v2: str | None = None,
+) -> Resettable:
+    return Resettable(v1, v2, unit, doc, no_v1, no_v2)
+
+
+def keyed(
+    v1: Binding[S_co, Any] | None,
+    v2: Binding[S_co, Any] | None,
+    unit: str,
+    doc: str,
+    *,
+    no_v1: str | None = None,
+    no_v2: str | None = None,
+) -> Keyed[S_co]:
+    return Keyed(v1, v2, unit, doc, no_v1, no_v2)

@@ -1,0 +1,122 @@
+"""PerfEvent, Rdma, Misc and Dmem: controllers of few files.  Source: cgroup-v2.rst, cgroup-v1/rdma.rst, misc.rst."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+from ..errors import InvalidValue
+from ..values import MAX, Limit
+from .binding import Binding, File
+from .codecs import INT_MAX, keyed_limits, limit, named_rows
+from .parameter import ReadWrite, read_write, readable
+from .replacing import Replacing
+
+
+def _check_name(name: Any) -> str:
+    if not isinstance(name, str) or not name or set(name) & set(" \t\n\0="):
+        message = f"{name!r} is not the name of a resource"
+        raise InvalidValue(message)
+    return name
+
+
+def _limits(name: str) -> Replacing[dict[str, Limit], Mapping[str, Limit]]:
+    """A limit for each resource; what is not named has none."""
+    return Replacing(
+        name,
+        keyed_limits,
+        key=_check_name,
+        value=lambda value: None if value is MAX else limit.encode(value),
+        line=lambda resource, text: f"{resource} {text}",
+        removal=lambda resource: f"{resource} max",
+        rows=lambda table: {resource: value for resource, value in table.items() if value is not MAX},
+    )
+
+
+_HANDLES = ("hca_handle", "hca_object")
+
+
+def _check_handles(row: Any) -> dict[str, Limit]:
+    if not isinstance(row, Mapping) or set(row) - set(_HANDLES):
+        message = f"{row!r} is not a mapping of {', '.join(_HANDLES)}"
+        raise InvalidValue(message)
+    for value in row.values():
+        if value is not MAX and not (isinstance(value, int) and 0 <= value <= INT_MAX):
+            message = f"{value!r} is neither MAX nor from 0 to {INT_MAX}"
+            raise InvalidValue(message)
+    return {key: row.get(key, MAX) for key in _HANDLES}
+
+
+def _handles_line(device: str, row: Mapping[str, Limit]) -> str:
+    return " ".join([device, *(f"{key}={row.get(key, MAX)}" for key in _HANDLES)])
+
+
+_rdma_max: Binding[dict[str, dict[str, Limit]], Mapping[str, Mapping[str, Limit]]] = Replacing(
+    "rdma.max",
+    named_rows,
+    key=_check_name,
+    value=_check_handles,
+    line=_handles_line,
+    removal=lambda device: _handles_line(device, {}),
+)
+_rdma_current: Binding[dict[str, dict[str, Limit]], Any] = File("rdma.current", named_rows)
+
+
+@final
+class PerfEvent:
+    """PerfEvent: perf events by cgroup.  It has no control files."""
+
+    CONTROLLER: ClassVar = "perf_event"
+
+
+@final
+class Rdma:
+    """Rdma: handles and objects of RDMA devices."""
+
+    CONTROLLER: ClassVar = "rdma"
+
+    max = read_write(
+        _rdma_max, _rdma_max, "count", "limits by device: hca_handle, hca_object; set replaces the whole, a key it lacks is MAX"
+    )
+    current = readable(_rdma_current, _rdma_current, "count", "how many are used, by device")
+
+
+@final
+class Misc:
+    """Misc: scalar resources, such as the encryption ids of virtual machines."""
+
+    CONTROLLER: ClassVar = "misc"
+
+    max: ReadWrite[dict[str, Limit], Mapping[str, Limit]] = read_write(
+        _limits("misc.max"), _limits("misc.max"), "count", "the limit by resource; set replaces the whole"
+    )
+    current = readable(File("misc.current", keyed_limits), File("misc.current", keyed_limits), "count", "what is used, by resource")
+    peak = readable(File("misc.peak", keyed_limits), File("misc.peak", keyed_limits), "count", "the most that was ever used (from Linux 6.12)")
+    capacity = readable(
+        File("misc.capacity", keyed_limits), File("misc.capacity", keyed_limits), "count", "what the machine has; the root alone"
+    )
+    events = readable(File("misc.events", keyed_limits), File("misc.events", keyed_limits), "count", "how often a limit was hit")
+    events_local = readable(
+        File("misc.events.local", keyed_limits),
+        File("misc.events.local", keyed_limits),
+        "count",
+        "the same of this cgroup alone (from Linux 6.12)",
+    )
+
+
+_NO_DMEM = "v1 has no controller of device memory"
+
+
+@final
+class Dmem:
+    """Dmem: memory of devices, such as of a graphics card, by region (from Linux 6.14)."""
+
+    CONTROLLER: ClassVar = "dmem"
+
+    max: ReadWrite[dict[str, Limit], Mapping[str, Limit]] = read_write(
+        None, _limits("dmem.max"), "bytes", "the limit by region; set replaces the whole", no_v1=_NO_DMEM
+    )
+    min = readable(None, File("dmem.min", keyed_limits), "bytes", "what is never evicted, by region", no_v1=_NO_DMEM)
+    low = readable(None, File("dmem.low", keyed_limits), "bytes", "what is evicted last, by region", no_v1=_NO_DMEM)
+    current = readable(None, File("dmem.current", keyed_limits), "bytes", "what is used, by region", no_v1=_NO_DMEM)
+    capacity = readable(None, File("dmem.capacity", keyed_limits), "bytes", "what there is; the root alone", no_v1=_NO_DMEM)
