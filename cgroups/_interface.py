@@ -102,8 +102,11 @@ class MountRow(tuple[int, int, int, str, str, str, str]):
 class File(Protocol):
     """A control file, by name; opened when it is read."""
 
-    def int_reader(self) -> Callable[[], int]:
-        """A call that reads one number: not negative; -1 for ``max``; less to read it by :meth:`read`."""
+    def int_call(self) -> tuple[Callable[[Any], int], Any]:
+        """A function and its argument that read one number: not negative; -1 for ``max``; less to use :meth:`read`.
+
+        Apart, since calling a C function with one argument is cheaper than calling anything that wraps it.
+        """
 
     def read(self, shape: int) -> Cells: ...
     def read_keyed(self, layout: Layout | None) -> tuple[Layout, list[Any]]: ...

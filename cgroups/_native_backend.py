@@ -198,8 +198,8 @@ class File:
         pointer = lib.cg_file_create(_cache, directory, os.fsencode(path), flags)
         self._c = ffi.gc(_checked(pointer), lib.cg_file_destroy)
 
-    def int_reader(self) -> Callable[[], int]:
-        return partial(lib.cg_file_read_int, self._c)
+    def int_call(self) -> tuple[Callable[[Any], int], Any]:
+        return lib.cg_file_read_int, self._c
 
     def read(self, shape: int) -> Cells:
         arena = _take_arena()

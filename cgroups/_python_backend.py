@@ -432,8 +432,8 @@ class File:
         finally:
             os.close(fd)
 
-    def int_reader(self) -> Callable[[], int]:
-        return self._read_int
+    def int_call(self) -> tuple[Callable[[Any], int], Any]:
+        return File._read_int, self
 
     def _read_int(self) -> int:
         try:

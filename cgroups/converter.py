@@ -188,18 +188,18 @@ class _Int(Converter[builtins.int, builtins.int]):
         return str(number)
 
     def bind(self, file: File, slow: Slow) -> Callable[[Any], Any]:
-        read_int = file.int_reader()
+        read_int, handle = file.int_call()
         minimum, maximum = max(self.minimum, 0), self.maximum
         if minimum == 0 and maximum >= (1 << 63) - 1:
 
             def read_any(cgroup: Any) -> Any:
-                value = read_int()
+                value = read_int(handle)
                 return value if value >= 0 else slow(cgroup)
 
             return read_any
 
         def read_bounded(cgroup: Any) -> Any:
-            value = read_int()
+            value = read_int(handle)
             return value if minimum <= value <= maximum else slow(cgroup)
 
         return read_bounded
@@ -235,7 +235,7 @@ def _decode_bool(cells: Cells) -> builtins.bool:
 
 
 def _encode_bool(value: builtins.bool) -> str:
-    if not isinstance(value, builtins.bool):
+    if value is not True and value is not False:
         message = f"{value!r} is not a bool"
         raise InvalidValue(message)
     return "1" if value else "0"
@@ -243,10 +243,10 @@ def _encode_bool(value: builtins.bool) -> str:
 
 class _Bool(Converter[builtins.bool, builtins.bool]):
     def bind(self, file: File, slow: Slow) -> Callable[[Any], Any]:
-        read_int = file.int_reader()
+        read_int, handle = file.int_call()
 
         def read_flag(cgroup: Any) -> Any:
-            value = read_int()
+            value = read_int(handle)
             return value == 1 if 0 <= value <= 1 else slow(cgroup)
 
         return read_flag

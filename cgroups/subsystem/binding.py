@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .. import diagnosis
 from .._interface import Failure, Layout, Shape
@@ -17,6 +17,8 @@ from ..errors import CgroupError, ParameterNotSupported, ParseError
 from ..values import MAX
 
 if TYPE_CHECKING:
+    from typing_extensions import Never
+
     from ..converter import Converter, Reader, Writer
     from ..hierarchy import Cgroup
 
@@ -75,14 +77,19 @@ def _malformed(error: ValueError, cgroup: Cgroup, name: str, parameter: str) -> 
 class File(Binding[R, W]):
     """One file, one codec; ``reset`` is the text that a reset writes."""
 
+    @overload
     def __init__(
-        self,
-        name: str,
-        codec: Converter[R, W] | Reader[R] | Writer[W],
-        *,
-        reset: str | None = None,
-        hint: str | None = None,
-    ) -> None:
+        self: File[R, W], name: str, codec: Converter[R, W], *, reset: str | None = None, hint: str | None = None
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: File[R, Never], name: str, codec: Reader[R], *, reset: str | None = None, hint: str | None = None
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: File[Never, W], name: str, codec: Writer[W], *, reset: str | None = None, hint: str | None = None
+    ) -> None: ...
+    def __init__(self, name: str, codec: Any, *, reset: str | None = None, hint: str | None = None) -> None:
         self.name = name
         self.files = (name,)
         self.codec: Any = codec

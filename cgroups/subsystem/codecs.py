@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .. import converter
 from .._interface import ROW, Cells, Failure, Layout, Shape
-from ..converter import Converter, Reader, Writer, bounded_int, device_of, to_int
+from ..converter import Converter as Converter, Reader as Reader, Writer as Writer, bounded_int as bounded_int, device_of, to_int
 from ..errors import InvalidValue
 from ..values import (
     MAX,
@@ -80,10 +80,10 @@ class LimitCodec(Converter[Limit, Limit]):
         return str(number)
 
     def bind(self, file: File, slow: converter.Slow) -> Callable[[Any], Any]:
-        read_int, threshold = file.int_reader(), self.threshold
+        (read_int, handle), threshold = file.int_call(), self.threshold
 
         def read_limit(cgroup: Any) -> Any:
-            value = read_int()
+            value = read_int(handle)
             if 0 <= value < threshold:
                 return value
             return MAX if value >= -1 else slow(cgroup)
@@ -166,7 +166,7 @@ class StatCodec(Reader[S], Generic[S]):
             for alias, key in self.aliases.items():
                 if key in index:
                     index.setdefault(alias, index[key])
-            factors = []
+            factors: list[tuple[int, int]] = []
             source = dict(index)
             for name, (key, factor) in self.scaled.items():
                 if key in source:

@@ -125,7 +125,8 @@ class Keyed(Readable[S_co]):
 
     def __getitem__(self, key: str) -> Readable[int]:
         """The parameter for one key: ParameterNotSupported at ``get`` where the kernel does not have it."""
-        return self._key(key)
+        parameter: Readable[int] = self._key(key)
+        return parameter
 
     def _key(self, key: Any) -> Any:
         from .binding import KeyOf  # noqa: PLC0415 - the bindings import this module's users
