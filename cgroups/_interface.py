@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
-
-if TYPE_CHECKING:
-    from .values import Max
+from typing import Any, Final, Protocol
 
 
 class Shape(IntEnum):
@@ -119,7 +116,8 @@ class Directory(Protocol):
     def file(self, path: str, *, listing: bool = False) -> File: ...
     def open(self, path: str, flags: int) -> int: ...
     def write(self, path: str, data: bytes) -> None: ...
-    def inode(self, path: str) -> int: ...
+    def inode(self, path: str) -> int:
+        """The inode of a directory, or -errno: a find asks on every call, and absence is no exception there."""
 
 
 class Batch(Protocol):

@@ -101,11 +101,11 @@ def _string(text: bytes, packed: int) -> str:
 _VALUES: dict[int, Callable[[bytes, int], Any]] = {
     lib.CG_UINT: lambda _, value: value,
     lib.CG_NEGATIVE: lambda _, value: value - (1 << 64),
-    lib.CG_MAX: lambda _, value: MAX,
+    lib.CG_MAX: lambda *_: MAX,
     lib.CG_CENTI: lambda _, value: value / 100,
     lib.CG_STRING: _string,
-    lib.CG_NONE: lambda _, value: None,
-    lib.CG_ROW: lambda _, value: ROW,
+    lib.CG_NONE: lambda *_: None,
+    lib.CG_ROW: lambda *_: ROW,
 }
 
 
@@ -262,11 +262,8 @@ class Directory:
             raise Failure(status, error[0])
 
     def inode(self, path: str) -> int:
-        inode, error = ffi.new("uint64_t *"), ffi.new("int *")
-        status = lib.cg_file_inode(self._c, os.fsencode(path), inode, error)
-        if status != lib.CG_OK:
-            raise Failure(status, error[0])
-        return int(inode[0])
+        inode: int = lib.cg_file_inode(self._c, path.encode("utf-8", "surrogateescape"))
+        return inode
 
 
 open_directory = Directory
@@ -311,16 +308,17 @@ def parse_mountinfo(data: bytes) -> list[MountRow]:
 def scan_mounts(fd: int) -> list[MountRow]:
     """The same of an open /proc/PID/mountinfo."""
     length, error = ffi.new("size_t *"), ffi.new("int *")
-    capacity = 64 << 10
+    capacity = 1 << 20  # a page of it costs nothing until it is written to
     while True:
         text = _uncleared("char[]", capacity)
         status = lib.cg_read_all(fd, text, capacity, length, error)
-        if status == lib.CG_OK:
-            size = length[0]
-            return _parse_mounts(text, size, lambda at: ffi.buffer(text + at, min(EXCERPT, size - at))[:])
         if status != lib.CG_SPACE:
-            raise Failure(status, error[0])
+            break
         capacity *= 4
+    if status != lib.CG_OK:
+        raise Failure(status, error[0])
+    size = length[0]
+    return _parse_mounts(text, size, lambda at: ffi.buffer(text + at, min(EXCERPT, size - at))[:])
 
 
 def root_identity() -> Any:
@@ -335,12 +333,7 @@ def identity_key(identity: Any) -> tuple[int, int, int]:
     return identity.mount, identity.inode, identity.device
 
 
-def mounts_state(fd: int, identity: Any) -> int:
-    state, error = ffi.new("int *"), ffi.new("int *")
-    status = lib.cg_mounts_check(fd, identity, state, error)
-    if status != lib.CG_OK:
-        raise Failure(status, error[0])
-    return int(state[0])
+mounts_state: Callable[[int, Any], int] = lib.cg_mounts_check
 
 
 # ---- many files in one call ---------------------------------------------------------
@@ -371,8 +364,11 @@ class Batch:
         self.kinds = ffi.new("uint8_t[]", max(count, 1))
         self.statuses = ffi.new("uint8_t[]", max(count, 1))
         self.errors = ffi.new("int32_t[]", max(count, 1))
-        self.read = partial(
-            lib.cg_files_read,
+        self._arguments = (
             *(self._files, ffi.cast("struct cg_layout **", self._layouts), self._firsts, count),
             *(self._text, 65536, self.values, self.kinds, self.statuses, self.errors),
         )
+
+    def read(self) -> None:
+        # A method, not the bound C function alone: the files have to outlive the call.
+        lib.cg_files_read(*self._arguments)

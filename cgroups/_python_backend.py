@@ -13,13 +13,30 @@ import select
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from ._interface import CHANGED, EXCERPT, FOREIGN, RANGE_LAST, ROW, SAME, Cells, Failure, Layout, MountRow, Shape, Status
+from ._interface import (
+    CHANGED,
+    EXCERPT,
+    FOREIGN,
+    RANGE_LAST,
+    ROW,
+    SAME,
+    Cells,
+    Failure,
+    Layout,
+    MountRow,
+    Shape,
+    Status,
+)
 from .values import MAX
 
 NAME: Final = "python"
 
 
 # ---- scanning --------------------------------------------------------------------
+
+
+CONTROL: Final = 0x20
+"""Bytes below are control characters."""
 
 
 class Field(NamedTuple):
@@ -38,7 +55,7 @@ def _fields(line: bytes, start: int) -> Iterator[Field]:
     at = 0
     for part in line.replace(b"\t", b" ").split(b" "):
         if part:
-            if min(part) < 0x20:
+            if min(part) < CONTROL:
                 raise _Bad(Status.SYNTAX, start + at)
             yield Field(part, start + at)
         at += len(part) + 1
@@ -327,11 +344,14 @@ def identity_key(identity: Any) -> tuple[int, int, int]:
 
 
 def mounts_state(fd: int, identity: Any) -> int:
-    if root_identity() != identity:
-        return FOREIGN
-    poll = select.poll()
-    poll.register(fd, select.POLLPRI)
-    return CHANGED if poll.poll(0) else SAME
+    try:
+        if root_identity() != identity:
+            return FOREIGN
+        poll = select.poll()
+        poll.register(fd, select.POLLPRI)
+        return CHANGED if poll.poll(0) else SAME
+    except Failure as failure:
+        return -failure.errno
 
 
 # ---- files -------------------------------------------------------------------------------
@@ -395,7 +415,10 @@ class Directory:
             raise Failure(Status.OS, errno.EIO)
 
     def inode(self, path: str) -> int:
-        fd = self.open(path, os.O_PATH | os.O_DIRECTORY)
+        try:
+            fd = self.open(path, os.O_PATH | os.O_DIRECTORY)
+        except Failure as failure:
+            return -(failure.errno or errno.ENODEV)
         try:
             return os.fstat(fd).st_ino
         finally:

@@ -70,7 +70,10 @@ class Reader(Generic[R_co]):
 
 
 class Writer(Generic[W_contra]):
-    """How a value becomes text; ``encode`` raises InvalidValue.  ``literal`` makes the value of a word on a command line."""
+    """How a value becomes text; ``encode`` raises InvalidValue.
+
+    ``literal`` makes the value of a word on a command line.
+    """
 
     def __init__(self, encode: Callable[[W_contra], str], literal: Callable[[str], Any] = str) -> None:
         self.encode = encode

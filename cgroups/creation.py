@@ -92,13 +92,14 @@ def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], right
         for name in names:
             below = at.child(name)
             for controller in controllers:
-                if _enable(at, controller, target):
-                    enabled.append((at, controller))
+                enabled += _enable(at, controller, target)
             if _make_directory(below, rights.perm):
                 made.append(below)
                 _apply(below, rights, owner)
             elif not exist_ok and below == target:
-                raise CgroupExists(f"cannot make {target} ({target.path}): it exists", path=target.path, errno=errno.EEXIST)  # noqa: TRY301
+                raise CgroupExists(
+                    f"cannot make {target} ({target.path}): it exists", path=target.path, errno=errno.EEXIST
+                )
             at = below
     except BaseException:
         _undo(made, enabled)
@@ -106,13 +107,13 @@ def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], right
     return target
 
 
-def _enable(cgroup: Cgroup, controller: str, target: Cgroup) -> bool:
-    """Enables a controller for the children of a cgroup; False when it is already."""
+def _enable(cgroup: Cgroup, controller: str, target: Cgroup) -> list[tuple[Cgroup, str]]:
+    """Enables a controller for the children of a cgroup; what there is to undo: nothing when it was enabled already."""
     if controller in diagnosis.words(cgroup, "cgroup.subtree_control"):
-        return False
+        return []
     _check_no_internal_processes(cgroup, controller, target)
     _write_control(cgroup, f"+{controller}", controller, target)
-    return True
+    return [(cgroup, controller)]
 
 
 def _check_no_internal_processes(cgroup: Cgroup, controller: str, target: Cgroup) -> None:

@@ -31,7 +31,7 @@ from .spec import ALIASES, IMPLICIT
 if TYPE_CHECKING:
     from .hierarchy import Cgroup
 
-_ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
+ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
 
 ROOT_ONLY = frozenset({"release_agent", "cgroup.sane_behavior", "cpuset.memory_pressure_enabled"})
 """Control files of the root cgroup alone."""
@@ -39,7 +39,7 @@ ROOT_ONLY = frozenset({"release_agent", "cgroup.sane_behavior", "cpuset.memory_p
 
 def is_absence(failure: Failure) -> bool:
     """Whether a failure says that there is no such thing."""
-    return failure.errno in _ABSENT
+    return failure.errno in ABSENT
 
 
 def _file_path(cgroup: Cgroup, name: str) -> str:
@@ -77,7 +77,7 @@ def explain(
         return CgroupGone(f"{tried}: {failure.reason}", path=path, parameter=what, hint="it was unmounted")
     if name and failure.errno == errno.EOPNOTSUPP:
         return _unsupported(failure, cgroup, name, tried, what)
-    if failure.errno in _ABSENT and not (verb == "write" and failure.errno == errno.ENODEV):
+    if failure.errno in ABSENT and not (verb == "write" and failure.errno == errno.ENODEV):
         return _missing(cgroup, name, tried, what, failure.errno)
     kind, hint = _WRITE_HINTS.get(failure.errno, (None, None)) if verb == "write" else (None, None)
     return from_failure(failure, tried, path=path, parameter=what or None, hint=hint, kind=kind)
@@ -123,11 +123,15 @@ def _missing(cgroup: Cgroup, name: str, tried: str, what: str, error: int) -> Cg
     """A file that is not there: because the cgroup is not, or the controller, or because this kernel has none."""
     path = _file_path(cgroup, name)
     if not name or not cgroup.exists:
-        return CgroupGone(f"{tried}: it does not exist, or no longer", path=cgroup.path, parameter=what or None, errno=error)
+        return CgroupGone(
+            f"{tried}: it does not exist, or no longer", path=cgroup.path, parameter=what or None, errno=error
+        )
     controller = name.partition(".")[0]
     facts: dict[str, Any] = {"path": path, "parameter": what, "errno": error}
     if name in ROOT_ONLY and not cgroup.is_root:
-        return ExpectedRoot(f"{tried}: only the root of a hierarchy has it", hint=f"use {cgroup.hierarchy.root()}", **facts)
+        return ExpectedRoot(
+            f"{tried}: only the root of a hierarchy has it", hint=f"use {cgroup.hierarchy.root()}", **facts
+        )
     if name.endswith(".pressure") and cgroup.version == 2:  # noqa: PLR2004 - the version
         return _no_pressure(tried, path, what)
     absent = missing_controller(cgroup, controller, tried, facts)
@@ -146,15 +150,21 @@ def missing_controller(cgroup: Cgroup, controller: str, tried: str, facts: dict[
     host = cgroup.hierarchy.host
     where = host.hierarchy_of(controller)
     if where is None:
-        return SubsystemNotAvailable(f"{tried}: no mounted hierarchy of this host has the controller {controller}", **facts)
+        return SubsystemNotAvailable(
+            f"{tried}: no mounted hierarchy of this host has the controller {controller}", **facts
+        )
     if where != cgroup.hierarchy:
         hint = f"it is on the hierarchy at {where.mount_point}: find {controller}:{cgroup.location}"
-        return SubsystemNotAttached(f"{tried}: the controller {controller} is not on this hierarchy", hint=hint, **facts)
+        return SubsystemNotAttached(
+            f"{tried}: the controller {controller} is not on this hierarchy", hint=hint, **facts
+        )
     if cgroup.version == 1 or cgroup.is_root:
         return None
     lacking = _lacking_ancestor(cgroup, controller)
     hint = f"{lacking} does not enable it: write +{controller} to its cgroup.subtree_control, or use find_or_create"
-    return SubsystemNotAttached(f"{tried}: the controller {controller} is not enabled in this cgroup", hint=hint, **facts)
+    return SubsystemNotAttached(
+        f"{tried}: the controller {controller} is not enabled in this cgroup", hint=hint, **facts
+    )
 
 
 def _lacking_ancestor(cgroup: Cgroup, controller: str) -> Cgroup:
@@ -176,7 +186,7 @@ def explain_attach(failure: Failure, cgroup: Cgroup, name: str, what: str, pid: 
     """Why a process or thread could not be moved into a cgroup."""
     tried = f"cannot move {what} {pid} into {cgroup} ({cgroup.path})"
     path = _file_path(cgroup, name)
-    if failure.errno in _ABSENT:
+    if failure.errno in ABSENT:
         return _missing(cgroup, name, tried, name, failure.errno)
     hints = {
         errno.ESRCH: f"there is no such {what}",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import creation, diagnosis
-from ._interface import Failure, Shape
+from ._interface import Failure, Shape, Status
 from .errors import AccessDenied, CgroupGone, InvalidValue, from_errno
 from .spec import ALIASES, IMPLICIT, check_name, split_path
 
@@ -35,12 +35,13 @@ class Hierarchy:
     to use from any thread.
     """
 
-
-    __slots__ = ("_names", "host", "label", "mount_point", "mounts", "root_location", "version")
+    __slots__ = ("_names", "_whole", "host", "label", "mount_point", "mounts", "root_location", "version")
 
     _local: ClassVar[Host]  # set by host.py: the host that the functions without a cgroup look at
 
-    def __init__(self, host: Host, version: int, names: tuple[str, ...], label: str | None, mounts: list[Mount]) -> None:
+    def __init__(
+        self, host: Host, version: int, names: tuple[str, ...], label: str | None, mounts: list[Mount]
+    ) -> None:
         usable = [mount for mount in mounts if mount.state != "hidden"]
         self.host = host
         self.version = version
@@ -49,6 +50,8 @@ class Hierarchy:
         self.mount_point = self.mounts[0].path if self.mounts else ""
         self.root_location = self.mounts[0].root if self.mounts else "/"
         self._names = names
+        # The usual case: the whole hierarchy is mounted.
+        self._whole = next((mount for mount in self.mounts[:1] if mount.root == "/"), None)
 
     # ---- the seed's module functions -------------------------------------------
 
@@ -72,9 +75,7 @@ class Hierarchy:
         tasks_perm: int | None = None,
     ) -> Cgroup:
         """The cgroup that a spec names, made if it is missing; see :meth:`Host.find_or_create`."""
-        return Hierarchy._local.find_or_create(
-            spec, perm=perm, owner=owner, file_perm=file_perm, tasks_perm=tasks_perm
-        )
+        return Hierarchy._local.find_or_create(spec, perm=perm, owner=owner, file_perm=file_perm, tasks_perm=tasks_perm)
 
     @staticmethod
     def scan(subsystems: Iterable[str] | None = None) -> list[Hierarchy]:
@@ -197,6 +198,8 @@ class Hierarchy:
 
     def mount_of(self, location: str) -> tuple[Mount, str] | None:
         """The first mount that shows a location, and the path below it."""
+        if self._whole is not None:
+            return self._whole, self._whole.prefix + location[1:]
         for mount in self.mounts:
             relative = mount.relative(location)
             if relative is not None and mount.above == self.mounts[0].above:
@@ -281,10 +284,10 @@ class Cgroup:
     def inode(self) -> int:
         """The inode of the directory, read now; another one after a re-creation.  CgroupGone when there is none."""
         directory, below = self.place()
-        try:
-            return directory.inode(below)
-        except Failure as failure:
-            raise diagnosis.explain(failure, self, "", "read the inode of") from None
+        inode = directory.inode(below)
+        if inode < 0:
+            raise diagnosis.explain(Failure(Status.OS, -inode), self, "", "read the inode of")
+        return inode
 
     @property
     def exists(self) -> bool:
@@ -292,13 +295,10 @@ class Cgroup:
         if self._place is None:
             return False
         mount, below = self._place
-        try:
-            mount.directory.inode(below)
-        except Failure as failure:
-            if diagnosis.is_absence(failure):
-                return False
-            raise diagnosis.explain(failure, self, "", "look for") from None
-        return True
+        inode: int = mount.directory.inode(below)
+        if inode < 0 and -inode not in diagnosis.ABSENT:
+            raise diagnosis.explain(Failure(Status.OS, -inode), self, "", "look for")
+        return inode >= 0
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -355,7 +355,7 @@ class Cgroup:
             raise diagnosis.explain(failure, self, name, "read") from None
 
     def write_text(self, name: str, text: str, parameter: str | None = None, value: Any = None) -> None:
-        """One write(2) to a control file.  An empty text is written as an empty line: a write of nothing does nothing."""
+        """One write(2) to a control file; of an empty text an empty line, since a write of nothing does nothing."""
         shown = text if value is None else value
         directory, below = self.place_for_writing(f"set {name} to {shown!r}")
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from . import creation
 from .errors import (
@@ -46,6 +45,9 @@ class _Index:
         for name, alias in ALIASES.items():
             if alias in self.by_name:
                 self.by_name.setdefault(name, self.by_name[alias])
+        # What one look tells: a v1 mount is where its controller is.
+        self.by_names: dict[tuple[str, ...], Hierarchy] = {}
+        self.by_names.update(((name,), hierarchy) for name, hierarchy in self.by_name.items())
 
     def find(self, name: str) -> Hierarchy | None:
         """Where a controller is: per controller, never per host.  v1 first: a v1 mount takes it from v2."""
@@ -70,7 +72,9 @@ class Host:
         if not isinstance(root, str) or not root or "\0" in root:
             message = f"root {root!r} is not a path"
             raise InvalidValue(message)
-        self.root = os.path.normpath(os.path.join(os.getcwd(), root)) if not root.startswith("/") else os.path.normpath(root)
+        self.root = (
+            os.path.normpath(os.path.join(os.getcwd(), root)) if not root.startswith("/") else os.path.normpath(root)
+        )
         self._tables = Tables(self.root)
 
     def __eq__(self, other: object) -> bool:
@@ -95,12 +99,10 @@ class Host:
 
     def _index(self) -> _Index:
         table = self._tables.current()
-        index: Any = table.index
-        # A table that was read again has the index of before, to keep what is the same.
-        if index is None or index[0] is not table:
-            index = table.index = (table, _Index(self, table, index[1] if index else None))
-        result: _Index = index[1]
-        return result
+        index: _Index | None = table.index
+        if index is None:
+            index = table.index = _Index(self, table, table.previous)
+        return index
 
     def scan(self, subsystems: Iterable[str] | None = None) -> list[Hierarchy]:
         """The mounted hierarchies in mount order, or those that have at least one of the subsystems."""
@@ -127,8 +129,7 @@ class Host:
         ``:/a`` (the unified hierarchy); ``cpu,cpuacct:/a`` (both on one
         hierarchy).  InvalidValue for what is no spec.
         """
-        cgroup, _ = self._look(spec)
-        return cgroup
+        return self._look(spec)[0]
 
     def find_exn(self, spec: str) -> Cgroup:
         """The same; CgroupNotFound, whose hint is the reason, when there is none."""
@@ -139,28 +140,18 @@ class Host:
 
     def _look(self, spec: str) -> tuple[Cgroup | None, str]:
         names, location = parse_spec(spec)
-        hierarchy, reason = self._resolve(names)
+        index = self._index()
+        hierarchy = index.by_names.get(names)
         if hierarchy is None:
-            return None, reason
+            hierarchy, reason = _resolve(index, names)
+            if hierarchy is None:
+                return None, reason
         cgroup = hierarchy.root() if location is None else Cgroup(hierarchy, location)
         if cgroup.exists:
             return cgroup, ""
         if cgroup.path is None:
             return None, f"the mount at {hierarchy.mount_point} shows {hierarchy.root_location} and what is below alone"
         return None, f"there is no directory {cgroup.path}"
-
-    def _resolve(self, names: Sequence[str]) -> tuple[Hierarchy | None, str]:
-        """The one hierarchy that all of the names are on, or why there is none."""
-        index = self._index()
-        if not names:
-            return index.unified, "no cgroup2 file system is mounted"
-        hierarchy = index.find(names[0])
-        if hierarchy is None:
-            return None, f"no mounted hierarchy has the controller {names[0]}"
-        for name in names[1:]:
-            if index.find(name) != hierarchy:
-                return None, f"{names[0]} and {name} are not on one hierarchy"
-        return hierarchy, ""
 
     def find_or_create(
         self,
@@ -188,7 +179,7 @@ class Host:
         names, location = parse_spec(spec)
         rights = creation.Rights(perm, owner, file_perm, tasks_perm)
         rights.check()
-        hierarchy, reason = self._resolve(names)
+        hierarchy, reason = _resolve(self._index(), names)
         if hierarchy is None:
             message = f"cannot make {spec!r}: {reason}"
             raise SubsystemNotAvailable(message)
@@ -231,7 +222,9 @@ class Host:
                 data = file.read()
         except OSError as error:
             kind = ProcessNotFound if isinstance(error, (FileNotFoundError, ProcessLookupError)) else None
-            raise from_errno(error.errno or 0, f"cannot read the cgroups of process {pid}", path=path, kind=kind) from None
+            raise from_errno(
+                error.errno or 0, f"cannot read the cgroups of process {pid}", path=path, kind=kind
+            ) from None
         index = self._index()
         text = data.decode("utf-8", "surrogateescape")
         return [cgroup for line in text.split("\n") if (cgroup := self._cgroup_of(line, index)) is not None]
@@ -260,6 +253,19 @@ class Host:
             if hierarchy.key == key:
                 return hierarchy
         return Hierarchy(self, 1, subsystems, label, [])
+
+
+def _resolve(index: _Index, names: Sequence[str]) -> tuple[Hierarchy | None, str]:
+    """The one hierarchy that all of the names are on, or why there is none."""
+    if not names:
+        return index.unified, "no cgroup2 file system is mounted"
+    hierarchy = index.find(names[0])
+    if hierarchy is None:
+        return None, f"no mounted hierarchy has the controller {names[0]}"
+    for name in names[1:]:
+        if index.find(name) != hierarchy:
+            return None, f"{names[0]} and {name} are not on one hierarchy"
+    return hierarchy, ""
 
 
 def _to_enable(hierarchy: Hierarchy, names: Sequence[str]) -> list[str]:

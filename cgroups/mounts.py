@@ -13,9 +13,8 @@ import threading
 import weakref
 from typing import Any
 
-from . import _interface
 from ._backend import backend
-from ._interface import Failure, MountRow, Status
+from ._interface import FOREIGN, SAME, Failure, MountRow, Status
 from .errors import CgroupError, CgroupOSError, from_failure
 
 # What a super block's options say beside the controllers: show_sb_opts and
@@ -25,6 +24,8 @@ _FLAGS = frozenset(
     "noprefix xattr cpuset_v2_mode favordynmods clone_children none all "
     "nsdelegate memory_localevents memory_recursiveprot memory_hugetlb_accounting pids_localevents".split()
 )
+
+mounts_state = backend.mounts_state
 
 KEPT_TABLES = 4
 """Tables kept at once.  Each pins its mount namespace, so it is few."""
@@ -68,7 +69,20 @@ def split_above(location: str) -> tuple[int, str]:
 class Mount:
     """One mount of a hierarchy: where, and which part of it."""
 
-    __slots__ = ("_local", "_state", "above", "device", "directory", "label", "options", "path", "prefix", "root", "subsystems", "version")
+    __slots__ = (
+        "_local",
+        "_state",
+        "above",
+        "device",
+        "directory",
+        "label",
+        "options",
+        "path",
+        "prefix",
+        "root",
+        "subsystems",
+        "version",
+    )
 
     def __init__(self, row: MountRow, host_root: str) -> None:
         self.version, major, minor, root, point, _, self.options = row
@@ -138,7 +152,9 @@ class Table:
         self.groups: dict[tuple[Any, ...], list[Mount]] = {}
         for mount in mounts:
             self.groups.setdefault((mount.version, frozenset(mount.subsystems), mount.label), []).append(mount)
-        self.index: Any = None  # what the host derives from it, for as long as it is valid
+        # What the host derives from it, and what it had derived from the one before.
+        self.index: Any = None
+        self.previous: Any = None
 
     def close(self) -> None:
         fd, self.fd = self.fd, -1
@@ -173,12 +189,13 @@ class Tables:
         """The valid table of the calling thread."""
         with self._lock:
             for i, table in enumerate(self._tables):
-                state = backend.mounts_state(table.fd, table.identity)
-                if state == _interface.SAME:
+                state = mounts_state(table.fd, table.identity)
+                if state == SAME:
                     return table
-                if state == _interface.CHANGED:
-                    self._tables[i] = fresh = self._reread(table)
-                    return fresh
+                if state == FOREIGN:
+                    continue
+                self._tables[i] = fresh = self._reread(table)
+                return fresh
             table = self._read()
             self._tables.insert(0, table)
             del self._tables[KEPT_TABLES:]
@@ -214,7 +231,7 @@ class Tables:
 
     def _reread(self, table: Table) -> Table:
         fresh = self._scan(table.path, table.fd, table.identity)
-        fresh.index, table.fd = table.index, -1
+        fresh.previous, table.fd = table.index, -1
         return fresh
 
     def _scan(self, path: str, fd: int, identity: Any) -> Table:
@@ -237,4 +254,3 @@ def _forget_all() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_all)
-

@@ -140,7 +140,7 @@ def _known(kind: type) -> set[str]:
     """The keys that a stat type declares, its bases' too."""
     known = _KNOWN.get(kind)
     if known is None:
-        known = {name for base in kind.__mro__ for name in base.__dict__.get("__annotations__", ())}
+        known = {name for base in kind.__mro__ for name in getattr(base, "__annotations__", ())}
         _KNOWN[kind] = known
     return known
 

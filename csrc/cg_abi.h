@@ -166,8 +166,9 @@ enum cg_mounts_state {
     CG_MOUNTS_CHANGED = 1, /* the table behind fd has changed since last asked */
     CG_MOUNTS_FOREIGN = 2  /* the calling thread sees another table */
 };
-/* Two system calls: statx("/") and, on the open mountinfo, poll(). */
-int cg_mounts_check(int fd, const struct cg_root_identity *identity, int *state_ret, int *error_ret);
+/* An enum cg_mounts_state, or -errno.  On the hot path, so without results.
+ * Two system calls: statx("/") and, on the open mountinfo, poll(). */
+int cg_mounts_check(int fd, const struct cg_root_identity *identity);
 
 /* ---- opening below a directory ------------------------------------------ */
 
@@ -261,5 +262,7 @@ int cg_file_open(struct cg_file *directory, const char *path, int flags, int *fd
 /* One write(2) to the control file at path.  A short write is CG_OS, EIO. */
 int cg_file_write(struct cg_file *directory, const char *path, const char *data, size_t length, int *error_ret);
 
-/* The inode of the directory at path; CG_OS, ENOTDIR when it is a file. */
-int cg_file_inode(struct cg_file *directory, const char *path, uint64_t *inode_ret, int *error_ret);
+/* The inode of the directory at path, or -errno: -ENOTDIR when it is a file,
+ * -ENODEV when the file system asked for is no longer mounted there.  On the
+ * hot path, so without results. */
+int64_t cg_file_inode(struct cg_file *directory, const char *path);

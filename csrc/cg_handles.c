@@ -465,32 +465,28 @@ int cg_file_write(struct cg_file *directory, const char *path, const char *data,
     return CG_OS;
 }
 
-int cg_file_inode(struct cg_file *directory, const char *path, uint64_t *inode_ret, int *error_ret)
+int64_t cg_file_inode(struct cg_file *directory, const char *path)
 {
-    struct stat status;
+    struct stat found;
+    int error, status;
     /* A cgroup file system has no symbolic links to guard against, and one
      * fstatat is half of an open and a close. */
     if (*path != '\0' && directory->flags & (CG_FILE_CGROUP1 | CG_FILE_CGROUP2)) {
         struct pinned pinned;
-        int opened = pin(directory, &pinned, error_ret);
-        if (opened)
-            return opened;
-        int failed = fstatat(pinned.fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0 ? errno : 0;
-        unpin(directory, pinned);
-        if (failed == 0 && !S_ISDIR(status.st_mode))
-            failed = ENOTDIR;
-        *error_ret = failed;
-        *inode_ret = failed ? 0 : status.st_ino;
-        return failed ? CG_OS : CG_OK;
+        status = pin(directory, &pinned, &error);
+        if (status == CG_OK) {
+            error = fstatat(pinned.fd, path, &found, AT_SYMLINK_NOFOLLOW) < 0 ? errno : 0;
+            unpin(directory, pinned);
+        }
+    } else {
+        int fd CG_CLOSE = -1;
+        status = cg_file_open(directory, path, O_PATH | O_DIRECTORY, &fd, &error);
+        if (status == CG_OK)
+            error = fstat(fd, &found) < 0 ? errno : 0;
     }
-    int fd CG_CLOSE = -1;
-    int opened = cg_file_open(directory, path, O_PATH | O_DIRECTORY, &fd, error_ret);
-    if (opened)
-        return opened;
-    if (fstat(fd, &status) < 0) {
-        *error_ret = errno;
-        return CG_OS;
-    }
-    *inode_ret = status.st_ino;
-    return CG_OK;
+    if (status == CG_FOREIGN)
+        return -ENODEV;
+    if (error == 0 && !S_ISDIR(found.st_mode))
+        return -ENOTDIR;
+    return error ? -error : (int64_t)found.st_ino;
 }

@@ -188,25 +188,20 @@ int cg_root_identity(struct cg_root_identity *identity_ret, int *error_ret)
     return *error_ret ? CG_OS : CG_OK;
 }
 
-int cg_mounts_check(int fd, const struct cg_root_identity *identity, int *state_ret, int *error_ret)
+int cg_mounts_check(int fd, const struct cg_root_identity *identity)
 {
     struct cg_root_identity now;
     struct pollfd table = {.fd = fd, .events = POLLPRI};
-    int status = cg_root_identity(&now, error_ret);
-    if (status)
-        return status;
-    if (now.mount != identity->mount || now.inode != identity->inode || now.device != identity->device) {
-        *state_ret = CG_MOUNTS_FOREIGN;
-        return CG_OK;
-    }
+    int error;
+    if (cg_root_identity(&now, &error) != CG_OK)
+        return -error;
+    if (now.mount != identity->mount || now.inode != identity->inode || now.device != identity->device)
+        return CG_MOUNTS_FOREIGN;
     int ready;
     do
         ready = poll(&table, 1, 0);
     while (ready < 0 && errno == EINTR);
-    if (ready < 0) {
-        *error_ret = errno;
-        return CG_OS;
-    }
-    *state_ret = ready > 0 ? CG_MOUNTS_CHANGED : CG_MOUNTS_SAME;
-    return CG_OK;
+    if (ready < 0)
+        return -errno;
+    return ready > 0 ? CG_MOUNTS_CHANGED : CG_MOUNTS_SAME;
 }

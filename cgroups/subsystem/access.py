@@ -89,7 +89,7 @@ def _check(parameter: Any, kind: type[Parameter], verb: str, cgroup: Any) -> Non
         raise TypeError(message)
 
 
-def set(parameter: Writable[W], cgroup: Cgroup, value: W) -> None:  # noqa: A001 - the seed's name
+def set(parameter: Writable[W], cgroup: Cgroup, value: W) -> None:
     """Sets a parameter of a cgroup.  A value that cannot be is refused before anything is written.
 
     Raises, beside what :func:`get` does:
@@ -119,7 +119,9 @@ def reset(parameter: Resettable, cgroup: Cgroup) -> None:
 # ---- parameters of one's own -------------------------------------------------------
 
 
-def _own(controller: str | Controller, name: str, codec: Any, reset: str | None = None) -> tuple[Binding[Any, Any], str]:
+def _own(
+    controller: str | Controller, name: str, codec: Any, reset: str | None = None
+) -> tuple[Binding[Any, Any], str]:
     owner = controller if isinstance(controller, str) else controller.name
     for part in (owner, name):
         if not isinstance(part, str) or not part or set_of_bad(part):

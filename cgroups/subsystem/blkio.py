@@ -6,8 +6,10 @@ CFQ, which current kernels no longer have, are read where BFQ has them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
+from ..values import Device, DeviceTable, Limit
 from .binding import File, FirstOf
 from .block import (
     by_operation,
@@ -23,8 +25,6 @@ from .block import (
 )
 from .codecs import bounded_int, device_numbers, device_operations, no_value
 from .parameter import Readable, ReadWrite, read_write, readable, resettable
-from ..values import DeviceTable, Limit, Device
-from collections.abc import Mapping
 
 _NO_STAT = "Io.stat has what v2 counts"
 
@@ -114,7 +114,9 @@ class Blkio:
     io_queued = _operations("io_queued", "requests queued now")
     wait_time = _operations("io_wait_time", "time waited in the queues, in ns")
     io_serviced_recursive = _operations("io_serviced_recursive", "io_serviced, descendants included", _requests)
-    io_service_bytes_recursive = _operations("io_service_bytes_recursive", "io_service_bytes, descendants included", _bytes)
+    io_service_bytes_recursive = _operations(
+        "io_service_bytes_recursive", "io_service_bytes, descendants included", _bytes
+    )
     io_service_time_recursive = _operations("io_service_time_recursive", "io_service_time, descendants included")
     io_wait_time_recursive = _operations("io_wait_time_recursive", "wait_time, descendants included")
     io_merged_recursive = _operations("io_merged_recursive", "io_merged, descendants included")

@@ -23,7 +23,7 @@ BLKIO_MIN, BLKIO_MAX = 10, 1000
 
 
 def to_io_weight(weight: int) -> int:
-    """blkio's 10 … 1000 to io.weight's 1 … 10000."""
+    """Blkio's 10 … 1000 to io.weight's 1 … 10000."""
     return 1 + (weight - BLKIO_MIN) * 9999 // 990
 
 
@@ -45,7 +45,9 @@ check_io = _check_weight(1, 10000)
 # ---- weights -------------------------------------------------------------------------
 
 
-def default_weight(name: str, check: Callable[[Any], int], there: Callable[[int], int], back: Callable[[int], int]) -> Any:
+def default_weight(
+    name: str, check: Callable[[Any], int], there: Callable[[int], int], back: Callable[[int], int]
+) -> Any:
     """The ``default`` line of a weight file of v2; there and back are the scales."""
     codec: Reader[DeviceTable[int]] = device_numbers(back)
 
@@ -164,5 +166,3 @@ def by_operation(read: str, write: str, discard: str) -> Binding[Any, Any]:
 def either(name: str, codec: Reader[Any]) -> FirstOf[Any, Any]:
     """``blkio.name`` of kernels with CFQ, else ``blkio.bfq.name``."""
     return FirstOf(File(f"blkio.{name}", codec), File(f"blkio.bfq.{name}", codec))
-
-

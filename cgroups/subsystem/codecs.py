@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .. import converter
 from .._interface import ROW, Cells, Failure, Layout, Shape
-from ..converter import Converter as Converter, Reader as Reader, Writer as Writer, bounded_int as bounded_int, device_of, to_int
+from ..converter import Converter as Converter
+from ..converter import Reader as Reader
+from ..converter import Writer as Writer
+from ..converter import bounded_int as bounded_int
+from ..converter import device_of, to_int
 from ..errors import InvalidValue
 from ..values import (
     MAX,
@@ -54,7 +58,9 @@ def limit_literal(word: str) -> Limit:
 class LimitCodec(Converter[Limit, Limit]):
     """An integer in a range, or MAX; ``unlimited`` is how MAX is written, ``threshold`` from where a number is MAX."""
 
-    def __init__(self, minimum: int = 0, maximum: int = U64_MAX, *, unlimited: str = "max", threshold: int = U64_MAX + 1):
+    def __init__(
+        self, minimum: int = 0, maximum: int = U64_MAX, *, unlimited: str = "max", threshold: int = U64_MAX + 1
+    ) -> None:
         super().__init__(self._decode, self._encode, Shape.VALUE, limit_literal)
         self.minimum, self.maximum = minimum, maximum
         self.unlimited, self.threshold = unlimited, threshold
@@ -333,7 +339,7 @@ def device_numbers(convert: Callable[[int], int] = int) -> Reader[DeviceTable[in
         for key, value in cells:
             if value is not None and not isinstance(value, int):
                 message = f"{key} has the value {value}, not a number"
-                raise ValueError(message)  # noqa: TRY004 - what a decoder raises
+                raise ValueError(message)
             if key == "default":
                 default = None if value is None else convert(value)
             elif value is not None:

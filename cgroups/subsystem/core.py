@@ -82,7 +82,10 @@ class Core:
         no_v1="v1 moves threads anywhere",
     )
     procs = readable(
-        TaskList("cgroup.procs"), TaskList("cgroup.procs"), "process ids", "the processes in it; Cgroup.add_process moves one"
+        TaskList("cgroup.procs"),
+        TaskList("cgroup.procs"),
+        "process ids",
+        "the processes in it; Cgroup.add_process moves one",
     )
     threads = readable(
         TaskList("tasks"), TaskList("cgroup.threads"), "thread ids", "the threads in it; Cgroup.add_thread moves one"
@@ -91,17 +94,33 @@ class Core:
     subtree_control: ReadWrite[tuple[str, ...], Iterable[str]] = read_write(
         None, _subtree_control, "names", "what it enables for its children; set replaces the whole", no_v1=_NO_V1
     )
-    events = keyed(None, File("cgroup.events", stat_of(CgroupEvents)), "bool", "populated and frozen; not in the root", no_v1=_NO_V1)
+    events = keyed(
+        None,
+        File("cgroup.events", stat_of(CgroupEvents)),
+        "bool",
+        "populated and frozen; not in the root",
+        no_v1=_NO_V1,
+    )
     stat = keyed(None, File("cgroup.stat", stat_of(CgroupStat)), "count", "how many cgroups are below", no_v1=_NO_V1)
     stat_local = keyed(
-        None, File("cgroup.stat.local", stat_of(CgroupStat)), "us", "how long it was frozen (from Linux 6.16)", no_v1=_NO_V1
+        None,
+        File("cgroup.stat.local", stat_of(CgroupStat)),
+        "us",
+        "how long it was frozen (from Linux 6.16)",
+        no_v1=_NO_V1,
     )
-    max_depth = read_write(None, File("cgroup.max.depth", _depth), "count", "how deep a tree below may be", no_v1=_NO_V1)
+    max_depth = read_write(
+        None, File("cgroup.max.depth", _depth), "count", "how deep a tree below may be", no_v1=_NO_V1
+    )
     max_descendants = read_write(
         None, File("cgroup.max.descendants", _depth), "count", "how many cgroups below there may be", no_v1=_NO_V1
     )
     freeze = read_write(
-        None, File("cgroup.freeze", boolean), "bool", "whether it is told to freeze; not in the root", no_v1="Freezer.state"
+        None,
+        File("cgroup.freeze", boolean),
+        "bool",
+        "whether it is told to freeze; not in the root",
+        no_v1="Freezer.state",
     )
     kill = writable(
         None,
@@ -113,15 +132,25 @@ class Core:
     pressure = read_write(
         None, File("cgroup.pressure", boolean), "bool", "whether pressure is accounted (from Linux 6.1)", no_v1=_NO_V1
     )
-    irq_pressure = PressureParameter(None, File("irq.pressure", _pressure), "percent", "stalls for interrupts", no_v1=_NO_V1)
+    irq_pressure = PressureParameter(
+        None, File("irq.pressure", _pressure), "percent", "stalls for interrupts", no_v1=_NO_V1
+    )
     clone_children = read_write(
-        File("cgroup.clone_children", boolean), None, "bool", "whether a new cpuset copies its parent's", no_v2="v2 cpusets inherit"
+        File("cgroup.clone_children", boolean),
+        None,
+        "bool",
+        "whether a new cpuset copies its parent's",
+        no_v2="v2 cpusets inherit",
     )
     sane_behavior = readable(
         File("cgroup.sane_behavior", boolean), None, "bool", "a relic; the root alone", no_v2="v2 is what it was for"
     )
     event_control = Parameter(
-        Named("cgroup.event_control"), None, "", "written to for notifications, no value", no_v2="inotify on the .events files"
+        Named("cgroup.event_control"),
+        None,
+        "",
+        "written to for notifications, no value",
+        no_v2="inotify on the .events files",
     )
 
 

@@ -127,7 +127,10 @@ def _write_max_v1(cgroup: Cgroup, parameter: str, value: CpuMax) -> None:
         for name, text in steps:
             cgroup.write_text(name, text, parameter, value)
     except CgroupError:
-        for name, text in (("cpu.cfs_period_us", str(before.period)), ("cpu.cfs_quota_us", quota_v1.encode(before.quota))):
+        for name, text in (
+            ("cpu.cfs_period_us", str(before.period)),
+            ("cpu.cfs_quota_us", quota_v1.encode(before.quota)),
+        ):
             cgroup.write_text(name, text, parameter, value)
         raise
 
@@ -209,13 +212,25 @@ class Cpu:
         File("cpu.rt_period_us", bounded_int(min=1)), None, "us", "the period of real-time processes", no_v2=_REAL_TIME
     )
     rt_runtime_us = read_write(
-        File("cpu.rt_runtime_us", bounded_int(min=-1)), None, "us", "their CPU time in each period; -1 for all", no_v2=_REAL_TIME
+        File("cpu.rt_runtime_us", bounded_int(min=-1)),
+        None,
+        "us",
+        "their CPU time in each period; -1 for all",
+        no_v2=_REAL_TIME,
     )
     weight = read_write(
-        None, File("cpu.weight", weight_codec), "1-10000", "the share of CPU time among siblings, 100 by default", no_v1="Cpu.shares"
+        None,
+        File("cpu.weight", weight_codec),
+        "1-10000",
+        "the share of CPU time among siblings, 100 by default",
+        no_v1="Cpu.shares",
     )
     weight_nice = read_write(
-        None, File("cpu.weight.nice", bounded_int(min=-20, max=19)), "-20-19", "the same as a nice value", no_v1="Cpu.shares"
+        None,
+        File("cpu.weight.nice", bounded_int(min=-20, max=19)),
+        "-20-19",
+        "the same as a nice value",
+        no_v1="Cpu.shares",
     )
     max = read_write(
         Custom("cpu.cfs_quota_us", "cpu.cfs_period_us", read=_read_max_v1, write=_write_max_v1),

@@ -38,8 +38,6 @@ def _write_partition(cgroup: Cgroup, parameter: str, value: str) -> None:
         raise InvalidValue(message, hint="the partition was left as it was")
 
 
-
-
 @final
 class Cpuset:
     """Cpuset: the CPUs and memory nodes that a cgroup may use."""
@@ -50,10 +48,13 @@ class Cpuset:
         File("cpuset.cpus", cpu_list),
         File("cpuset.cpus", cpu_list),
         "cpus",
-        "the CPUs that it may use: reads a sorted list, takes any iterable; [] is written, and on v2 means the parent's",
+        "the CPUs that it may use: reads a sorted list, takes any iterable; on v2 [] means the parent's",
     )
     mems = read_write(
-        File("cpuset.mems", cpu_list), File("cpuset.mems", cpu_list), "nodes", "the memory nodes that it may use, likewise"
+        File("cpuset.mems", cpu_list),
+        File("cpuset.mems", cpu_list),
+        "nodes",
+        "the memory nodes that it may use, likewise",
     )
     memory_migrate = read_write(
         File("cpuset.memory_migrate", boolean),
@@ -140,10 +141,16 @@ class Cpuset:
         "the memory nodes that it has now",
     )
     cpus_effective = readable(
-        File("cpuset.effective_cpus", cpu_list), File("cpuset.cpus.effective", cpu_list), "cpus", "the CPUs that it has now"
+        File("cpuset.effective_cpus", cpu_list),
+        File("cpuset.cpus.effective", cpu_list),
+        "cpus",
+        "the CPUs that it has now",
     )
     mems_effective = readable(
-        File("cpuset.effective_mems", cpu_list), File("cpuset.mems.effective", cpu_list), "nodes", "the nodes that it has now"
+        File("cpuset.effective_mems", cpu_list),
+        File("cpuset.mems.effective", cpu_list),
+        "nodes",
+        "the nodes that it has now",
     )
     cpus_exclusive = read_write(
         None,
@@ -163,7 +170,7 @@ class Cpuset:
         None,
         Custom("cpuset.cpus.partition", read=_read_partition, write=_write_partition),
         "member, root or isolated",
-        "whether its CPUs are taken from all other cgroups; may read as 'root invalid (reason)' once it no longer can be",
+        "whether its CPUs are taken from all others; reads 'root invalid (reason)' once it cannot be any more",
         no_v1="Cpuset.cpu_exclusive",
     )
     cpus_isolated = readable(

@@ -18,7 +18,11 @@ class Devices:
     CONTROLLER: ClassVar = "devices"
 
     allow = writable(
-        File("devices.allow", device_rule), None, "rule", "adds a DeviceRule, or a text as 'c 1:3 rwm' or 'a'", no_v2=_NO_V2
+        File("devices.allow", device_rule),
+        None,
+        "rule",
+        "adds a DeviceRule, or a text as 'c 1:3 rwm' or 'a'",
+        no_v2=_NO_V2,
     )
     deny = writable(File("devices.deny", device_rule), None, "rule", "takes one away, likewise", no_v2=_NO_V2)
     list = readable(File("devices.list", device_rules), None, "rules", "what is allowed", no_v2=_NO_V2)

@@ -47,7 +47,10 @@ class Freezer:
         "THAWED, FREEZING or FROZEN; takes FROZEN and THAWED, and does not wait",
     )
     self_freezing = readable(
-        File("freezer.self_freezing", boolean), File("cgroup.freeze", boolean), "bool", "whether it was itself told to freeze"
+        File("freezer.self_freezing", boolean),
+        File("cgroup.freeze", boolean),
+        "bool",
+        "whether it was itself told to freeze",
     )
     parent_freezing = readable(
         File("freezer.parent_freezing", boolean),

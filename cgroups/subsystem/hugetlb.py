@@ -88,7 +88,9 @@ def _make(huge: Hugetlb, size: str) -> Hugetlb:
         return read_reset(File(v1, count, reset="0"), None, "bytes", f"the most {of} ever", no_v2=_NO_PEAK)
 
     def refused(v1: str, v2: Key | None, of: str) -> ReadReset[int]:
-        return read_reset(File(v1, count, reset="0"), v2, "count", f"how often the limit on {of} was hit", no_v2=_NO_RSVD)
+        return read_reset(
+            File(v1, count, reset="0"), v2, "count", f"how often the limit on {of} was hit", no_v2=_NO_RSVD
+        )
 
     def events(v2: str) -> Keyed[HugetlbEvents]:
         return keyed(None, File(v2, stat_of(HugetlbEvents)), "count", "how often a limit was hit", no_v1=_NO_EVENTS)

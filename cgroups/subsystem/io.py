@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from ..converter import to_device, to_int
 from ..errors import InvalidValue
 from ..values import MAX, Device, DeviceTable, Limit
 from .binding import File
-from .block import check_bfq, check_io, check_io_max, io_max_line, weight_devices
-from .codecs import device_rows, pressure, word_of
+from .block import check_bfq, check_io, check_io_max, io_max_line
+from .codecs import device_numbers, device_rows, pressure, word_of
 from .parameter import PressureParameter, read_write, readable
 from .replacing import Replacing
+
+if TYPE_CHECKING:
+    from ..hierarchy import Cgroup
 
 _NO_V1 = "the parameters of Blkio"
 
@@ -21,19 +24,23 @@ def _limited(table: DeviceTable[dict[str, Limit]]) -> dict[Device, dict[str, Lim
     return {device: row for device, row in table.items() if row}
 
 
-def _io_weight(name: str, check: Any) -> Any:
-    """Weights by device, and the default, which a table with one sets too."""
-    return _Weight(name, weight_devices(name, check, "default"), check)
+class _Weights(Replacing[DeviceTable[int], Mapping[Device, int]]):
+    """A weight for each device, and a default, which a DeviceTable that has one sets too."""
 
+    def __init__(self, name: str, check: Callable[[Any], int]) -> None:
+        super().__init__(
+            name,
+            device_numbers(),
+            key=to_device,
+            value=check,
+            line=lambda device, weight: f"{device} {weight}",
+            removal=lambda device: f"{device} default",
+        )
+        self._check = check
 
-class _Weight(Replacing[DeviceTable[int], Mapping[Device, int]]):
-    def __init__(self, name: str, devices: Replacing[Any, Any], check: Any) -> None:
-        self.__dict__.update(devices.__dict__)
-        self._default = check
-
-    def write(self, cgroup: Any, parameter: str, value: Mapping[Device, int]) -> None:
-        default = getattr(value, "default", None)
-        text = None if default is None else f"default {self._default(default)}"
+    def write(self, cgroup: Cgroup, parameter: str, value: Mapping[Device, int]) -> None:
+        default = value.default if isinstance(value, DeviceTable) else None
+        text = None if default is None else f"default {self._check(default)}"
         super().write(cgroup, parameter, value)
         if text is not None:
             cgroup.write_text(self.name, text, parameter, value)
@@ -66,7 +73,12 @@ def _check_cost(row: Any) -> Mapping[str, Any]:
 
 
 def _cost_line(device: Device, row: Mapping[str, Any]) -> str:
-    return " ".join([str(device), *(f"{key}={value:.2f}" if isinstance(value, float) else f"{key}={value}" for key, value in row.items())])
+    return " ".join(
+        [
+            str(device),
+            *(f"{key}={value:.2f}" if isinstance(value, float) else f"{key}={value}" for key, value in row.items()),
+        ]
+    )
 
 
 def _cost(name: str) -> Replacing[DeviceTable[dict[str, Any]], Mapping[Device, Mapping[str, Any]]]:
@@ -105,10 +117,14 @@ class Io:
         no_v1="the Blkio.throttle_… parameters",
     )
     weight = read_write(
-        None, _io_weight("io.weight", check_io), "1-10000", "the share of IO by device, and the default", no_v1="Blkio.weight"
+        None,
+        _Weights("io.weight", check_io),
+        "1-10000",
+        "the share of IO by device, and the default",
+        no_v1="Blkio.weight",
     )
     bfq_weight = read_write(
-        None, _io_weight("io.bfq.weight", check_bfq), "1-1000", "the same for the BFQ scheduler", no_v1="Blkio.weight"
+        None, _Weights("io.bfq.weight", check_bfq), "1-1000", "the same for the BFQ scheduler", no_v1="Blkio.weight"
     )
     latency = read_write(
         None,
@@ -126,7 +142,11 @@ class Io:
         no_v1=_NO_V1,
     )
     cost_qos = read_write(
-        None, _cost("io.cost.qos"), "device table", "quality of service of the cost controller; the root alone", no_v1=_NO_V1
+        None,
+        _cost("io.cost.qos"),
+        "device table",
+        "quality of service of the cost controller; the root alone",
+        no_v1=_NO_V1,
     )
     cost_model = read_write(
         None, _cost("io.cost.model"), "device table", "the cost model; the root alone", no_v1=_NO_V1

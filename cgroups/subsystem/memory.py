@@ -123,10 +123,13 @@ class Memory:
         File("memory.stat", stat_of(MemoryStat)),
         File("memory.stat", stat_of(MemoryStat, aliases=_ALIASES)),
         "bytes",
-        "memory by kind, in bytes, and counts of events; v2 has v1's names where it has the number, and counts descendants",
+        "memory by kind, in bytes, and counts of events; v2 has v1's names too where it has the number",
     )
     usage_in_bytes = readable(
-        File("memory.usage_in_bytes", count), File("memory.current", count), "bytes", "memory used, descendants included"
+        File("memory.usage_in_bytes", count),
+        File("memory.current", count),
+        "bytes",
+        "memory used, descendants included",
     )
     memsw_usage_in_bytes = readable(
         File("memory.memsw.usage_in_bytes", count),
@@ -157,7 +160,7 @@ class Memory:
         File("memory.memsw.limit_in_bytes", limit_v1),
         Custom("memory.max", "memory.swap.max", read=_read_memsw_limit, write=_write_memsw_limit),
         "bytes",
-        "the limit on memory and swap together, never below limit_in_bytes; v2 sets memory.swap.max to the difference",
+        "the limit on memory and swap together, not below limit_in_bytes; v2 sets memory.swap.max to the difference",
     )
     failcnt = read_reset(
         File("memory.failcnt", count, reset="0"),
@@ -175,8 +178,8 @@ class Memory:
         File("memory.soft_limit_in_bytes", limit_v1),
         Custom("memory.low", read=_read_soft_limit, write=_write_soft_limit),
         "bytes",
-        "what is left to the cgroup when memory is short.  v2: memory.low, as the container runtimes do, since both are "
-        "protection under pressure, while memory.high throttles without any; MAX is no protection asked for, which is 0 there",
+        "what is left to the cgroup when memory is short; MAX is no protection asked for.  v2: memory.low, as the "
+        "container runtimes do, since both are protection under pressure; memory.high throttles without any",
     )
     force_empty = resettable(
         File("memory.force_empty", no_value, reset="0"),
@@ -222,7 +225,11 @@ class Memory:
     )
 
     kmem_usage_in_bytes = readable(
-        File("memory.kmem.usage_in_bytes", count), None, "bytes", "kernel memory used", no_v2="the key kernel of Memory.stat"
+        File("memory.kmem.usage_in_bytes", count),
+        None,
+        "bytes",
+        "kernel memory used",
+        no_v2="the key kernel of Memory.stat",
     )
     kmem_max_usage_in_bytes = read_reset(
         File("memory.kmem.max_usage_in_bytes", count, reset="0"),
@@ -239,13 +246,21 @@ class Memory:
         no_v2="v2 counts kernel memory in Memory.max",
     )
     kmem_failcnt = read_reset(
-        File("memory.kmem.failcnt", count, reset="0"), None, "count", "how often that limit was hit", no_v2="Memory.failcnt"
+        File("memory.kmem.failcnt", count, reset="0"),
+        None,
+        "count",
+        "how often that limit was hit",
+        no_v2="Memory.failcnt",
     )
     kmem_slabinfo = readable(
         File("memory.kmem.slabinfo", raw_text), None, "text", "slab caches; empty on new kernels", no_v2="Memory.stat"
     )
     kmem_tcp_usage_in_bytes = readable(
-        File("memory.kmem.tcp.usage_in_bytes", count), None, "bytes", "TCP buffers used", no_v2="the key sock of Memory.stat"
+        File("memory.kmem.tcp.usage_in_bytes", count),
+        None,
+        "bytes",
+        "TCP buffers used",
+        no_v2="the key sock of Memory.stat",
     )
     kmem_tcp_max_usage_in_bytes = read_reset(
         File("memory.kmem.tcp.max_usage_in_bytes", count, reset="0"),
@@ -262,14 +277,21 @@ class Memory:
         no_v2="v2 counts them in Memory.max",
     )
     kmem_tcp_failcnt = read_reset(
-        File("memory.kmem.tcp.failcnt", count, reset="0"), None, "count", "how often that limit was hit", no_v2="Memory.failcnt"
+        File("memory.kmem.tcp.failcnt", count, reset="0"),
+        None,
+        "count",
+        "how often that limit was hit",
+        no_v2="Memory.failcnt",
     )
     pressure_level = Parameter(
         Named("memory.pressure_level"), None, "", "opened for notifications, no value", no_v2="Memory.pressure"
     )
 
     current = readable(
-        File("memory.usage_in_bytes", count), File("memory.current", count), "bytes", "memory used, descendants included"
+        File("memory.usage_in_bytes", count),
+        File("memory.current", count),
+        "bytes",
+        "memory used, descendants included",
     )
     peak = readable(
         File("memory.max_usage_in_bytes", count),
@@ -277,9 +299,15 @@ class Memory:
         "bytes",
         "the most memory that was ever used; v2 from Linux 5.19",
     )
-    max = read_write(File("memory.limit_in_bytes", limit_v1), File("memory.max", limit), "bytes", "the hard limit on memory")
+    max = read_write(
+        File("memory.limit_in_bytes", limit_v1), File("memory.max", limit), "bytes", "the hard limit on memory"
+    )
     min = read_write(
-        None, File("memory.min", limit), "bytes", "memory that is never reclaimed; MAX for all", no_v1="v1 has no hard protection"
+        None,
+        File("memory.min", limit),
+        "bytes",
+        "memory that is never reclaimed; MAX for all",
+        no_v1="v1 has no hard protection",
     )
     low = read_write(
         None,
@@ -303,7 +331,11 @@ class Memory:
         no_v1="Memory.force_empty reclaims all",
     )
     oom_group = read_write(
-        None, File("memory.oom.group", boolean), "bool", "whether the OOM killer ends all of the cgroup", no_v1="v1 kills one"
+        None,
+        File("memory.oom.group", boolean),
+        "bool",
+        "whether the OOM killer ends all of the cgroup",
+        no_v1="v1 kills one",
     )
     events = keyed(
         None,
@@ -323,7 +355,11 @@ class Memory:
         None, File("memory.swap.current", count), "bytes", "swap used", no_v1="the key swap of Memory.stat"
     )
     swap_high = read_write(
-        None, File("memory.swap.high", limit), "bytes", "above this allocations are throttled", no_v1="Memory.memsw_limit_in_bytes"
+        None,
+        File("memory.swap.high", limit),
+        "bytes",
+        "above this allocations are throttled",
+        no_v1="Memory.memsw_limit_in_bytes",
     )
     swap_max = read_write(
         None, File("memory.swap.max", limit), "bytes", "the limit on swap alone", no_v1="Memory.memsw_limit_in_bytes"
@@ -343,7 +379,11 @@ class Memory:
         no_v1="Memory.memsw_failcnt",
     )
     zswap_current = readable(
-        None, File("memory.zswap.current", count), "bytes", "compressed memory of zswap", no_v1="v1 does not count zswap"
+        None,
+        File("memory.zswap.current", count),
+        "bytes",
+        "compressed memory of zswap",
+        no_v1="v1 does not count zswap",
     )
     zswap_max = read_write(
         None, File("memory.zswap.max", limit), "bytes", "the limit on that", no_v1="v1 does not limit zswap"
@@ -356,6 +396,9 @@ class Memory:
         no_v1="v1 does not steer zswap",
     )
     pressure = PressureParameter(
-        None, File("memory.pressure", pressure), "percent", "memory stalls", no_v1="/proc/pressure/memory is the whole system's"
+        None,
+        File("memory.pressure", pressure),
+        "percent",
+        "memory stalls",
+        no_v1="/proc/pressure/memory is the whole system's",
     )
-

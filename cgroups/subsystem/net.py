@@ -45,7 +45,11 @@ class NetCls:
 
     # The kernel cuts silently what is more than 32 bits.
     classid = read_write(
-        File("net_cls.classid", bounded_int(min=0, max=U32_MAX)), None, "0xAAAABBBB", "major and minor of a tc handle", no_v2=_NO_V2
+        File("net_cls.classid", bounded_int(min=0, max=U32_MAX)),
+        None,
+        "0xAAAABBBB",
+        "major and minor of a tc handle",
+        no_v2=_NO_V2,
     )
 
 
@@ -55,7 +59,9 @@ class NetPrio:
 
     CONTROLLER: ClassVar = "net_prio"
 
-    prioidx = readable(File("net_prio.prioidx", count), None, "id", "the kernel's own number for the cgroup", no_v2=_NO_V2)
+    prioidx = readable(
+        File("net_prio.prioidx", count), None, "id", "the kernel's own number for the cgroup", no_v2=_NO_V2
+    )
     ifpriomap = read_write(
         Replacing[Mapping[str, int], Mapping[str, int]](
             "net_prio.ifpriomap",

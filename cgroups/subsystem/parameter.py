@@ -60,6 +60,10 @@ class Parameter:
         binding = self._bindings[version]
         return () if binding is None else binding.files
 
+    def hint(self, version: int) -> str | None:
+        """What to use instead on a version that has no such file."""
+        return self._hints[version]
+
     def binding(self, version: int) -> Binding[Any, Any]:
         """How it is done on a version; ParameterNotSupported where the kernel has no such thing."""
         binding = self._bindings[version]
@@ -104,10 +108,10 @@ class KeyParameter(Readable[R]):
     """One key of a keyed parameter."""
 
     def __init__(self, whole: Parameter, key: Any, bindings: dict[int, Any]) -> None:
-        super().__init__(bindings[1], bindings[2], whole.unit, f"{key} of {whole.doc}")
+        hints = (whole.hint(1), whole.hint(2))
+        super().__init__(bindings[1], bindings[2], whole.unit, f"{key} of {whole.doc}", *hints)
         self._whole = whole
         self._key = key
-        self._hints = whole._hints
         self.named(whole.controller, f"{whole.name}[{', '.join(key) if isinstance(key, tuple) else key}]")
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -32,10 +32,16 @@ class Pids:
     max = read_write(File("pids.max", _max), File("pids.max", _max), "count", "the limit, up to 4194304, or MAX")
     current = readable(File("pids.current", count), File("pids.current", count), "count", "how many there are")
     peak = readable(
-        File("pids.peak", count), File("pids.peak", count), "count", "the most that there ever were, a refused fork included"
+        File("pids.peak", count),
+        File("pids.peak", count),
+        "count",
+        "the most that there ever were, a refused fork included",
     )
     events = keyed(
-        File("pids.events", _events), File("pids.events", _events), "count", "how often a fork was refused, descendants included"
+        File("pids.events", _events),
+        File("pids.events", _events),
+        "count",
+        "how often a fork was refused, descendants included",
     )
     events_local = keyed(
         File("pids.events.local", _events),

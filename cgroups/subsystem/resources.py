@@ -76,7 +76,10 @@ class Rdma:
     CONTROLLER: ClassVar = "rdma"
 
     max = read_write(
-        _rdma_max, _rdma_max, "count", "limits by device: hca_handle, hca_object; set replaces the whole, a key it lacks is MAX"
+        _rdma_max,
+        _rdma_max,
+        "count",
+        "limits by device: hca_handle, hca_object; set replaces the whole, a key it lacks is MAX",
     )
     current = readable(_rdma_current, _rdma_current, "count", "how many are used, by device")
 
@@ -90,12 +93,24 @@ class Misc:
     max: ReadWrite[dict[str, Limit], Mapping[str, Limit]] = read_write(
         _limits("misc.max"), _limits("misc.max"), "count", "the limit by resource; set replaces the whole"
     )
-    current = readable(File("misc.current", keyed_limits), File("misc.current", keyed_limits), "count", "what is used, by resource")
-    peak = readable(File("misc.peak", keyed_limits), File("misc.peak", keyed_limits), "count", "the most that was ever used (from Linux 6.12)")
-    capacity = readable(
-        File("misc.capacity", keyed_limits), File("misc.capacity", keyed_limits), "count", "what the machine has; the root alone"
+    current = readable(
+        File("misc.current", keyed_limits), File("misc.current", keyed_limits), "count", "what is used, by resource"
     )
-    events = readable(File("misc.events", keyed_limits), File("misc.events", keyed_limits), "count", "how often a limit was hit")
+    peak = readable(
+        File("misc.peak", keyed_limits),
+        File("misc.peak", keyed_limits),
+        "count",
+        "the most that was ever used (from Linux 6.12)",
+    )
+    capacity = readable(
+        File("misc.capacity", keyed_limits),
+        File("misc.capacity", keyed_limits),
+        "count",
+        "what the machine has; the root alone",
+    )
+    events = readable(
+        File("misc.events", keyed_limits), File("misc.events", keyed_limits), "count", "how often a limit was hit"
+    )
     events_local = readable(
         File("misc.events.local", keyed_limits),
         File("misc.events.local", keyed_limits),
@@ -119,4 +134,6 @@ class Dmem:
     min = readable(None, File("dmem.min", keyed_limits), "bytes", "what is never evicted, by region", no_v1=_NO_DMEM)
     low = readable(None, File("dmem.low", keyed_limits), "bytes", "what is evicted last, by region", no_v1=_NO_DMEM)
     current = readable(None, File("dmem.current", keyed_limits), "bytes", "what is used, by region", no_v1=_NO_DMEM)
-    capacity = readable(None, File("dmem.capacity", keyed_limits), "bytes", "what there is; the root alone", no_v1=_NO_DMEM)
+    capacity = readable(
+        None, File("dmem.capacity", keyed_limits), "bytes", "what there is; the root alone", no_v1=_NO_DMEM
+    )

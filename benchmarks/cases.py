@@ -1,0 +1,176 @@
+"""The cases: what is read, by whom, and the bound that this library is held to."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from cgroups import Memory, Parameters, _native_backend
+
+from .measure import Result, Subject, interleaved
+from .world import Floor, fresh_cgroups, in_namespace
+
+CGROUPS = 200
+
+
+def _by_hand_int(paths: list[str]) -> Subject:
+    fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
+    pread = os.pread
+
+    def subject() -> None:
+        for fd in fds:
+            int(pread(fd, 64, 0))
+
+    return subject
+
+
+def _by_hand_stat(paths: list[str]) -> Subject:
+    fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
+    pread = os.pread
+
+    def subject() -> None:
+        for fd in fds:
+            {key: int(value) for key, value in (line.split() for line in pread(fd, 8192, 0).splitlines())}
+
+    return subject
+
+
+def _plain_int(paths: list[str]) -> Subject:
+    def subject() -> None:
+        for path in paths:
+            with open(path) as file:
+                int(file.read())
+
+    return subject
+
+
+def _plain_stat(paths: list[str]) -> Subject:
+    def subject() -> None:
+        for path in paths:
+            with open(path) as file:
+                {key: int(value) for key, value in (line.split() for line in file)}
+
+    return subject
+
+
+def _get(parameter: Any, cgroups: list[Any]) -> Subject:
+    get = Parameters.get
+
+    def subject() -> None:
+        for cgroup in cgroups:
+            get(parameter, cgroup)
+
+    return subject
+
+
+def _batch(name: str, cgroups: list[Any], *, keyed: bool) -> Subject:
+    files = [cgroup.file(name) for cgroup in cgroups]
+    layouts = [file.read_keyed(None)[0] if keyed else None for file in files]
+    batch = _native_backend.Batch(files, layouts)
+    batch.read()
+    assert not any(batch.statuses), "a file was not read"
+    return batch.read
+
+
+GET_INT, GET_STAT, BATCH = "Parameters.get", "Parameters.get(Memory.stat)", "batched, one call"
+
+
+def reading(floor: Floor, rounds: int) -> Iterator[tuple[str, list[Result]]]:
+    """One integer and memory.stat of 200 cgroups, on kept-open files."""
+    with fresh_cgroups("memory", CGROUPS) as cgroups:
+        version = cgroups[0].version
+        name = Memory.usage_in_bytes.files(version)[0]
+        paths = [f"{cgroup.path}/{name}" for cgroup in cgroups]
+        subjects: dict[str, Subject] = {
+            "floor: pread in C": floor.pread(paths),
+            GET_INT: _get(Memory.usage_in_bytes, cgroups),
+            BATCH: _batch(name, cgroups, keyed=False),
+            "os.pread + int, by hand": _by_hand_int(paths),
+            "open().read(), plain": _plain_int(paths),
+        }
+        bounds = {GET_INT: 1.7, BATCH: 1.05}
+        yield f"{CGROUPS} cgroups, one integer", interleaved(subjects, items=CGROUPS, rounds=rounds, bounds=bounds)
+
+        paths = [f"{cgroup.path}/memory.stat" for cgroup in cgroups]
+        subjects = {
+            "floor: pread in C": floor.pread(paths),
+            GET_STAT: _get(Memory.stat, cgroups),
+            BATCH: _batch("memory.stat", cgroups, keyed=True),
+            "os.pread + dict, by hand": _by_hand_stat(paths),
+            "open() + dict, plain": _plain_stat(paths),
+        }
+        bounds = {GET_STAT: 1.6, BATCH: 1.1}
+        yield f"{CGROUPS} cgroups, memory.stat", interleaved(subjects, items=CGROUPS, rounds=rounds, bounds=bounds)
+
+
+# ---- finding, in a mount namespace of its own -----------------------------------------
+
+FIND = """
+import json, os, statistics, sys, time
+from cgroups import Hierarchy
+top = Hierarchy.find_or_create(f"memory:/cgroups-bench-{os.getpid()}")
+spec, path = f"{top}/b", f"{top.path}/b"
+find, clock, taken = Hierarchy.find, time.perf_counter_ns, []
+try:
+    for _ in range(ROUNDS * 20):
+        os.mkdir(path)
+        start = clock(); found = find(spec); taken.append(clock() - start)
+        assert found is not None
+        os.rmdir(path)
+        start = clock(); found = find(spec); clock() - start
+        assert found is None
+finally:
+    top.remove(recursive=True)
+print(statistics.median(taken))
+"""
+
+SCAN = """
+import json, os, sys
+sys.path.insert(0, CHECKOUT)
+from benchmarks.measure import interleaved
+from benchmarks.world import Floor
+sys.path.remove(CHECKOUT)
+from cgroups import Host
+
+def cold():
+    Host().scan()
+
+floor = Floor()
+results = interleaved({"floor: reading the table": floor.read_all("/proc/self/mountinfo"), "cold scan": cold},
+                      items=1, rounds=ROUNDS, bounds={"cold scan": 1.15})
+print(json.dumps([list(result) for result in results]))
+"""
+
+
+def finding(rounds: int) -> dict[str, float]:
+    """A warm find, with the directory made and removed between the calls, in microseconds."""
+    code = FIND.replace("ROUNDS", str(rounds))
+    return {f"find, {mounts} more mounts": float(in_namespace(mounts, code)) / 1000 for mounts in (20, 2000)}
+
+
+def scanning(rounds: int, checkout: str) -> tuple[str, list[Result]]:
+    """A cold scan of 2,000 mounts, against reading the table without parsing it."""
+    code = SCAN.replace("ROUNDS", str(rounds)).replace("CHECKOUT", repr(checkout))
+    return "2,000 mounts, cold scan", [Result(*row) for row in json.loads(in_namespace(2000, code))]
+
+
+# ---- importing ---------------------------------------------------------------------------
+
+
+def importing(rounds: int) -> float:
+    """What ``import cgroups`` adds to a bare interpreter, in milliseconds."""
+
+    def run(code: str) -> int:
+        start = time.perf_counter_ns()
+        subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+        return time.perf_counter_ns() - start
+
+    run("import cgroups")
+    added = [run("import cgroups") - run("pass") for _ in range(rounds)]
+    return statistics.median(added) / 1e6

@@ -1,0 +1,82 @@
+"""What is measured: cgroups of this run's own, mounts in a namespace of its own, the C floor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cffi import FFI
+
+import cgroups
+from cgroups import Cgroup, Hierarchy
+
+HERE = Path(__file__).resolve().parent
+BUFFER = 16384
+
+_DECLARATIONS = """
+long floor_pread(const int *fds, size_t count, char *buffer, size_t size);
+long floor_open_read_close(const char *const *paths, size_t count, char *buffer, size_t size);
+long floor_read_all(const char *path, char *buffer, size_t size);
+"""
+
+
+def check_installed() -> None:
+    """What is measured is the installed package, with its C extension."""
+    where = Path(cgroups.__file__).resolve().parent
+    if where.parent == HERE.parent:
+        sys.exit(f"benchmarks: {where} is the checkout; install the package first: pip install .")
+    if cgroups.backend != "native":
+        sys.exit(f"benchmarks: the backend is {cgroups.backend}; what is measured is the native one")
+
+
+class Floor:
+    """floor.c, compiled for this run."""
+
+    def __init__(self) -> None:
+        self._ffi = FFI()
+        self._ffi.cdef(_DECLARATIONS)
+        self._directory = tempfile.TemporaryDirectory()
+        library = Path(self._directory.name, "floor.so")
+        compiler = os.environ.get("CC", "cc")
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, HERE / "floor.c"], check=True)
+        self._lib = self._ffi.dlopen(str(library))
+        self._buffer = self._ffi.new("char[]", 8 << 20)
+
+    def pread(self, paths: Sequence[str]) -> Any:
+        """A pass over kept-open files."""
+        fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
+        array = self._ffi.new("int[]", fds)
+        call, buffer, count = self._lib.floor_pread, self._buffer, len(fds)
+        return lambda: call(array, count, buffer, BUFFER)
+
+    def read_all(self, path: str) -> Any:
+        """Reads one file of any length, as a mount table."""
+        name, call, buffer = path.encode(), self._lib.floor_read_all, self._buffer
+        return lambda: call(name, buffer, 8 << 20)
+
+
+@contextlib.contextmanager
+def fresh_cgroups(controller: str, count: int) -> Iterator[list[Cgroup]]:
+    """Cgroups below one of this run's own, all removed in the end."""
+    top = Hierarchy.find_or_create(f"{controller}:/cgroups-bench-{os.getpid()}")
+    try:
+        yield [top.make_sub(f"{i:05}") for i in range(count)]
+    finally:
+        top.remove(recursive=True)
+
+
+def in_namespace(mounts: int, code: str) -> str:
+    """Runs Python code in a mount namespace of its own with this many more mounts; its output."""
+    script = (
+        "set -e; mount --make-rprivate /; d=$(mktemp -d); mount -t tmpfs none $d; "
+        f"for i in $(seq {mounts}); do mkdir $d/$i; mount --bind $d/$i $d/$i; done; "
+        'exec "$0" -c "$1"'
+    )
+    command = ["unshare", "-m", "sh", "-c", script, sys.executable, code]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd="/").stdout

@@ -1,0 +1,5 @@
+"""``python -m cgroups`` is the command ``cgroups``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The one test command: builds the wheel from the sdist, installs that wheel into
+# a fresh environment, and tests it there, on both backends.
+#
+#   bash tests/run.sh            everything
+#   bash tests/run.sh unit       some tiers: packaging unit property typing native kernel
+#
+# PYTHON names the interpreter.  CI=true turns what could not run into a failure.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+checkout=$(dirname "$here")
+python=${PYTHON:-python3}
+tiers=("$@")
+[ ${#tiers[@]} -gt 0 ] || tiers=(packaging unit property typing native kernel)
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export CGROUPS_REQUIRE_NATIVE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDEVMODE=1
+say() { printf '\n== %s\n' "$*"; }
+
+# clang builds the extension once more; Debian has it, other systems bring their own.
+if [ "${CI:-}" = true ] && ! command -v clang >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing clang"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends clang >/dev/null
+fi
+
+say "building"
+"$python" -m venv "$work/build"
+"$work/build/bin/pip" install -q build
+CGROUPS_CFLAGS="-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers ${CI:+-Werror}" \
+    "$work/build/bin/python" -m build -q --outdir "$work/dist" "$checkout"
+ls "$work/dist"
+
+say "installing the wheel"
+"$python" -m venv "$work/venv"
+wheel=("$work"/dist/*.whl)
+"$work/venv/bin/pip" install -q "${wheel[0]}[cli,numpy,test]"
+export CGROUPS_DIST="$work/dist" PATH="$work/venv/bin:$PATH"
+
+# From an empty directory: neither Python nor a test may take the checkout for the package.
+mkdir "$work/empty"
+cd "$work/empty"
+failed=0
+
+say "style and types"
+ruff check "$checkout" || failed=1
+ruff format --check "$checkout" || failed=1
+(cd "$checkout" && mypy --python-executable "$work/venv/bin/python" --cache-dir "$work/mypy") || failed=1
+
+run() { # backend tier…
+    local backend=$1
+    shift
+    [ $# -gt 0 ] || return 0
+    say "$backend backend: $*"
+    CGROUPS_BACKEND=$backend python -m pytest -c "$checkout/pyproject.toml" --rootdir "$checkout" \
+        -o cache_dir="$work/cache" -q "${@/#/$here/}" || failed=1
+}
+run native "${tiers[@]}"
+
+# What reads through the façade, on the other backend too.
+both=()
+for tier in "${tiers[@]}"; do
+    case $tier in unit | kernel) both+=("$tier") ;; esac
+done
+run python "${both[@]}"
+
+[ $failed = 0 ] && say "all of it passed" || { say "FAILED"; exit 1; }
