@@ -119,6 +119,9 @@ class Directory(Protocol):
     def inode(self, path: str) -> int:
         """The inode of a directory, or -errno: a find asks on every call, and absence is no exception there."""
 
+    def device(self) -> tuple[int, int]:
+        """Major and minor of its file system's device, as mountinfo has them."""
+
 
 class Batch(Protocol):
     """Files that are read together."""

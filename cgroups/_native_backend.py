@@ -265,6 +265,13 @@ class Directory:
         inode: int = lib.cg_file_inode(self._c, path.encode("utf-8", "surrogateescape"))
         return inode
 
+    def device(self) -> tuple[int, int]:
+        device, error = ffi.new("uint64_t *"), ffi.new("int *")
+        status = lib.cg_file_device(self._c, device, error)
+        if status != lib.CG_OK:
+            raise Failure(status, error[0])
+        return device[0] >> 32, device[0] & 0xFFFFFFFF
+
 
 open_directory = Directory
 

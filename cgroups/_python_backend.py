@@ -424,6 +424,14 @@ class Directory:
         finally:
             os.close(fd)
 
+    def device(self) -> tuple[int, int]:
+        fd = self.open("", os.O_PATH | os.O_DIRECTORY)
+        try:
+            device = os.fstat(fd).st_dev
+        finally:
+            os.close(fd)
+        return os.major(device), os.minor(device)
+
 
 open_directory = Directory
 

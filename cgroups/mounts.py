@@ -87,7 +87,7 @@ class Mount:
     def __init__(self, row: MountRow, host_root: str) -> None:
         self.version, major, minor, root, point, _, self.options = row
         self.above, self.root = split_above(root)
-        self.device = os.makedev(major, minor)
+        self.device = (major, minor)
         self.subsystems: tuple[str, ...] = ()
         self.label: str | None = None
         if self.version == 1:
@@ -128,18 +128,14 @@ class Mount:
         return self._state
 
     def _look(self) -> str:
-        real = backend.open_directory(self.path, self.version)
+        directory = self.directory if self._local else backend.open_directory(self.path, self.version)
         try:
-            fd = real.open("", os.O_PATH | os.O_DIRECTORY)
+            device = directory.device()
         except Failure as failure:
             plain = failure.status is Status.FOREIGN and not self._local
             return "plain" if plain else "hidden"
-        try:
-            # Another mount on top of this one has another device.
-            same = not self._local or os.fstat(fd).st_dev == self.device
-        finally:
-            os.close(fd)
-        return "cgroup" if same else "hidden"
+        # Another mount on top of this one has another device.
+        return "hidden" if self._local and device != self.device else "cgroup"
 
 
 class Table:

@@ -266,3 +266,7 @@ int cg_file_write(struct cg_file *directory, const char *path, const char *data,
  * -ENODEV when the file system asked for is no longer mounted there.  On the
  * hot path, so without results. */
 int64_t cg_file_inode(struct cg_file *directory, const char *path);
+
+/* The device of the directory's file system, as mountinfo gives it (major << 32
+ * | minor); CG_FOREIGN when that is not the one asked for. */
+int cg_file_device(struct cg_file *directory, uint64_t *device_ret, int *error_ret);

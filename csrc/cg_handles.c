@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -489,4 +490,21 @@ int64_t cg_file_inode(struct cg_file *directory, const char *path)
     if (error == 0 && !S_ISDIR(found.st_mode))
         return -ENOTDIR;
     return error ? -error : (int64_t)found.st_ino;
+}
+
+int cg_file_device(struct cg_file *directory, uint64_t *device_ret, int *error_ret)
+{
+    struct pinned pinned;
+    struct stat found;
+    int status = pin(directory, &pinned, error_ret);
+    if (status)
+        return status;
+    int error = fstat(pinned.fd, &found) < 0 ? errno : 0;
+    unpin(directory, pinned);
+    if (error) {
+        *error_ret = error;
+        return CG_OS;
+    }
+    *device_ret = (uint64_t)major(found.st_dev) << 32 | minor(found.st_dev);
+    return CG_OK;
 }
