@@ -80,8 +80,10 @@ def _take_arena() -> _Arena:
         return _Arena()
 
 
-def _forget_arenas() -> None:
-    _arenas.clear()
+def _give_back(arena: _Arena) -> None:
+    # One that has grown for an odd file goes: a daemon keeps what it needs.
+    if arena.c.text_capacity <= 1 << 20:
+        _arenas.append(arena)
 
 
 # ---- cells ---------------------------------------------------------------------
@@ -133,11 +135,11 @@ def parse(shape: int, data: bytes) -> Cells:
             arena.grow_columns(2 * arena.cells.capacity)
             continue
         if status != lib.CG_OK:
-            _arenas.append(arena)
+            _give_back(arena)
             at = offset[0]
             raise Failure(status, 0, at, data[at : at + EXCERPT])
         cells = _cells(arena.cells, lambda: data)
-        _arenas.append(arena)
+        _give_back(arena)
         return cells
 
 
@@ -210,7 +212,7 @@ class File:
                 raise arena.failure(status)
             return _cells(arena.cells, lambda: ffi.buffer(arena.c.text, arena.c.text_length)[:])
         finally:
-            _arenas.append(arena)
+            _give_back(arena)
 
     def read_keyed(self, layout: Layout | None) -> tuple[Layout, list[Any]]:
         if layout is not None and layout.native is not None:
@@ -220,9 +222,9 @@ class File:
                 status = lib.cg_file_read_layout(self._c, struct, arena.c)
                 if status == lib.CG_OK:
                     values = ffi.unpack(arena.cells.value, count)
-                    _arenas.append(arena)
+                    _give_back(arena)
                     return layout, values
-            _arenas.append(arena)
+            _give_back(arena)
         cells = self.read(lib.CG_KEYED)
         if layout is None or layout.keys != tuple(key for key, _ in cells):
             layout = _layout(cells)

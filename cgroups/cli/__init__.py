@@ -18,7 +18,7 @@ def main() -> None:
     2 for words that are no such command; 130 after an interrupt.
     """
     try:
-        from .app import app  # noqa: PLC0415 - needs the extra
+        from .app import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "cgroups":
             raise

@@ -9,7 +9,7 @@ import errno
 import os
 import platform
 import sys
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 import typer.core
@@ -102,7 +102,7 @@ def common(
     context.obj = Host(root)
 
 
-Spec = Annotated[str, typer.Argument(metavar="SPEC", help="The cgroup, as memory:/a/b.", show_default=False)]
+Spec = Annotated[str, typer.Argument(metavar="SPEC", help="The cgroup, as memory:/a/b.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -136,6 +136,7 @@ def info(context: typer.Context) -> None:
     }
     render.show("".join(f"{key:8} {render.printable(value)}\n" for key, value in head.items()))
     render.show("\n")
+    columns = ("version", "mounted at", "controllers", "in cgroups below", "you may make cgroups")
     rows = [
         (
             f"v{one.version}",
@@ -146,7 +147,7 @@ def info(context: typer.Context) -> None:
         )
         for one in hierarchies
     ]
-    render.show(render.table(("version", "mounted at", "controllers", "in cgroups below", "you may make cgroups"), rows))
+    render.show(render.table(columns, rows))
     if missing:
         render.show("\n")
         render.show(render.table(("missing", "why"), missing))
@@ -156,12 +157,12 @@ def info(context: typer.Context) -> None:
 def tree(
     context: typer.Context,
     spec: Annotated[
-        Optional[str],  # noqa: UP007, UP045 - typer evaluates it
-        typer.Argument(metavar="[SPEC]", help="The cgroup to begin at; all hierarchies by default.", show_default=False),
+        str | None,
+        typer.Argument(metavar="SPEC", help="The cgroup to begin at; all hierarchies by default."),
     ] = None,
     depth: Annotated[
-        Optional[int],  # noqa: UP007, UP045
-        typer.Option(min=0, metavar="N", help="Show this many levels below it.", show_default=False),
+        int | None,
+        typer.Option(min=0, metavar="N", help="Show this many levels below it."),
     ] = None,
 ) -> None:
     """Draws a cgroup and those below it.
@@ -182,10 +183,10 @@ def get(
     context: typer.Context,
     spec: Spec,
     parameter: Annotated[
-        Optional[list[str]],  # noqa: UP007, UP045
-        typer.Argument(metavar="[PARAMETER]...", help="What to read; all that there is by default.", show_default=False),
+        list[str] | None,
+        typer.Argument(metavar="PARAMETER", help="What to read; all that there is by default."),
     ] = None,
-    json: AsJson = False,  # noqa: FBT002 - an option
+    json: AsJson = False,
 ) -> None:
     """Reads parameters: all that the cgroup has, or those that are named.
 
@@ -243,8 +244,8 @@ def _read_all(cgroup: Cgroup) -> tuple[list[tuple[Name, Data]], list[CgroupError
 def set_(
     context: typer.Context,
     spec: Spec,
-    parameter: Annotated[str, typer.Argument(metavar="PARAMETER", show_default=False)],
-    value: Annotated[str, typer.Argument(metavar="VALUE", show_default=False)],
+    parameter: Annotated[str, typer.Argument(metavar="PARAMETER", help="What to set.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="To what.")],
 ) -> None:
     """Sets a parameter.
 
@@ -288,12 +289,12 @@ def create(
     context: typer.Context,
     spec: Spec,
     owner: Annotated[
-        Optional[str],  # noqa: UP007, UP045
-        typer.Option(metavar="USER[:GROUP]", help="Who owns it and its files.", show_default=False),
+        str | None,
+        typer.Option(metavar="USER[:GROUP]", help="Who owns it and its files."),
     ] = None,
     perm: Annotated[
-        Optional[int],  # noqa: UP007, UP045
-        typer.Option(parser=_mode, metavar="MODE", help="The mode of its directory; 0755 by default.", show_default=False),
+        int | None,
+        typer.Option(parser=_mode, metavar="MODE", help="The mode of its directory; 0755 by default."),
     ] = None,
 ) -> None:
     """Makes a cgroup, and those on the way to it.
@@ -314,9 +315,7 @@ def create(
 def remove(
     context: typer.Context,
     spec: Spec,
-    recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Remove the cgroups below it first.")
-    ] = False,  # noqa: FBT002
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Remove the cgroups below it first.")] = False,
 ) -> None:
     """Removes a cgroup, in which there must be no processes.
 
@@ -329,7 +328,7 @@ def remove(
 def attach(
     context: typer.Context,
     spec: Spec,
-    pid: Annotated[list[int], typer.Argument(metavar="PID...", help="Process ids.", show_default=False)],
+    pid: Annotated[list[int], typer.Argument(metavar="PID", help="Process ids.")],
 ) -> None:
     """Moves processes, with all of their threads, into a cgroup.
 
@@ -343,7 +342,7 @@ def attach(
 
 
 @app.command()
-def ps(context: typer.Context, spec: Spec, json: AsJson = False) -> None:  # noqa: FBT002
+def ps(context: typer.Context, spec: Spec, json: AsJson = False) -> None:
     """Lists the processes in a cgroup, not those in cgroups below it.
 
     Example: cgroups ps memory:/job

@@ -86,8 +86,8 @@ def plain(value: Any) -> Data:
             return str(value)
         case DeviceTable():
             extras = {"default": value.default, "total": value.total}
-            rows = {**value, **value.others, **{key: one for key, one in extras.items() if one is not None}}
-            return plain(rows)
+            rows: dict[Any, Any] = {**value, **value.others}
+            return plain({**rows, **{key: one for key, one in extras.items() if one is not None}})
         case CpuMax() | OomControl() | CpuacctUsage():
             return plain(value._asdict())
         case Mapping():

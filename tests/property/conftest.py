@@ -223,13 +223,13 @@ _VALID: dict[Shape, st.SearchStrategy[Text]] = {
 
 # Captured files to start from, by name: what a kernel wrote.
 _CAPTURED = {
-    Shape.VALUE: ("memory.max", "memory.limit_in_bytes", "cpu.weight", "cpu.shares", "pids.*", "cpuacct.usage"),
+    Shape.VALUE: ("memory.max", "memory.limit_in_bytes", "cpu.weight", "cpu.shares", "pids.max", "cpuacct.usage"),
     Shape.VALUES: ("cpu.max", "cpuacct.usage_percpu", "cgroup.procs", "tasks"),
     Shape.KEYED: ("memory.stat", "cpu.stat", "memory.events", "cgroup.events", "memory.oom_control", "io.weight"),
     Shape.NESTED: ("io.stat", "io.max", "*.pressure", "memory.numa_stat", "rdma.max"),
     Shape.TRIPLES: ("blkio.*",),
     Shape.TABLE: ("devices.list", "cpuacct.usage_all"),
-    Shape.RANGES: ("cpuset.cpus*", "cpuset.mems*"),
+    Shape.RANGES: ("cpuset.cpus", "cpuset.cpus.effective", "cpuset.mems", "cpuset.mems.effective"),
     Shape.WORDS: ("cgroup.controllers", "cgroup.subtree_control"),
     Shape.TEXT: ("cgroup.type", "freezer.state", "cpuset.cpus.partition"),
 }
@@ -237,7 +237,7 @@ _CAPTURED = {
 
 # ---- broken texts ------------------------------------------------------------------
 
-_common = st.sampled_from([bytes([byte]) for byte in b"0123456789019 \t\n\n=-,.:maxN"])
+_common = st.sampled_from([bytes([byte]) for byte in b"01234567890123456789   \t\n\n\n=-,.:maxN"])
 _byte = st.one_of(_common, _common, _common, _common, st.binary(min_size=1, max_size=1))
 _operations = st.sampled_from(["insert", "insert", "delete", "replace", "duplicate", "truncate"])
 
@@ -261,7 +261,7 @@ _changes = st.tuples(_operations, st.floats(0, 1, exclude_max=True), st.integers
 @st.composite
 def _mutated(draw: st.DrawFn, originals: st.SearchStrategy[bytes]) -> bytes:
     text = draw(originals)
-    for change in draw(st.lists(_changes, min_size=1, max_size=3)):
+    for change in draw(st.lists(_changes, min_size=1, max_size=2) | st.lists(_changes, min_size=1, max_size=4)):
         text = _change(text, *change)
     return text
 

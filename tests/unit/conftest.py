@@ -1,0 +1,154 @@
+"""Captured trees as hosts of their own, and a recorder of what would be written to them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cgroups import Cgroup, Host
+from cgroups._interface import Failure, Status
+
+V1_CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
+
+
+@pytest.fixture
+def v1_root(tmp_path: Path, fixtures: Path) -> Path:
+    """The captured hybrid host: v1 controllers, each alone, and an empty unified hierarchy."""
+    capture = fixtures / "linux-6.18-v1"
+    root = tmp_path / "v1"
+    (root / "proc/self").mkdir(parents=True)
+    shutil.copy(capture / "proc_self_mountinfo", root / "proc/self/mountinfo")
+    shutil.copy(capture / "proc_cgroups", root / "proc/cgroups")
+    for name in (*V1_CONTROLLERS, "unified"):
+        shutil.copytree(capture / name, root / "sys/fs/cgroup" / name)
+    (root / "sys/fs/cgroup/systemd/cgroups-capture/inner").mkdir(parents=True)
+    (root / "proc/5447").mkdir()
+    shutil.copy(capture / "proc_pid_cgroup", root / "proc/5447/cgroup")
+    return root
+
+
+@pytest.fixture
+def v2_root(tmp_path: Path, fixtures: Path) -> Path:
+    """The captured host with the unified hierarchy alone."""
+    capture = fixtures / "linux-6.1-v2"
+    root = tmp_path / "v2"
+    (root / "proc/self").mkdir(parents=True)
+    shutil.copy(capture / "proc_self_mountinfo", root / "proc/self/mountinfo")
+    shutil.copy(capture / "proc_cgroups", root / "proc/cgroups")
+    shutil.copytree(capture, root / "sys/fs/cgroup", ignore=shutil.ignore_patterns("proc_*"))
+    (root / "proc/252").mkdir()
+    shutil.copy(capture / "proc_pid_cgroup", root / "proc/252/cgroup")
+    return root
+
+
+@pytest.fixture
+def v1(v1_root: Path) -> Host:
+    return Host(str(v1_root))
+
+
+@pytest.fixture
+def v2(v2_root: Path) -> Host:
+    return Host(str(v2_root))
+
+
+INNER = "/cgroups-capture/inner"
+
+
+@pytest.fixture
+def v1_cgroup(v1: Host) -> Callable[[str], Cgroup]:
+    """The captured cgroup of a v1 controller; of ``''`` that of the unified hierarchy."""
+    return lambda controller: v1.find_exn(f"{controller}:{INNER}")
+
+
+@pytest.fixture
+def job(v2: Host) -> Cgroup:
+    """The captured v2 cgroup, the one that has limits and a process."""
+    return v2.find_exn(":/job/a")
+
+
+# ---- a host whose writes are recorded -------------------------------------------------
+
+
+class Recorder:
+    """A backend's Directory whose writes go to a list instead; all else is the directory's own."""
+
+    def __init__(self, directory: Any, below: str) -> None:
+        self._directory = directory
+        self._below = below
+        self.writes: list[tuple[str, str]] = []
+        self.refusals: dict[tuple[str, str], int] = {}
+        self.reactions: dict[tuple[str, str], Callable[[], object]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._directory, name)
+
+    def write(self, path: str, data: bytes) -> None:
+        """One write(2): recorded, and refused or reacted to as the test has arranged."""
+        written = path.rpartition("/")[2], data.decode()
+        self.writes.append(written)
+        if written in self.refusals:
+            raise Failure(Status.OS, self.refusals[written])
+        self.reactions.get(written, lambda: None)()
+
+
+class Recorded:
+    """A cgroup of a captured tree that takes writes: the texts are kept, the files stay as they are."""
+
+    def __init__(self, cgroup: Cgroup) -> None:
+        [mount] = cgroup.hierarchy.mounts
+        self.recorder = Recorder(mount.directory, cgroup.location)
+        mount.directory = self.recorder
+        mount._state = "cgroup"  # noqa: SLF001 - a captured tree is read-only otherwise
+        self.cgroup = Cgroup(cgroup.hierarchy, cgroup.location)
+        self.directory = Path(cgroup.path or "")
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        """What was written since last asked: (file, text)."""
+        writes = self.recorder.writes[:]
+        self.recorder.writes.clear()
+        return writes
+
+    def put(self, name: str, text: str) -> None:
+        """What the file says."""
+        (self.directory / name).write_text(text)
+
+    def refuse(self, name: str, text: str, errno: int) -> None:
+        """The kernel's answer to a write."""
+        self.recorder.refusals[(name, text)] = errno
+
+    def when(self, name: str, text: str, reaction: Callable[[], object]) -> None:
+        """What a write changes."""
+        self.recorder.reactions[(name, text)] = reaction
+
+
+@pytest.fixture
+def recorded() -> Callable[[Cgroup], Recorded]:
+    return Recorded
+
+
+@pytest.fixture
+def recorded_v1(v1_cgroup: Callable[[str], Cgroup]) -> Callable[[str], Recorded]:
+    return lambda controller: Recorded(v1_cgroup(controller))
+
+
+@pytest.fixture
+def recorded_v2(job: Cgroup) -> Recorded:
+    return Recorded(job)
+
+
+def _tree(root: Path) -> dict[str, tuple[int, bytes | None]]:
+    return {
+        str(path.relative_to(root)): (path.lstat().st_mode, path.read_bytes() if path.is_file() else None)
+        for path in sorted(root.rglob("*"))
+    }
+
+
+@pytest.fixture
+def tree_of() -> Callable[[Path], dict[str, tuple[int, bytes | None]]]:
+    """Every path below a directory, with its mode and content: to compare before and after."""
+    return _tree
