@@ -47,10 +47,10 @@ def _file_path(cgroup: Cgroup, name: str) -> str:
     return f"{path}/{name}" if name else path
 
 
-def _tried(cgroup: Cgroup, verb: str, what: str, value: Any) -> str:
+def _tried(cgroup: Cgroup, verb: str, what: str, value: Any, path: str) -> str:
     if verb == "write":
-        return f"cannot set {what} of {cgroup} to {value!r} ({cgroup.path})"
-    return f"cannot {verb} {what} of {cgroup} ({cgroup.path})" if what else f"cannot {verb} {cgroup} ({cgroup.path})"
+        return f"cannot set {what} of {cgroup} to {value!r} ({path})"
+    return f"cannot {verb} {what} of {cgroup} ({path})" if what else f"cannot {verb} {cgroup} ({path})"
 
 
 def invisible(cgroup: Cgroup) -> CgroupNotFound:
@@ -71,8 +71,8 @@ def explain(
 ) -> CgroupError:
     """The exception for a failure at a control file, or with no name at the directory, of a cgroup."""
     what = parameter or name
-    tried = _tried(cgroup, verb, what, value)
     path = _file_path(cgroup, name)
+    tried = _tried(cgroup, verb, what, value, path)
     if failure.status is Status.FOREIGN:
         return CgroupGone(f"{tried}: {failure.reason}", path=path, parameter=what, hint="it was unmounted")
     if name and failure.errno == errno.EOPNOTSUPP:

@@ -9,7 +9,7 @@ import errno
 import os
 import platform
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
 import typer.core
@@ -157,11 +157,11 @@ def info(context: typer.Context) -> None:
 def tree(
     context: typer.Context,
     spec: Annotated[
-        str | None,
+        Optional[str],  # noqa: UP045 - what typer 0.12 knows
         typer.Argument(metavar="SPEC", help="The cgroup to begin at; all hierarchies by default."),
     ] = None,
     depth: Annotated[
-        int | None,
+        Optional[int],  # noqa: UP045 - what typer 0.12 knows
         typer.Option(min=0, metavar="N", help="Show this many levels below it."),
     ] = None,
 ) -> None:
@@ -183,7 +183,7 @@ def get(
     context: typer.Context,
     spec: Spec,
     parameter: Annotated[
-        list[str] | None,
+        Optional[list[str]],  # noqa: UP045 - what typer 0.12 knows
         typer.Argument(metavar="PARAMETER", help="What to read; all that there is by default."),
     ] = None,
     json: AsJson = False,
@@ -289,11 +289,11 @@ def create(
     context: typer.Context,
     spec: Spec,
     owner: Annotated[
-        str | None,
+        Optional[str],  # noqa: UP045 - what typer 0.12 knows
         typer.Option(metavar="USER[:GROUP]", help="Who owns it and its files."),
     ] = None,
     perm: Annotated[
-        int | None,
+        Optional[int],  # noqa: UP045 - what typer 0.12 knows
         typer.Option(parser=_mode, metavar="MODE", help="The mode of its directory; 0755 by default."),
     ] = None,
 ) -> None:

@@ -7,7 +7,6 @@ system is printed with its control characters escaped.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import sys
@@ -25,6 +24,9 @@ from ..hierarchy import Cgroup
 from .values import Data, Name
 
 __all__ = ["as_json", "on_terminal", "printable", "show", "table", "tree", "values"]
+
+UNCUT = 1 << 20
+"""A width that no line reaches."""
 
 
 def on_terminal() -> bool:
@@ -53,15 +55,12 @@ def show(what: str | RenderableType) -> None:
 
 
 def _drawn(what: RenderableType) -> str:
-    if on_terminal():
-        # Captured, since rich ends the program with a code of its own at a broken pipe.
-        console = Console(highlight=False, emoji=False, markup=False)
-        with console.capture() as capture:
-            console.print(what)
-        return capture.get()
-    file = io.StringIO()
-    Console(file=file, width=1 << 20, highlight=False, emoji=False, markup=False, color_system=None).print(what)
-    return file.getvalue()
+    """What rich draws, as text: captured, since at a broken pipe rich ends the program with a code of its own."""
+    plain: dict[str, Any] = {} if on_terminal() else {"width": UNCUT, "color_system": None, "force_terminal": False}
+    console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False, **plain)
+    with console.capture() as capture:
+        console.print(what)
+    return capture.get()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str | RenderableType:

@@ -153,14 +153,14 @@ class Row:
     value: Literal
 
     def __call__(self, word: str) -> dict[str, Any]:
-        return dict(self._field(field) for field in word.split("+"))
-
-    def _field(self, field: str) -> tuple[str, Any]:
-        key, colon, one = field.partition(":")
-        if not colon or not key.strip():
-            message = f"{field!r} is not NAME:VALUE, of which a row has some, as rbps:1M+wiops:100"
-            raise InvalidValue(message)
-        return key.strip(), self.value(one.strip())
+        row: dict[str, Any] = {}
+        for field in word.split("+"):
+            key, colon, one = (part.strip() for part in field.partition(":"))
+            if not colon or not key:
+                message = f"{field!r} is not NAME:VALUE, of which a row has some, as rbps:1M+wiops:100"
+                raise InvalidValue(message)
+            _add(row, key, self.value(one))
+        return row
 
 
 @dataclass(frozen=True)
@@ -176,21 +176,24 @@ class Table:
 
     def __call__(self, word: str) -> Mapping[Any, Any]:
         rows: dict[Any, Any] = {}
-        default = None
         for item in word.split(",") if word.strip() else []:
             left, equals, right = (part.strip() for part in item.rpartition("="))
             if not equals or not left:
                 message = f"{item!r} is not KEY=VALUE, of which a table has some, as 8:0=1M,/dev/sda=max"
                 raise InvalidValue(message)
-            if self.default is not None and left == "default":
-                default = self.value(right)
-                continue
-            key = self.key(left)
-            if key in rows:
-                message = f"{left} is there twice"
-                raise InvalidValue(message)
-            rows[key] = self.value(right)
-        return rows if self.default is None else self.default(rows, default=default)
+            key = left if left == "default" and self.default else self.key(left)
+            _add(rows, key, self.value(right))
+        if self.default is None:
+            return rows
+        default = rows.pop("default", None)
+        return self.default(rows, default=default)
+
+
+def _add(rows: dict[Any, Any], key: Any, value: Any) -> None:
+    if key in rows:
+        message = f"{key} is there twice"
+        raise InvalidValue(message)
+    rows[key] = value
 
 
 def device_literal(word: str) -> Device:

@@ -237,13 +237,21 @@ _CAPTURED = {
 
 # ---- broken texts ------------------------------------------------------------------
 
-_common = st.sampled_from([bytes([byte]) for byte in b"01234567890123456789   \t\n\n\n=-,.:maxN"])
-_byte = st.one_of(_common, _common, _common, _common, st.binary(min_size=1, max_size=1))
-_operations = st.sampled_from(["insert", "insert", "delete", "replace", "duplicate", "truncate"])
+# Mostly bytes that such a file may have there, or hardly any changed text would parse.
+_digit = st.sampled_from([b"%d" % digit for digit in range(10)])
+_common = st.sampled_from([bytes([byte]) for byte in b"      \t\n\n\n\n\n\n=-,.:maxN"])
+_byte = st.one_of(*[_digit] * 5, *[_common] * 2, st.binary(min_size=1, max_size=1))
+_operations = st.sampled_from(["insert", "insert", "replace", "replace", "delete", "duplicate", "truncate", "digit", "blank"])
+_DIGITS = re.compile(rb"[0-9]")
+_EDGE = re.compile(rb"(?<![^ \t\n])|(?![^ \t\n])")
 
 
-def _change(text: bytes, operation: str, where: float, length: int, byte: bytes) -> bytes:
-    at = int(where * (len(text) + 1))
+def _change(text: bytes, operation: str, where: int, length: int, byte: bytes) -> bytes:
+    places = {"digit": _DIGITS, "blank": _EDGE}.get(operation)
+    candidates = [found.start() for found in places.finditer(text)] if places else range(len(text) + 1)
+    if not candidates:
+        return text + byte
+    at = candidates[where % len(candidates)]
     if operation == "insert":
         return text[:at] + byte + text[at:]
     if operation == "delete":
@@ -252,17 +260,21 @@ def _change(text: bytes, operation: str, where: float, length: int, byte: bytes)
         return text[:at] + byte + text[at + 1 :]
     if operation == "duplicate":
         return text[: at + length] + text[at:]
+    if operation == "digit":
+        return text[:at] + b"%d" % (where % 10) + text[at + 1 :]
+    if operation == "blank":
+        return text[:at] + b" \t\n"[where % 3 :][:1] + text[at:]
     return text[:at]
 
 
-_changes = st.tuples(_operations, st.floats(0, 1, exclude_max=True), st.integers(1, 8), _byte)
+_changes = st.tuples(_operations, st.integers(0, 1 << 16), st.sampled_from([1, 1, 2, 8]), _byte)
 
 
 @st.composite
 def _mutated(draw: st.DrawFn, originals: st.SearchStrategy[bytes]) -> bytes:
     text = draw(originals)
-    for change in draw(st.lists(_changes, min_size=1, max_size=2) | st.lists(_changes, min_size=1, max_size=4)):
-        text = _change(text, *change)
+    for _ in range(draw(st.sampled_from([1] * 6 + [2, 3]))):
+        text = _change(text, *draw(_changes))
     return text
 
 

@@ -9,13 +9,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cgroups._interface import Failure, Status
 
 Both = tuple[ModuleType, ModuleType]
 
 PARSING_SHARE = 0.3
+MUTATED = 200
 
 
 def escape(path: bytes) -> bytes:
@@ -102,6 +103,7 @@ def test_mutated_table_parses_alike(both: Both, mutate: Callable[..., Any], fixt
     captured = (fixtures / "linux-6.18-v1" / "proc_self_mountinfo").read_bytes()
     count: Counter[str] = Counter()
 
+    @settings(max_examples=max(MUTATED, settings().max_examples))
     @given(mutate(table().map(lambda one: one[0]) | st.just(captured)))
     def agrees(text: bytes) -> None:
         result = outcome(native, text)

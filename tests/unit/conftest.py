@@ -25,6 +25,8 @@ def v1_root(tmp_path: Path, fixtures: Path) -> Path:
     shutil.copy(capture / "proc_cgroups", root / "proc/cgroups")
     for name in (*V1_CONTROLLERS, "unified"):
         shutil.copytree(capture / name, root / "sys/fs/cgroup" / name)
+    # The captures are of the cgroups below; of the roots, the one file that says what is there.
+    (root / "sys/fs/cgroup/unified/cgroup.controllers").write_text("")
     (root / "sys/fs/cgroup/systemd/cgroups-capture/inner").mkdir(parents=True)
     (root / "proc/5447").mkdir()
     shutil.copy(capture / "proc_pid_cgroup", root / "proc/5447/cgroup")

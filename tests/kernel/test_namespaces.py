@@ -1,0 +1,409 @@
+"""Mount tables of every kind, and cgroup namespaces: each in a mount namespace of its own, which ends with its process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cgroups import Cgroup, Hierarchy
+
+MakeCgroup = Callable[..., Cgroup]
+Run = Callable[..., str]
+
+
+def test_a_bind_mount_of_a_subtree_as_the_only_mount(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+    inner, elsewhere = make_cgroup(head, "/inner"), make_cgroup(head)
+    assert inner.parent is not None
+    run_unshared(
+        """
+        tmp, head, path, location, elsewhere = sys.argv[1:]
+        bind(path, f"{tmp}/only")
+        hide(Hierarchy.find(head or ":/").hierarchy)
+        inner = Hierarchy.find_exn(f"{head}:{location}/inner")
+        assert inner.path == f"{tmp}/only/inner", inner.path
+        assert inner.inode == os.stat(inner.path).st_ino
+        root = inner.hierarchy.root()
+        assert root.location == location and root.path == f"{tmp}/only" and root.is_root and root.parent is None
+        assert root == Hierarchy.find(head or ":") and root.children() == [inner] and inner.parent == root
+        assert Hierarchy.find_exn(str(inner)) == inner
+        # What the mount does not show, and what only looks as if it were below.
+        for hidden in ("/", elsewhere, location + "x", os.path.dirname(location)):
+            assert Hierarchy.find(f"{head}:{hidden}") is None, hidden
+        assert location in raises(CgroupNotFound, Hierarchy.find_exn, f"{head}:{elsewhere}").hint
+        raises(CgroupNotFound, Hierarchy.find_or_create, f"{head}:{elsewhere}/new")
+        made = Hierarchy.find_or_create(f"{head}:{location}/made/below")
+        assert os.path.isdir(f"{tmp}/only/made/below")
+        root.child("made").remove(recursive=True)
+        """,
+        *(head, str(inner.parent.path), inner.parent.location, elsewhere.location),
+    )
+    assert inner.parent.children() == [inner]
+
+
+def test_several_mounts_of_one_hierarchy(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+    cgroup = make_cgroup(head)
+    run_unshared(
+        """
+        tmp, head, path, location = sys.argv[1:]
+        first = Hierarchy.find(head or ":/").hierarchy
+        before = len(first.mounts)
+        bind(path, f"{tmp}/part")
+        bind(first.mount_point, f"{tmp}/whole")
+        found = Hierarchy.find_exn(f"{head}:{location}")
+        assert found.hierarchy == first and found.path == path
+        assert {mount.path for mount in found.hierarchy.mounts} >= {path[:-len(location)], f"{tmp}/part", f"{tmp}/whole"}
+        assert len(found.hierarchy.mounts) == before + 2
+        assert len([one for one in Hierarchy.scan() if one == first]) == 1
+        umount(first.mount_point)
+        # A mount of the whole goes before one of a part, whatever their order.
+        again = Hierarchy.find_exn(f"{head}:{location}")
+        assert again == found and again.path == f"{tmp}/whole{location}" and again.inode == os.stat(f"{tmp}/part").st_ino
+        """,
+        *(head, str(cgroup.path), cgroup.location),
+    )
+
+
+POINTS = {
+    "space": "a b",
+    "tab": "a\tb",
+    "newline": "a\nb",
+    "backslash": "a\\040b\\",
+    "non-ascii": "größe",
+    "not-utf-8": os.fsdecode(b"a\xffb"),
+    "dash": "a - cgroup cgroup rw,memory",
+    "hash": "#a",
+}
+
+
+@pytest.mark.parametrize("name", POINTS.values(), ids=POINTS)
+def test_mount_points(head: str, name: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+    cgroup = make_cgroup(head)
+    run_unshared(
+        """
+        tmp, name, head, location = sys.argv[1:]
+        hierarchy = Hierarchy.find(head or ":/").hierarchy
+        point = f"{tmp}/{name}"
+        bind(hierarchy.mount_point, point)
+        hide(hierarchy)
+        found = Hierarchy.find_exn(f"{head}:{location}")
+        assert found.hierarchy == hierarchy and found.hierarchy.mount_point == point
+        assert found.path == point + location and found.inode == os.stat(found.path).st_ino
+        assert found.processes() == []
+        """,
+        *(name, head, cgroup.location),
+    )
+
+
+@pytest.mark.parametrize("source", ["cgroup", "none", "a strange source", "", "cgroup2"])
+def test_sources(head: str, source: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+    cgroup = make_cgroup(head)
+    run_unshared(
+        """
+        tmp, source, head, location = sys.argv[1:]
+        hierarchy = Hierarchy.find(head or ":/").hierarchy
+        os.mkdir(f"{tmp}/new")
+        options = ",".join(hierarchy.subsystems) if hierarchy.version == 1 else None
+        mount(source, f"{tmp}/new", "cgroup" if hierarchy.version == 1 else "cgroup2", data=options)
+        hide(hierarchy)
+        found = Hierarchy.find_exn(f"{head}:{location}")
+        assert found.path == f"{tmp}/new{location}" and found.exists
+        """,
+        *(source, head, cgroup.location),
+    )
+
+
+def test_changes_are_noticed(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+    cgroup = make_cgroup(head)
+    run_unshared(
+        """
+        tmp, head, location = sys.argv[1:]
+        spec = f"{head}:{location}"
+        for turn in range(5):
+            found = Hierarchy.find_exn(spec)
+            point = found.hierarchy.mount_point
+            bind(point, f"{tmp}/{turn}")
+            assert Hierarchy.find_exn(spec).path == found.path
+            hide(found.hierarchy)  # of before: not of the new one
+            moved = Hierarchy.find_exn(spec)
+            assert moved == found and moved.path == f"{tmp}/{turn}{location}", moved.path
+        # Read-only: found, read, and not written to.
+        mount(None, f"{tmp}/{turn}", flags=MS_REMOUNT | MS_BIND | MS_RDONLY)
+        readonly = Hierarchy.find_exn(spec)
+        assert readonly.processes() == []
+        assert raises(AccessDenied, readonly.make_sub, "a").errno == errno.EROFS
+        mount(None, f"{tmp}/{turn}", flags=MS_REMOUNT | MS_BIND)
+        Hierarchy.find_exn(spec).make_sub("a").remove()
+        umount(f"{tmp}/{turn}")
+        assert Hierarchy.find(spec) is None and (head or ":") and not [
+            one for one in Hierarchy.scan() if one.spec_head == head]
+        assert (head or "cgroup2") in raises(CgroupNotFound, Hierarchy.find_exn, spec).hint
+        """,
+        *(head, cgroup.location),
+    )
+
+
+def test_a_table_of_over_a_mebibyte(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+    cgroup = make_cgroup(head)
+    run_unshared(
+        """
+        tmp, head, location = sys.argv[1:]
+        spec = f"{head}:{location}"
+        before = Hierarchy.find_exn(spec)
+        where = f"{tmp}/{'n' * 200}/{'m' * 200}/{'l' * 200}"
+        for number in range(2000):
+            bind(tmp, f"{where}/{number}")
+        # And the hierarchy in the last line.
+        bind(before.hierarchy.mount_point, f"{where}/last")
+        hide(before.hierarchy)
+        with open("/proc/self/mountinfo", "rb") as file:
+            assert len(file.read()) > 1 << 20
+        found = Hierarchy.find_exn(spec)
+        assert found == before and found.path == f"{where}/last{location}"
+        assert found.processes() == []
+        """,
+        *(head, cgroup.location),
+    )
+
+
+def test_a_named_hierarchy(run_unshared: Run) -> None:
+    if "\tcgroup\n" not in Path("/proc/filesystems").read_text():
+        pytest.skip("this kernel has no v1 file system")
+    run_unshared(
+        """
+        tmp, name = sys.argv[1:]
+        before = {str(one) for one in Hierarchy.process_info(os.getpid())}
+        os.mkdir(f"{tmp}/named")
+        mount("x", f"{tmp}/named", "cgroup", data=f"none,name={name}")
+        try:
+            head = f"name={name}"
+            [hierarchy] = [one for one in Hierarchy.scan() if one.label == name]
+            assert hierarchy.subsystems == () and hierarchy.version == 1
+            assert hierarchy.mount_point == f"{tmp}/named"
+            assert Hierarchy.find(head) == hierarchy.root() == Hierarchy.own(head)
+            made = Hierarchy.find_or_create(f"{head}:/cgroups-test-a/b:c")
+            assert str(made) == f"{head}:/cgroups-test-a/b:c" and Hierarchy.find_exn(str(made)) == made
+            child = os.fork()
+            if child == 0:
+                time.sleep(60)
+            made.add_process(child)
+            assert made.processes() == [child] and made in Hierarchy.process_info(child)
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+            assert before | {f"{head}:/"} == {str(one) for one in Hierarchy.process_info(os.getpid())}
+        finally:
+            # Empty and unmounted, the hierarchy ends.
+            for one in reversed(Hierarchy.find_exn(f"name={name}").descendants()):
+                one.remove()
+            umount(f"{tmp}/named")
+        assert Hierarchy.find(head) is None
+        """,
+        f"cgroups-test-{os.getpid()}",
+    )
+
+
+def test_a_thread_with_a_mount_namespace_of_its_own(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+    cgroup = make_cgroup(head)
+    run_unshared(
+        """
+        tmp, head, location = sys.argv[1:]
+        spec = f"{head}:{location}"
+        here = Hierarchy.find_exn(spec)
+        bind(here.hierarchy.mount_point, f"{tmp}/other")
+        assert Hierarchy.find_exn(spec).path == here.path
+        seen, turn = [], [threading.Event() for _ in range(2)]
+
+        def elsewhere():
+            unshare(CLONE_NEWNS)
+            for mount in here.hierarchy.mounts:
+                umount(mount.path)
+            seen.append(Hierarchy.find_exn(spec).path)
+            turn[0].set()
+            turn[1].wait()
+            umount(f"{tmp}/other")
+            seen.append(Hierarchy.find(spec))
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        assert turn[0].wait(30)
+        assert Hierarchy.find_exn(spec).path == here.path
+        turn[1].set()
+        thread.join()
+        assert seen == [f"{tmp}/other{location}", None], seen
+        assert Hierarchy.find_exn(spec).path == here.path
+        """,
+        *(head, cgroup.location),
+    )
+
+
+def test_a_forked_child_does_not_steal_the_event(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+    """Both see a change that happens after the fork, whoever looks first."""
+    cgroup = make_cgroup(head)
+    run_unshared(
+        """
+        tmp, head, location = sys.argv[1:]
+        spec = f"{head}:{location}"
+        for turn in range(3):
+            found = Hierarchy.find_exn(spec)
+            child = os.fork()
+            if child == 0:
+                try:
+                    assert Hierarchy.find_exn(spec) == found
+                    bind(found.hierarchy.mount_point, f"{tmp}/{turn}")
+                    hide(found.hierarchy)
+                    assert Hierarchy.find_exn(spec).path == f"{tmp}/{turn}{location}"
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            assert os.waitpid(child, 0)[1] == 0
+            assert Hierarchy.find_exn(spec).path == f"{tmp}/{turn}{location}"
+        # And one that has a namespace of its own by now keeps it to itself.
+        child = os.fork()
+        if child == 0:
+            try:
+                unshare(CLONE_NEWNS)
+                assert Hierarchy.find_exn(spec).path == f"{tmp}/{turn}{location}"
+                umount(f"{tmp}/{turn}")
+                assert Hierarchy.find(spec) is None
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert Hierarchy.find_exn(spec).path == f"{tmp}/{turn}{location}"
+        """,
+        *(head, cgroup.location),
+    )
+
+
+@pytest.mark.parametrize("level", ["mount point", "directory above"])
+def test_an_over_mounted_hierarchy_is_not_found(
+    head: str, level: str, make_cgroup: MakeCgroup, run_unshared: Run
+) -> None:
+    cgroup = make_cgroup(head)
+    run_unshared(
+        """
+        tmp, head, location, level = sys.argv[1:]
+        found = Hierarchy.find_exn(f"{head}:{location}")
+        point = found.hierarchy.mount_point
+        covered = point if level == "mount point" else os.path.dirname(point)
+        mount("tmpfs", covered, "tmpfs")
+        # Directories of that name on another file system are no cgroups.
+        os.makedirs(f"{point}{location}")
+        assert Hierarchy.find(f"{head}:{location}") is None
+        raises(SubsystemNotAvailable, Hierarchy.find_or_create, f"{head}:{location}/new")
+        assert not os.path.exists(f"{point}{location}/new")
+        umount(covered)
+        assert Hierarchy.find(f"{head}:{location}") == found
+        """,
+        *(head, cgroup.location, level),
+    )
+
+
+def test_a_hierarchy_over_mounted_by_another(run_unshared: Run) -> None:
+    heads = [hierarchy.spec_head for hierarchy in Hierarchy.scan()]
+    if len(heads) < 2:
+        pytest.skip("one hierarchy alone is mounted here")
+    run_unshared(
+        """
+        tmp, below, above = sys.argv[1:]
+        lower, upper = (Hierarchy.find(head or ":/").hierarchy for head in (below, above))
+        mount(upper.mount_point, lower.mount_point, flags=MS_BIND)
+        assert Hierarchy.find(below or ":/") is None
+        assert Hierarchy.find_exn(above or ":/").hierarchy == upper
+        """,
+        *heads[:2],
+    )
+
+
+def test_a_part_of_a_hierarchy_mounted_over_the_whole(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+    """The two are of one device: only what is on top can be reached at that path."""
+    cgroup = make_cgroup(head, "/inner")
+    assert cgroup.parent is not None
+    run_unshared(
+        """
+        tmp, head, path, location = sys.argv[1:]
+        hierarchy = Hierarchy.find(head or ":/").hierarchy
+        mount(path, hierarchy.mount_point, flags=MS_BIND)
+        found = Hierarchy.find_exn(f"{head}:{location}/inner")
+        assert found.path == f"{hierarchy.mount_point}/inner" and os.path.isdir(found.path), found.path
+        assert Hierarchy.find(f"{head}:/") is None
+        """,
+        *(head, str(cgroup.parent.path), cgroup.parent.location),
+    )
+
+
+# ---- cgroup namespaces ----------------------------------------------------------------------
+
+
+def in_namespace(script: str, spawn: Callable[..., subprocess.Popen[bytes]], cgroup: Cgroup) -> None:
+    """Runs a command that says ready, waits to be moved into the cgroup, and is told to go on."""
+    pipe = subprocess.PIPE
+    child = spawn(*script, stdin=pipe, stdout=pipe, stderr=pipe, cwd="/")
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    cgroup.add_process(child.pid)
+    _, errors = child.communicate(b"\n", timeout=60)
+    assert child.returncode == 0, errors.decode()
+
+
+ENTER = """
+print("ready", flush=True)
+sys.stdin.readline()
+head, location, version = sys.argv[1:]
+parent = os.getppid()
+outside = [one for one in Hierarchy.process_info(parent) if one.hierarchy.spec_head == head][0]
+unshare(CLONE_NEWCGROUP | CLONE_NEWNS)
+mount(None, "/", flags=MS_REC | MS_PRIVATE)
+Hierarchy._local.refresh()
+"""
+
+
+def test_a_cgroup_namespace_over_the_mounts_of_before(
+    head: str, make_cgroup: MakeCgroup, script: Callable[..., str], spawn: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """The mounts show what is above the namespace's root (``/..``), and not by which names one comes back down."""
+    cgroup = make_cgroup(head)
+    text = """
+    with open("/proc/self/mountinfo") as file:
+        assert " /.. " in file.read()
+    own = Hierarchy.own(head)
+    assert own.path is None and own.location == "/" and not own.exists
+    raises(CgroupNotFound, own.processes)
+    raises(CgroupNotFound, own.make_sub, "a")
+    # The parent, outside, is in `/../...`: that the mounts do show.
+    [seen] = [one for one in Hierarchy.process_info(parent) if one.hierarchy == outside.hierarchy]
+    assert seen.path == outside.path and parent in seen.processes(), (seen.path, outside.path)
+    """
+    in_namespace(script(ENTER + _dedent(text), head, cgroup.location, str(cgroup.version)), spawn, cgroup)
+
+
+def test_a_cgroup_namespace_with_a_mount_of_its_own(
+    head: str,
+    make_cgroup: MakeCgroup,
+    script: Callable[..., str],
+    spawn: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
+) -> None:
+    """Of the mount of before and that of the namespace, the second shows the root and wins."""
+    cgroup = make_cgroup(head)
+    text = f"""
+    mount("tmpfs", {str(tmp_path)!r}, "tmpfs")
+    point = {str(tmp_path / "own")!r}
+    os.mkdir(point)
+    mount("own", point, "cgroup" if version == "1" else "cgroup2", data=head or None)
+    own = Hierarchy.own(head)
+    assert own.location == "/" and own.is_root and own.path == point, own.path
+    assert own.processes() == [os.getpid()]
+    assert Hierarchy.find_exn(head or ":/") == own
+    inner = Hierarchy.find_or_create(f"{{head}}:/inner")
+    assert os.path.isdir(f"{{point}}/inner")
+    inner.remove()
+    """
+    in_namespace(script(ENTER + _dedent(text), head, cgroup.location, str(cgroup.version)), spawn, cgroup)
+
+
+def _dedent(text: str) -> str:
+    return "\n".join(line.removeprefix("    ") for line in text.splitlines())
