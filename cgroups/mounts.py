@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 import weakref
+from _thread import allocate_lock
 from typing import Any
 
 from ._backend import backend
@@ -172,13 +172,13 @@ class Tables:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._tables: list[Table] = []
         _all_tables.add(self)
 
     def forget(self) -> None:
         """For a forked child: it shares the parent's open files, and with them the events, so it starts anew."""
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._tables = []
 
     def current(self) -> Table:

@@ -23,7 +23,7 @@ from ..errors import AccessDenied, CgroupGone
 from ..hierarchy import Cgroup
 from .values import Data, Name
 
-__all__ = ["as_json", "on_terminal", "printable", "show", "table", "tree", "values"]
+__all__ = ["as_json", "iec", "on_terminal", "printable", "show", "table", "tree", "values"]
 
 UNCUT = 1 << 20
 """A width that no line reaches."""
@@ -138,7 +138,7 @@ def _lines(name: Name, data: Data) -> Iterator[_Line]:
     elif data is not None:
         unit = _unit(name)
         whole = isinstance(data, int) and not isinstance(data, bool)
-        size = _iec(int(str(data))) if whole and unit.startswith("bytes") else ""
+        size = iec(int(str(data))) if whole and unit.startswith("bytes") else ""
         yield _Line(printable(str(name)), printable(_text(data, unit)), unit, size)
 
 
@@ -184,7 +184,7 @@ def _unit(name: Name) -> str:
     return unit
 
 
-def _iec(size: int) -> str:
+def iec(size: int) -> str:
     """``1.5 GiB``; nothing where the bytes say it as well."""
     power = min((abs(size).bit_length() - 1) // 10, 6) if size else 0
     return f"{size / (1 << 10 * power):.1f} {'KMGTPE'[power - 1]}iB" if power > 0 else ""

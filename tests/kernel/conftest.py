@@ -44,9 +44,10 @@ def usable(controller: str) -> bool:
 
 
 def usable_controllers() -> list[str]:
-    """Those, and '' for the unified hierarchy itself."""
+    """Those, and '' for the unified hierarchy itself, with the controllers that it always has."""
     unified = [""] if Hierarchy.find(":/") is not None else []
-    return [controller for controller in CONTROLLERS if usable(controller)] + unified
+    on_v2 = {name for name in IN_EVERY_CGROUP if Subsystem.find(name).version == 2}
+    return [controller for controller in CONTROLLERS if usable(controller) and controller not in on_v2] + unified
 
 
 def heads() -> list[str]:
@@ -55,8 +56,11 @@ def heads() -> list[str]:
 
 
 def representative_heads() -> list[str]:
-    """One v1 hierarchy whose cgroups need no preparation, and the unified one."""
-    v1 = [name for name in ("freezer", "pids", "cpuacct", "memory") if Subsystem.find(name).version == 1][:1]
+    """One v1 hierarchy whose cgroups need no preparation, and the unified one.
+
+    First a controller that v2 does not have by itself: where its v1 hierarchy is hidden, it is nowhere.
+    """
+    v1 = [name for name in ("pids", "memory", "devices", "freezer", "cpuacct") if Subsystem.find(name).version == 1][:1]
     return v1 + ([""] if Hierarchy.find(":/") is not None else [])
 
 

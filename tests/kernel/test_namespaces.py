@@ -21,8 +21,9 @@ def test_a_bind_mount_of_a_subtree_as_the_only_mount(head: str, make_cgroup: Mak
     run_unshared(
         """
         tmp, head, path, location, elsewhere = sys.argv[1:]
+        before = Hierarchy.find(head or ":/").hierarchy
         bind(path, f"{tmp}/only")
-        hide(Hierarchy.find(head or ":/").hierarchy)
+        hide(before)
         inner = Hierarchy.find_exn(f"{head}:{location}/inner")
         assert inner.path == f"{tmp}/only/inner", inner.path
         assert inner.inode == os.stat(inner.path).st_ino
@@ -357,7 +358,7 @@ parent = os.getppid()
 outside = [one for one in Hierarchy.process_info(parent) if one.hierarchy.spec_head == head][0]
 unshare(CLONE_NEWCGROUP | CLONE_NEWNS)
 mount(None, "/", flags=MS_REC | MS_PRIVATE)
-Hierarchy._local.refresh()
+outside.hierarchy.host.refresh()
 """
 
 
@@ -372,7 +373,16 @@ def test_a_cgroup_namespace_over_the_mounts_of_before(
     own = Hierarchy.own(head)
     assert own.path is None and own.location == "/" and not own.exists
     raises(CgroupNotFound, own.processes)
-    raises(CgroupNotFound, own.make_sub, "a")
+    # Above all it makes nothing, in what is another place.
+    name = f"cgroups-test-{os.getpid()}-wrong"
+    try:
+        raises(CgroupNotFound, own.make_sub, name)
+        raises(CgroupNotFound, own.make, f"{name}/a")
+        assert own.child(name).path is None
+    finally:
+        wrong = f"{outside.hierarchy.mount_point}/{name}"
+        if os.path.isdir(wrong):
+            os.rmdir(wrong)
     # The parent, outside, is in `/../...`: that the mounts do show.
     [seen] = [one for one in Hierarchy.process_info(parent) if one.hierarchy == outside.hierarchy]
     assert seen.path == outside.path and parent in seen.processes(), (seen.path, outside.path)

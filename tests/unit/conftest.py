@@ -15,11 +15,7 @@ from cgroups._interface import Failure, Status
 V1_CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
 
 
-@pytest.fixture
-def v1_root(tmp_path: Path, fixtures: Path) -> Path:
-    """The captured hybrid host: v1 controllers, each alone, and an empty unified hierarchy."""
-    capture = fixtures / "linux-6.18-v1"
-    root = tmp_path / "v1"
+def _copy_v1(capture: Path, root: Path) -> Path:
     (root / "proc/self").mkdir(parents=True)
     shutil.copy(capture / "proc_self_mountinfo", root / "proc/self/mountinfo")
     shutil.copy(capture / "proc_cgroups", root / "proc/cgroups")
@@ -33,11 +29,7 @@ def v1_root(tmp_path: Path, fixtures: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def v2_root(tmp_path: Path, fixtures: Path) -> Path:
-    """The captured host with the unified hierarchy alone."""
-    capture = fixtures / "linux-6.1-v2"
-    root = tmp_path / "v2"
+def _copy_v2(capture: Path, root: Path) -> Path:
     (root / "proc/self").mkdir(parents=True)
     shutil.copy(capture / "proc_self_mountinfo", root / "proc/self/mountinfo")
     shutil.copy(capture / "proc_cgroups", root / "proc/cgroups")
@@ -45,6 +37,29 @@ def v2_root(tmp_path: Path, fixtures: Path) -> Path:
     (root / "proc/252").mkdir()
     shutil.copy(capture / "proc_pid_cgroup", root / "proc/252/cgroup")
     return root
+
+
+@pytest.fixture
+def v1_root(tmp_path: Path, fixtures: Path) -> Path:
+    """The captured hybrid host: v1 controllers, each alone, and an empty unified hierarchy."""
+    return _copy_v1(fixtures / "linux-6.18-v1", tmp_path / "v1")
+
+
+@pytest.fixture
+def v2_root(tmp_path: Path, fixtures: Path) -> Path:
+    """The captured host with the unified hierarchy alone."""
+    return _copy_v2(fixtures / "linux-6.1-v2", tmp_path / "v2")
+
+
+@pytest.fixture(scope="session")
+def shared_v1(tmp_path_factory: pytest.TempPathFactory, fixtures: Path) -> Host:
+    """The same host once for all tests that change nothing in it."""
+    return Host(str(_copy_v1(fixtures / "linux-6.18-v1", tmp_path_factory.mktemp("shared") / "v1")))
+
+
+@pytest.fixture(scope="session")
+def shared_v2(tmp_path_factory: pytest.TempPathFactory, fixtures: Path) -> Host:
+    return Host(str(_copy_v2(fixtures / "linux-6.1-v2", tmp_path_factory.mktemp("shared") / "v2")))
 
 
 @pytest.fixture

@@ -8,8 +8,19 @@ from typing import Any
 
 import pytest
 
-from cgroups import MAX, Cgroup, CgroupError, CpuMax, Device, DeviceRule, DeviceTable, InvalidValue, OomControl
-from cgroups import ParameterNotSupported, Subsystem
+from cgroups import (
+    MAX,
+    Cgroup,
+    CgroupError,
+    CpuMax,
+    Device,
+    DeviceRule,
+    DeviceTable,
+    InvalidValue,
+    OomControl,
+    ParameterNotSupported,
+    Subsystem,
+)
 from cgroups.cli.values import SYNTAX, device_literal, literal_of, named, plain, read, write
 from cgroups.subsystem import Parameters
 from cgroups.values import CpuacctUsage, Pressure, PressureLine, Stat

@@ -1,0 +1,131 @@
+"""CGROUPS_BACKEND, what importing costs, and where the package runs; each in an interpreter of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            raise ModuleNotFoundError("No module named " + repr(name), name={name!r})
+sys.meta_path.insert(0, Block())
+"""
+WITHOUT_EXTENSION = BLOCK.format(name="cgroups._native")
+WITHOUT_CFFI = BLOCK.format(name="_cffi_backend") + BLOCK.format(name="cffi")
+
+
+def run(code: str, backend: str | None, *flags: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key not in ("CGROUPS_BACKEND", "PYTHONWARNINGS")}
+    if backend is not None:
+        environment["CGROUPS_BACKEND"] = backend
+    arguments = [sys.executable, *flags, "-c", code]
+    return subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+SHOW = "import cgroups; print(cgroups.backend)"
+
+
+@pytest.fixture
+def built() -> None:
+    """Skips where there is no extension to choose."""
+    if run("import cgroups._native", "python").returncode:
+        pytest.skip("the extension was not built")
+
+
+@pytest.mark.parametrize("choice", [None, "", "auto", "native"])
+@pytest.mark.usefixtures("built")
+def test_the_native_one_is_chosen(choice: str | None) -> None:
+    result = run(SHOW, choice, "-W", "error")
+    assert (result.stdout, result.stderr) == ("native\n", "")
+
+
+def test_the_python_one_is_chosen() -> None:
+    result = run(WITHOUT_EXTENSION + SHOW, "python", "-W", "error")
+    assert (result.stdout, result.stderr) == ("python\n", "")
+
+
+def test_python_needs_no_cffi() -> None:
+    code = SHOW + "; import sys; print([name for name in sys.modules if 'cffi' in name or name.endswith('_native')])"
+    result = run(WITHOUT_CFFI + code, "python")
+    assert result.stdout == "python\n[]\n"
+
+
+@pytest.mark.parametrize("choice", ["nonsense", "Native", "c", " native"])
+def test_an_unknown_one_raises(choice: str) -> None:
+    result = run(SHOW, choice)
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last == f"ValueError: CGROUPS_BACKEND={choice!r}: not one of auto, native, python"
+
+
+@pytest.mark.parametrize("choice", [None, "auto"])
+def test_auto_falls_back_and_says_so_once(choice: str | None) -> None:
+    result = run(WITHOUT_EXTENSION + SHOW + "; import cgroups.subsystem, cgroups.host", choice, "-W", "always")
+    assert result.stdout == "python\n"
+    assert result.stderr.count("RuntimeWarning") == 1
+    assert "without its C extension" in result.stderr
+    assert "CGROUPS_BACKEND=python" in result.stderr
+
+
+def test_native_never_falls_back() -> None:
+    result = run(WITHOUT_EXTENSION + SHOW, "native", "-W", "error")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'cgroups._native'"
+
+
+@pytest.mark.parametrize("choice", ["auto", "native"])
+@pytest.mark.usefixtures("built")
+def test_auto_does_not_hide_a_broken_installation(choice: str) -> None:
+    """Only an extension that was not built is a reason to fall back; a missing cffi is an error."""
+    result = run(WITHOUT_CFFI + SHOW, choice)
+    assert result.returncode == 1
+    assert "_cffi_backend" in result.stderr.splitlines()[-1]
+
+
+# What nobody who reads a number asked for; typing_extensions and the like would not even be installed.
+HEAVY = [
+    *("typer", "click", "rich", "numpy", "typing_extensions", "setuptools"),
+    *("dataclasses", "inspect", "asyncio", "socket", "subprocess", "logging", "tempfile", "pathlib", "fractions"),
+    *("decimal", "argparse", "json", "pickle", "unittest", "concurrent.futures", "multiprocessing", "ctypes", "pwd", "grp"),
+]
+
+
+@pytest.mark.parametrize("choice", ["native", "python"])
+def test_importing_is_light(choice: str, request: pytest.FixtureRequest) -> None:
+    if choice == "native":
+        request.getfixturevalue("built")
+    code = f"import sys; before = set(sys.modules); import cgroups; print(*sorted((set(sys.modules) - before) & {set(HEAVY)!r}))"
+    # Isolated and without site: what a .pth file of an environment imports is not the package's.
+    path = [one for one in sys.path if one]
+    result = run(f"import sys; sys.path[:] = {path!r}\n{code}", choice, "-I", "-S")
+    assert (result.stdout, result.stderr) == ("\n", "")
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32", "freebsd14", "cygwin"])
+def test_elsewhere_the_import_says_why(platform: str) -> None:
+    result = run(f"import sys; sys.platform = {platform!r}; {SHOW}", "python")
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last == f"ImportError: cgroups: control groups are a feature of Linux, and this is {platform}"
+    assert result.stderr.count("Error") == 1
+
+
+def test_both_backends_have_the_whole_interface(implementation: ModuleType) -> None:
+    from cgroups._interface import Backend
+
+    names = {name for name in (*vars(Backend), *Backend.__annotations__) if not name.startswith("_")}
+    assert names >= {"parse", "parse_mountinfo", "open_directory", "set_fd_budget", "NAME"}
+    missing = [name for name in sorted(names) if not hasattr(implementation, name)]
+    assert missing == []
+    from cgroups._interface import Directory, File
+
+    for protocol, kind in ((Directory, implementation.Directory), (File, implementation.File)):
+        wanted = {name for name in vars(protocol) if not name.startswith("_") and callable(getattr(protocol, name))}
+        assert [name for name in sorted(wanted) if not hasattr(kind, name)] == []

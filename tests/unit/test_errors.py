@@ -1,0 +1,452 @@
+"""Every exception: what it derives from, what it carries, and what its message says."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cgroups
+from cgroups import (
+    Blkio,
+    Cgroup,
+    CgroupError,
+    Core,
+    Cpu,
+    Cpuset,
+    Freezer,
+    Host,
+    Hugetlb,
+    InvalidValue,
+    Memory,
+    Parameters,
+    Pids,
+    diagnosis,
+)
+from cgroups._interface import Failure, Status
+from cgroups.errors import describe_access, from_errno, from_failure
+
+BASES = {
+    cgroups.CgroupNotFound: ValueError,
+    cgroups.CgroupExists: FileExistsError,
+    cgroups.CgroupGone: FileNotFoundError,
+    cgroups.CgroupBusy: OSError,
+    cgroups.AccessDenied: PermissionError,
+    cgroups.ProcessNotFound: ProcessLookupError,
+    cgroups.CgroupTimeout: TimeoutError,
+    cgroups.CgroupOSError: OSError,
+    cgroups.SubsystemNotAvailable: LookupError,
+    cgroups.SubsystemNotAttached: LookupError,
+    cgroups.ParameterNotSupported: LookupError,
+    cgroups.ExpectedRoot: ValueError,
+    cgroups.InvalidValue: ValueError,
+    cgroups.ParseError: ValueError,
+    cgroups.NativeRequired: RuntimeError,
+}
+
+
+def test_the_list_is_complete() -> None:
+    exported = {getattr(cgroups, name) for name in cgroups.__all__}
+    exceptions = {one for one in exported if isinstance(one, type) and issubclass(one, Exception)}
+    assert exceptions == {CgroupError, *BASES}
+
+
+@pytest.mark.parametrize("kind", BASES, ids=lambda kind: kind.__name__)
+def test_bases_and_facts(kind: type[CgroupError]) -> None:
+    assert issubclass(kind, CgroupError)
+    assert issubclass(kind, BASES[kind])
+    bare = kind("what was tried")
+    assert str(bare) == "what was tried"
+    assert (bare.path, bare.parameter, bare.errno, bare.hint) == (None, None, None, None)
+    error = kind("cannot do it", path="/a/b", parameter="memory.max", errno=errno.EBUSY, hint="do that")
+    assert str(error) == "cannot do it (do that)"
+    for other in (error, pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(other) is kind
+        facts = (other.path, other.parameter, other.errno, other.hint, other.message, str(other))
+        assert facts == ("/a/b", "memory.max", errno.EBUSY, "do that", "cannot do it", "cannot do it (do that)")
+
+
+@pytest.mark.parametrize("kind", BASES, ids=lambda kind: kind.__name__)
+def test_facts_survive_every_pickle_protocol(kind: type[CgroupError]) -> None:
+    error = kind("m", path="/p", errno=5, hint="h")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        other = pickle.loads(pickle.dumps(error, protocol))
+        assert (type(other), str(other), other.path, other.errno) == (kind, "m (h)", "/p", 5)
+
+
+# ---- the one mapping -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOENT, cgroups.CgroupGone),
+        (errno.ENODEV, cgroups.CgroupGone),
+        (errno.EEXIST, cgroups.CgroupExists),
+        (errno.EBUSY, cgroups.CgroupBusy),
+        (errno.ENOTEMPTY, cgroups.CgroupBusy),
+        (errno.EACCES, cgroups.AccessDenied),
+        (errno.EPERM, cgroups.AccessDenied),
+        (errno.EROFS, cgroups.AccessDenied),
+        (errno.ESRCH, cgroups.ProcessNotFound),
+        (errno.EINVAL, cgroups.InvalidValue),
+        (errno.ERANGE, cgroups.InvalidValue),
+        (errno.E2BIG, cgroups.InvalidValue),
+        (errno.ETIMEDOUT, cgroups.CgroupTimeout),
+        (errno.EIO, cgroups.CgroupOSError),
+        (errno.EMFILE, cgroups.CgroupOSError),
+        (errno.EAGAIN, cgroups.CgroupOSError),
+        (errno.EOPNOTSUPP, cgroups.CgroupOSError),
+        (9999, cgroups.CgroupOSError),
+    ],
+)
+def test_errnos(number: int, kind: type[CgroupError]) -> None:
+    error = from_errno(number, "cannot do it", path="/nowhere/file", parameter="memory.max")
+    assert type(error) is kind
+    assert (error.errno, error.path, error.parameter) == (number, "/nowhere/file", "memory.max")
+    assert str(error).startswith("cannot do it: ")
+    assert errno.errorcode.get(number, str(number)) in str(error)
+    assert os.strerror(number) in str(error)
+
+
+def test_access_denied_names_owner_and_mode(tmp_path: Path) -> None:
+    path = tmp_path / "memory.max"
+    path.write_text("")
+    path.chmod(0o604)
+    expected = f"{path} is owned by {os.getuid()}:{os.getgid()} with mode 0604"
+    assert describe_access(str(path)) == expected
+    error = from_errno(errno.EACCES, "cannot set", path=str(path), hint="ask root")
+    assert expected in str(error)
+    assert "ask root" in str(error)
+    assert describe_access(str(tmp_path / "absent")) is None
+    assert from_errno(errno.EACCES, "cannot set", path=str(tmp_path / "absent")).hint is None
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status.SYNTAX, "not what such a file contains"),
+        (Status.RANGE, "a number out of range"),
+        (Status.EMPTY, "a value was expected"),
+    ],
+)
+def test_parse_errors_quote_the_text(status: Status, words: str) -> None:
+    error = from_failure(Failure(status, 0, 17, b"oom_kill two"), "cannot read it", path="/f")
+    assert type(error) is cgroups.ParseError
+    assert words in str(error)
+    assert "offset 17" in str(error)
+    assert "oom_kill two" in str(error)
+    assert error.errno is None
+
+
+# ---- each for real, on captured trees ----------------------------------------------------------
+
+
+def raises(kind: type[CgroupError], function: Callable[[], object], *words: str, **facts: Any) -> CgroupError:
+    """The error of a call, with all of these words in its message."""
+    with pytest.raises(CgroupError) as caught:
+        function()
+    error = caught.value
+    assert type(error) is kind, repr(error)
+    for word in words:
+        assert word in str(error), str(error)
+    for name, value in facts.items():
+        assert getattr(error, name) == value
+    return error
+
+
+def test_parse_error(v1_cgroup: Callable[[str], Cgroup]) -> None:
+    cgroup = v1_cgroup("memory")
+    path = f"{cgroup.path}/memory.usage_in_bytes"
+    Path(path).write_text("many\n")
+    raises(
+        cgroups.ParseError,
+        lambda: Parameters.get(Memory.usage_in_bytes, cgroup),
+        *("cannot read memory.usage_in_bytes", str(cgroup), str(cgroup.path), "offset 0", "many"),
+        path=path,
+        parameter="memory.usage_in_bytes",
+    )
+    Path(path).write_text("-5\n")
+    raises(cgroups.ParseError, lambda: Parameters.get(Memory.usage_in_bytes, cgroup), "-5", str(path), path=path)
+    Path(f"{cgroup.path}/memory.use_hierarchy").write_text("2\n")
+    raises(cgroups.ParseError, lambda: Parameters.get(Memory.use_hierarchy, cgroup), "2 is neither 0 nor 1")
+
+
+def test_parameter_not_supported_by_a_version(job: Cgroup, v1_cgroup: Callable[[str], Cgroup]) -> None:
+    raises(
+        cgroups.ParameterNotSupported,
+        lambda: Parameters.get(Memory.swappiness, job),
+        *("memory.swappiness does not exist in version 2", "vm.swappiness"),
+        parameter="memory.swappiness",
+    )
+    raises(
+        cgroups.ParameterNotSupported,
+        lambda: Parameters.get(Memory.high, v1_cgroup("memory")),
+        *("memory.high does not exist in version 1", "v1 has no throttling limit"),
+    )
+    raises(
+        cgroups.ParameterNotSupported,
+        lambda: Parameters.set(Memory.oom_control, job, True),
+        *("memory.oom_control", "cannot be set to True", "Memory.oom_group"),
+    )
+    raises(
+        cgroups.ParameterNotSupported,
+        lambda: Parameters.reset(Memory.failcnt, job),
+        *("memory.failcnt", "cannot be reset", "never restart"),
+    )
+
+
+def test_parameter_not_supported_by_a_kernel(job: Cgroup) -> None:
+    raises(
+        cgroups.ParameterNotSupported,
+        lambda: Parameters.get(Memory.swap_peak, job),
+        *("cannot read memory.swap_peak", "there is no memory.swap.peak", "this kernel has no such file"),
+        path=f"{job.path}/memory.swap.peak",
+        errno=errno.ENOENT,
+    )
+    raises(
+        cgroups.ParameterNotSupported,
+        lambda: Parameters.get(Memory.stat["kernel_flux"], job),
+        *("memory.stat[kernel_flux]", "no key 'kernel_flux'", "memory.stat"),
+    )
+
+
+def test_pressure_that_is_off(job: Cgroup) -> None:
+    Path(f"{job.path}/memory.pressure").unlink()
+    raises(
+        cgroups.ParameterNotSupported,
+        lambda: Parameters.get(Memory.pressure, job),
+        *("cannot read memory.pressure", "pressure stall information is off", "psi=1", "cgroup.pressure"),
+        path=f"{job.path}/memory.pressure",
+    )
+
+
+def test_cgroup_gone(v1: Host, v1_root: Path) -> None:
+    directory = v1_root / "sys/fs/cgroup/memory/gone"
+    directory.mkdir()
+    cgroup = v1.find_exn("memory:/gone")
+    directory.rmdir()
+    uses: list[Callable[[], object]] = [
+        lambda: Parameters.get(Memory.usage_in_bytes, cgroup),
+        lambda: Parameters.get(Memory.stat, cgroup),
+        lambda: Parameters.get(Blkio.weight, cgroup),
+        cgroup.processes,
+        cgroup.children,
+        lambda: cgroup.inode,
+    ]
+    for use in uses:
+        raises(cgroups.CgroupGone, use, "cannot ", "memory:/gone", str(directory), "no longer", errno=errno.ENOENT)
+
+
+def test_subsystem_not_attached_elsewhere(v1_cgroup: Callable[[str], Cgroup]) -> None:
+    cgroup = v1_cgroup("memory")
+    raises(
+        cgroups.SubsystemNotAttached,
+        lambda: Parameters.get(Pids.current, cgroup),
+        *("cannot read pids.current of memory:", "not on this hierarchy", "/sys/fs/cgroup/pids", f"pids:{cgroup.location}"),
+        parameter="pids.current",
+    )
+
+
+def test_subsystem_not_available(v1_cgroup: Callable[[str], Cgroup]) -> None:
+    raises(
+        cgroups.SubsystemNotAvailable,
+        lambda: Parameters.get(Hugetlb("2MB").usage_in_bytes, v1_cgroup("memory")),
+        *("hugetlb.2MB.usage_in_bytes", "no mounted hierarchy of this host has the controller hugetlb"),
+    )
+
+
+def test_subsystem_not_attached_names_the_ancestor(v2: Host, v2_root: Path) -> None:
+    """/job has memory; it does not enable it below; so /job/b has none, and neither has /job/b/c."""
+    job = v2_root / "sys/fs/cgroup/job"
+    (job / "cgroup.subtree_control").write_text("cpu pids\n")
+    (job / "b/c").mkdir(parents=True)
+    (job / "b/cgroup.controllers").write_text("cpu pids\n")
+    (job / "b/cgroup.subtree_control").write_text("\n")
+    (job / "b/c/cgroup.controllers").write_text("\n")
+    (job / "b/c/memory.max").unlink(missing_ok=True)
+    (v2_root / "sys/fs/cgroup/cgroup.subtree_control").write_text("cpu pids memory\n")
+    for location in ("/job/b", "/job/b/c"):
+        raises(
+            cgroups.SubsystemNotAttached,
+            lambda location=location: Parameters.get(Memory.max, v2.find_exn(f":{location}")),  # type: ignore[misc]
+            *("cannot read memory.max", "memory is not enabled in this cgroup"),
+            *(":/job does not enable it", "+memory", "cgroup.subtree_control"),
+        )
+
+
+def test_expected_root(v1_cgroup: Callable[[str], Cgroup]) -> None:
+    raises(
+        cgroups.ExpectedRoot,
+        lambda: Parameters.get(Cpuset.memory_pressure_enabled, v1_cgroup("cpuset")),
+        *("cpuset.memory_pressure_enabled", "only the root of a hierarchy has it", "cpuset:/"),
+    )
+    raises(
+        cgroups.ExpectedRoot,
+        lambda: Parameters.get(Parameters.release_agent, v1_cgroup("memory")),
+        *("release_agent", "memory:/"),
+    )
+
+
+def test_access_denied_in_a_captured_tree(v1_cgroup: Callable[[str], Cgroup]) -> None:
+    cgroup = v1_cgroup("memory")
+    raises(
+        cgroups.AccessDenied,
+        lambda: Parameters.set(Memory.limit_in_bytes, cgroup, 4096),
+        *("memory.limit_in_bytes", "4096", str(cgroup.path), "not on a cgroup file system", "a captured tree is read-only"),
+        path=cgroup.path,
+    )
+
+
+def test_invalid_value_before_anything_is_written(job: Cgroup) -> None:
+    raises(
+        InvalidValue,
+        lambda: Parameters.set(Pids.max, job, -1),
+        *("cannot set pids.max of :/job/a to -1", "from 0 to 4194304"),
+        parameter="pids.max",
+        path=job.path,
+    )
+
+
+# ---- each answer of the kernel to a write ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.EINVAL, InvalidValue, "the kernel does not take this value here"),
+        (errno.ERANGE, InvalidValue, "out of the range that the kernel takes"),
+        (errno.ENODEV, InvalidValue, "there is no such device"),
+        (errno.EBUSY, cgroups.CgroupBusy, "does not fit the new value"),
+        (errno.ENOSPC, cgroups.CgroupOSError, "without a CPU or a memory node"),
+        (errno.E2BIG, InvalidValue, "4096 bytes"),
+        (errno.EACCES, cgroups.AccessDenied, "is owned by"),
+        (errno.EPERM, cgroups.AccessDenied, "with mode"),
+        (errno.EIO, cgroups.CgroupOSError, "EIO"),
+    ],
+)
+def test_a_refused_write(recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
+    recorded_v2.refuse("memory.max", "8192", number)
+    cgroup = recorded_v2.cgroup
+    raises(
+        kind,
+        lambda: Parameters.set(Memory.limit_in_bytes, cgroup, 8192),
+        *("cannot set memory.limit_in_bytes of :/job/a to 8192", str(cgroup.path), words),
+        *(errno.errorcode[number], os.strerror(number)),
+        path=f"{cgroup.path}/memory.max",
+        parameter="memory.limit_in_bytes",
+        errno=number,
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.ESRCH, cgroups.ProcessNotFound, "there is no such process"),
+        (errno.EINVAL, InvalidValue, "a kernel thread"),
+        (errno.ENOSPC, cgroups.CgroupOSError, "its cpuset.cpus or cpuset.mems is empty: set both first"),
+        (errno.EBUSY, cgroups.CgroupBusy, "no internal processes"),
+        (errno.EOPNOTSUPP, cgroups.CgroupOSError, "'domain'"),
+        (errno.EACCES, cgroups.AccessDenied, "is owned by"),
+    ],
+)
+def test_a_refused_attach(recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
+    recorded_v2.refuse("cgroup.procs", "4321", number)
+    cgroup = recorded_v2.cgroup
+    tried = "cannot move process 4321 into :/job/a"
+    raises(kind, lambda: cgroup.add_process(4321), tried, str(cgroup.path), words, errno.errorcode[number], errno=number)
+
+
+def test_a_move_names_the_common_ancestor(recorded_v2: Any, v2_root: Path) -> None:
+    """A delegated user's move needs access where both trees meet."""
+    (v2_root / "proc/4321").mkdir()
+    (v2_root / "proc/4321/cgroup").write_text("0::/job/other/deep\n")
+    recorded_v2.refuse("cgroup.procs", "4321", errno.EACCES)
+    raises(
+        cgroups.AccessDenied,
+        lambda: recorded_v2.cgroup.add_process(4321),
+        *("it is in :/job/other/deep", "the common ancestor, :/job"),
+    )
+
+
+def test_a_refused_removal(recorded_v2: Any) -> None:
+    """The captured directory is not empty, so that rmdir(2) itself says no."""
+    cgroup = recorded_v2.cgroup
+    error = diagnosis.explain_remove(errno.EBUSY, cgroup)
+    assert type(error) is cgroups.CgroupBusy
+    for word in ("cannot remove :/job/a", str(cgroup.path), "EBUSY", "1 processes are inside and 0 cgroups below"):
+        assert word in str(error)
+    raises(cgroups.CgroupBusy, cgroup.remove, "cannot remove :/job/a", "ENOTEMPTY", path=cgroup.path, errno=errno.ENOTEMPTY)
+    assert cgroup.exists
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.EAGAIN, cgroups.CgroupOSError, "cgroup.max.depth or cgroup.max.descendants"),
+        (errno.ENOSPC, cgroups.CgroupOSError, "no id left"),
+        (errno.EEXIST, cgroups.CgroupExists, "the name is taken"),
+        (errno.EACCES, cgroups.AccessDenied, "write access to its parent"),
+        (errno.EROFS, cgroups.AccessDenied, "is owned by"),
+    ],
+)
+def test_a_refused_creation(job: Cgroup, number: int, kind: type[CgroupError], words: str) -> None:
+    error = diagnosis.explain_create(number, job.child("new"))
+    assert type(error) is kind
+    for word in ("cannot make :/job/a/new", f"{job.path}/new", words, errno.errorcode[number]):
+        assert word in str(error)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.EBUSY, cgroups.CgroupBusy, "no internal processes: :/job has processes of its own"),
+        (errno.EOPNOTSUPP, cgroups.CgroupOSError, "a controller of domains alone"),
+        (errno.ENOENT, cgroups.SubsystemNotAttached, ":/job does not have memory itself"),
+        (errno.EINVAL, cgroups.SubsystemNotAvailable, "EINVAL"),
+        (errno.EACCES, cgroups.AccessDenied, ":/job is not delegated to this user"),
+    ],
+)
+def test_a_refused_controller(v2: Host, job: Cgroup, number: int, kind: type[CgroupError], words: str) -> None:
+    failure = Failure(Status.OS, number)
+    error = diagnosis.explain_enable(failure, v2.find_exn(":/job"), "memory", job)
+    assert type(error) is kind
+    tried = "cannot enable memory for the children of :/job"
+    for word in (tried, "cgroup.subtree_control", "which :/job/a needs", words, errno.errorcode[number]):
+        assert word in str(error)
+
+
+def test_threaded_cgroups_are_explained(v2: Host, v2_root: Path) -> None:
+    (v2_root / "sys/fs/cgroup/job/a/cgroup.type").write_text("threaded\n")
+    failure = Failure(Status.OS, errno.EOPNOTSUPP)
+    error = diagnosis.explain(failure, v2.find_exn(":/job/a"), "cgroup.procs", "read")
+    assert type(error) is cgroups.CgroupOSError
+    for word in ("cannot read cgroup.procs of :/job/a", "'threaded'", "domain", os.strerror(errno.EOPNOTSUPP)):
+        assert word in str(error)
+
+
+def test_a_hierarchy_that_was_unmounted(job: Cgroup) -> None:
+    error = diagnosis.explain(Failure(Status.FOREIGN), job, "memory.max", "read")
+    assert type(error) is cgroups.CgroupGone
+    assert "not a cgroup file system" in str(error)
+    assert "unmounted" in str(error)
+
+
+def test_wrong_kinds_of_parameter_say_what_they_are(job: Cgroup) -> None:
+    """A mistake in the program, not of the machine: TypeError."""
+    for function, words in (
+        (lambda: Parameters.set(Memory.usage_in_bytes, job, 5), "memory.usage_in_bytes cannot be set"),  # type: ignore[arg-type]
+        (lambda: Parameters.get(Core.kill, job), "cgroup.kill cannot be read"),  # type: ignore[arg-type]
+        (lambda: Parameters.reset(Cpu.shares, job), "cpu.shares cannot be reset"),  # type: ignore[arg-type]
+        (lambda: Parameters.get(Freezer.state, "freezer:/a"), "a Cgroup is expected"),  # type: ignore[arg-type]
+        (lambda: Parameters.get("memory.max", job), "a parameter such as"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError) as caught:
+            function()
+        assert words in str(caught.value)
