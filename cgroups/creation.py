@@ -13,7 +13,18 @@ from .errors import CgroupBusy, CgroupError, CgroupExists, InvalidValue, from_er
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from typing_extensions import TypedDict
+
     from .hierarchy import Cgroup
+
+    class RightsArguments(TypedDict, total=False):
+        """The keywords of whatever makes cgroups; :meth:`Host.find_or_create` tells of them."""
+
+        perm: int
+        owner: Owner | None
+        file_perm: int | None
+        tasks_perm: int | None
+
 
 Owner = Union[str, "tuple[int, int]"]
 
@@ -82,6 +93,7 @@ def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], right
     controllers that it enabled disabled again, and the step's error is raised.
     """
     owner = rights.check()
+    base.place_for_writing(f"make a cgroup below {base}")
     made: list[Cgroup] = []
     enabled: list[tuple[Cgroup, str]] = []
     target = base

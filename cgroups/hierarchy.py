@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import creation, diagnosis
 from ._interface import Failure, Shape, Status
-from .errors import AccessDenied, CgroupGone, InvalidValue, from_errno
+from .errors import AccessDenied, CgroupGone, InvalidValue, ParameterNotSupported, from_errno
 from .spec import ALIASES, IMPLICIT, check_name, split_path
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ._interface import Directory, File
     from .host import Host
     from .mounts import Mount
@@ -35,7 +37,7 @@ class Hierarchy:
     to use from any thread.
     """
 
-    __slots__ = ("_names", "_whole", "host", "label", "mount_point", "mounts", "root_location", "version")
+    __slots__ = ("_names", "_root", "_whole", "host", "label", "mount_point", "mounts", "root_location", "version")
 
     _local: ClassVar[Host]  # set by host.py: the host that the functions without a cgroup look at
 
@@ -50,6 +52,7 @@ class Hierarchy:
         self.mount_point = self.mounts[0].path if self.mounts else ""
         self.root_location = self.mounts[0].root if self.mounts else "/"
         self._names = names
+        self._root: Cgroup | None = None
         # The usual case: the whole hierarchy is mounted.
         self._whole = next((mount for mount in self.mounts[:1] if mount.root == "/"), None)
 
@@ -66,16 +69,9 @@ class Hierarchy:
         return Hierarchy._local.find_exn(spec)
 
     @staticmethod
-    def find_or_create(
-        spec: str,
-        *,
-        perm: int = 0o755,
-        owner: creation.Owner | None = None,
-        file_perm: int | None = None,
-        tasks_perm: int | None = None,
-    ) -> Cgroup:
+    def find_or_create(spec: str, **rights: Unpack[creation.RightsArguments]) -> Cgroup:
         """The cgroup that a spec names, made if it is missing; see :meth:`Host.find_or_create`."""
-        return Hierarchy._local.find_or_create(spec, perm=perm, owner=owner, file_perm=file_perm, tasks_perm=tasks_perm)
+        return Hierarchy._local.find_or_create(spec, **rights)
 
     @staticmethod
     def scan(subsystems: Iterable[str] | None = None) -> list[Hierarchy]:
@@ -126,28 +122,12 @@ class Hierarchy:
         return cgroup.descendants()
 
     @staticmethod
-    def make_sub(
-        cgroup: Cgroup,
-        name: str,
-        *,
-        perm: int = 0o755,
-        owner: creation.Owner | None = None,
-        file_perm: int | None = None,
-        tasks_perm: int | None = None,
-    ) -> Cgroup:
-        return cgroup.make_sub(name, perm=perm, owner=owner, file_perm=file_perm, tasks_perm=tasks_perm)
+    def make_sub(cgroup: Cgroup, name: str, **rights: Unpack[creation.RightsArguments]) -> Cgroup:
+        return cgroup.make_sub(name, **rights)
 
     @staticmethod
-    def make(
-        cgroup: Cgroup,
-        path: str,
-        *,
-        perm: int = 0o755,
-        owner: creation.Owner | None = None,
-        file_perm: int | None = None,
-        tasks_perm: int | None = None,
-    ) -> Cgroup:
-        return cgroup.make(path, perm=perm, owner=owner, file_perm=file_perm, tasks_perm=tasks_perm)
+    def make(cgroup: Cgroup, path: str, **rights: Unpack[creation.RightsArguments]) -> Cgroup:
+        return cgroup.make(path, **rights)
 
     @staticmethod
     def remove(cgroup: Cgroup, *, recursive: bool = False) -> None:
@@ -182,7 +162,15 @@ class Hierarchy:
     @property
     def subsystems(self) -> tuple[str, ...]:
         """The controllers attached to it; on v2, those that its visible root has now."""
-        return self._names if self.version == 1 else self.root().subsystems
+        if self.version == 1:
+            return self._names
+        if self._root is None:
+            # Kept, so that its cgroup.controllers stays open: each find on v2 reads it.
+            self._root = self.root()
+        try:
+            return self._root.subsystems
+        except (CgroupGone, ParameterNotSupported):
+            return ()  # a capture of some cgroups only
 
     def has(self, controller: str) -> bool:
         """Whether a controller's cgroups are on this hierarchy, under either of its names."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 __all__ = ["main"]
@@ -28,4 +29,18 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A locale of ASCII alone is no reason to stop in the middle of a tree.
         sys.stdout.reconfigure(errors="backslashreplace")
-    app(prog_name="cgroups")
+    try:
+        app(prog_name="cgroups")
+    finally:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """Drops what cannot be printed, so that the interpreter does not complain of it when it ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

@@ -1,6 +1,6 @@
 """The commands of ``cgroups``: each finds a cgroup, does one thing, and prints.
 
-What a command raises is handled in one place, :class:`Commands`.
+What a command raises is handled in one place, :func:`_exit_codes`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import errno
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Optional
 
 import typer
@@ -33,38 +35,37 @@ from .values import Data, Name, named, read, write
 __all__ = ["app"]
 
 
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Errors become a line on stderr and an exit code, never a traceback."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Whoever reads has read enough.
+        raise typer.Exit from None
+    except (CgroupError, OSError) as error:
+        message = render.printable(" ".join(str(error).split("\n")))
+        typer.echo(f"cgroups: {message}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
 class Commands(typer.core.TyperGroup):
-    """The group of all commands: errors become a line on stderr and an exit code, never a traceback."""
+    """The group of all commands, which ends as :func:`_exit_codes` says."""
+
+    def make_context(self, *args: Any, **keywords: Any) -> Any:
+        """Reads the options that stand before the command; ``--help`` prints here."""
+        with _exit_codes():
+            return super().make_context(*args, **keywords)
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command of the command line."""
-        try:
+        """Runs the command."""
+        with _exit_codes():
             result = super().invoke(ctx)
             if sys.stdout is not None:
                 sys.stdout.flush()
-        except BrokenPipeError:
-            # Whoever reads has read enough.
-            _give_up_output()
-            raise typer.Exit from None
-        except (CgroupError, OSError) as error:
-            message = render.printable(" ".join(str(error).split("\n")))
-            typer.echo(f"cgroups: {message}", err=True)
-            _give_up_output()
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
-        return result
-
-
-def _give_up_output() -> None:
-    """Drops what cannot be printed, so that the interpreter does not complain of it when it ends."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+            return result
 
 
 app = typer.Typer(

@@ -13,7 +13,16 @@ from ..errors import ParameterNotSupported
 from ..values import Pressure, Stat
 
 if TYPE_CHECKING:
+    from typing_extensions import TypedDict, Unpack
+
     from .binding import Binding
+
+    class Hints(TypedDict, total=False):
+        """What to use instead on a version that has no such file."""
+
+        no_v1: str | None
+        no_v2: str | None
+
 
 R = TypeVar("R")
 W = TypeVar("W")
@@ -152,75 +161,41 @@ class PressureParameter(Readable[Pressure]):
 
 
 # ---- one line of a table each ---------------------------------------------------------
+#
+# Functions and not the classes, so that type checkers infer R and W from the bindings.
 
 
 def readable(
-    v1: Binding[R, Any] | None,
-    v2: Binding[R, Any] | None,
-    unit: str,
-    doc: str,
-    *,
-    no_v1: str | None = None,
-    no_v2: str | None = None,
+    v1: Binding[R, Any] | None, v2: Binding[R, Any] | None, unit: str, doc: str, **hints: Unpack[Hints]
 ) -> Readable[R]:
-    return Readable(v1, v2, unit, doc, no_v1, no_v2)
+    return Readable(v1, v2, unit, doc, **hints)
 
 
 def writable(
-    v1: Binding[Any, W] | None,
-    v2: Binding[Any, W] | None,
-    unit: str,
-    doc: str,
-    *,
-    no_v1: str | None = None,
-    no_v2: str | None = None,
+    v1: Binding[Any, W] | None, v2: Binding[Any, W] | None, unit: str, doc: str, **hints: Unpack[Hints]
 ) -> Writable[W]:
-    return Writable(v1, v2, unit, doc, no_v1, no_v2)
+    return Writable(v1, v2, unit, doc, **hints)
 
 
 def read_write(
-    v1: Binding[R, W] | None,
-    v2: Binding[R, W] | None,
-    unit: str,
-    doc: str,
-    *,
-    no_v1: str | None = None,
-    no_v2: str | None = None,
+    v1: Binding[R, W] | None, v2: Binding[R, W] | None, unit: str, doc: str, **hints: Unpack[Hints]
 ) -> ReadWrite[R, W]:
-    return ReadWrite(v1, v2, unit, doc, no_v1, no_v2)
+    return ReadWrite(v1, v2, unit, doc, **hints)
 
 
 def read_reset(
-    v1: Binding[R, Any] | None,
-    v2: Binding[R, Any] | None,
-    unit: str,
-    doc: str,
-    *,
-    no_v1: str | None = None,
-    no_v2: str | None = None,
+    v1: Binding[R, Any] | None, v2: Binding[R, Any] | None, unit: str, doc: str, **hints: Unpack[Hints]
 ) -> ReadReset[R]:
-    return ReadReset(v1, v2, unit, doc, no_v1, no_v2)
+    return ReadReset(v1, v2, unit, doc, **hints)
 
 
 def resettable(
-    v1: Binding[Any, Any] | None,
-    v2: Binding[Any, Any] | None,
-    unit: str,
-    doc: str,
-    *,
-    no_v1: str | None = None,
-    no_v2: str | None = None,
+    v1: Binding[Any, Any] | None, v2: Binding[Any, Any] | None, unit: str, doc: str, **hints: Unpack[Hints]
 ) -> Resettable:
-    return Resettable(v1, v2, unit, doc, no_v1, no_v2)
+    return Resettable(v1, v2, unit, doc, **hints)
 
 
 def keyed(
-    v1: Binding[S_co, Any] | None,
-    v2: Binding[S_co, Any] | None,
-    unit: str,
-    doc: str,
-    *,
-    no_v1: str | None = None,
-    no_v2: str | None = None,
+    v1: Binding[S_co, Any] | None, v2: Binding[S_co, Any] | None, unit: str, doc: str, **hints: Unpack[Hints]
 ) -> Keyed[S_co]:
-    return Keyed(v1, v2, unit, doc, no_v1, no_v2)
+    return Keyed(v1, v2, unit, doc, **hints)

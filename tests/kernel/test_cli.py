@@ -151,6 +151,31 @@ def test_create_with_an_owner_and_a_mode(memory: Cgroup) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o710
 
 
+@pytest.fixture
+def deep(make_cgroup: MakeCgroup) -> Iterator[Cgroup]:
+    """Cgroups 1100 deep: more than Python recurses."""
+    top = make_cgroup("pids")
+    path = os.path.join(top.path or "", "deep")
+    os.mkdir(path)
+    at = os.open(path, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    yield top
+    subprocess.run(
+        ["find", top.path or "", "-mindepth", "1", "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"], check=True
+    )
+
+
+def test_a_deep_tree_is_shown_and_removed(deep: Cgroup) -> None:
+    assert len(assert_done(run("tree", str(deep))).splitlines()) == 1102
+    assert_done(run("remove", "-r", f"{deep}/deep"))
+    assert deep.children() == []
+
+
 # ---- set, as the file then says ------------------------------------------------------------
 
 

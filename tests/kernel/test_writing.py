@@ -22,6 +22,7 @@ from cgroups import (
     Cpuset,
     Device,
     DeviceRule,
+    ExpectedRoot,
     Hierarchy,
     Hugetlb,
     InvalidValue,
@@ -29,6 +30,8 @@ from cgroups import (
     ParameterNotSupported,
     Parameters,
     Subsystem,
+    SubsystemNotAttached,
+    SubsystemNotAvailable,
 )
 
 MakeCgroup = Callable[..., Cgroup]
@@ -49,6 +52,12 @@ def disk() -> Device | None:
         if os.path.isdir(f"/sys/block/{name}") and not name.startswith(("ram", "loop", "zram", "fd", "sr")):
             return Device(int(major), int(minor))
     return None
+
+
+def scheduler(device: Device) -> str:
+    """The IO scheduler of a disk: weights of one device are those of BFQ, and refused where another is in use."""
+    text = Path(f"/sys/dev/block/{device}/queue/scheduler").read_text()
+    return text.partition("[")[2].partition("]")[0]
 
 
 DISK = disk()
@@ -161,6 +170,8 @@ CASES: dict[str, Case] = {
 # What is only written has no value to read back: below, one by one.
 WRITE_ONLY = {"memory.reclaim", "devices.allow", "devices.deny", "cgroup.kill"}
 
+PER_DEVICE = {"blkio.weight_device", "io.bfq_weight"}
+
 # Read on v2 and not to be set there: PARAMETERS with an equivalent for reading alone.
 READ_ONLY_ON_V2 = {"memory.oom_control", "cpuset.cpu_exclusive"}
 
@@ -197,6 +208,10 @@ def set_and_check(parameter: Any, case: Case, cgroup: Cgroup) -> str | None:
         with pytest.raises(ParameterNotSupported) as caught:
             Parameters.set(parameter, cgroup, case.value)
         return None if caught.value.hint and texts(parameter, cgroup) == before else "no hint, or it was set"
+    if "bfq" in files(parameter, cgroup)[0].name and str(parameter) in PER_DEVICE and DISK and scheduler(DISK) != "bfq":
+        with pytest.raises(CgroupOSError) as refused:
+            Parameters.set(parameter, cgroup, case.value)
+        return None if refused.value.errno == errno.EOPNOTSUPP else repr(refused.value)
     Parameters.set(parameter, cgroup, case.value)
     got = Parameters.get(parameter, cgroup)
     wanted = case.value if case.back is ... else case.back
@@ -288,7 +303,7 @@ def test_each_resettable_parameter_is_reset(controller_here: str, make_cgroup: M
             assert Parameters.get(parameter, cgroup) <= before, parameter
 
 
-def test_what_is_only_reset_cannot_be_read(controller_here: str, make_cgroup: MakeCgroup) -> None:
+def test_what_a_parameter_is_not_is_a_type_error(controller_here: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(controller_here)
     for parameter in here(Parameters.Parameter, cgroup):
         calls = [
@@ -404,8 +419,6 @@ def test_kill_takes_true_alone(make_cgroup: MakeCgroup) -> None:
 
 
 def test_release_agent_is_of_the_root(head: str, make_cgroup: MakeCgroup) -> None:
-    from cgroups import ExpectedRoot  # noqa: PLC0415
-
     cgroup = make_cgroup(head)
     wanted = ExpectedRoot if cgroup.version == 1 else ParameterNotSupported
     with pytest.raises(wanted):
@@ -416,7 +429,15 @@ def test_release_agent_is_of_the_root(head: str, make_cgroup: MakeCgroup) -> Non
         assert isinstance(Parameters.get(Parameters.release_agent, cgroup.hierarchy.root()), str)
 
 
-def test_hugetlb_of_a_size_that_the_machine_lacks(need: Callable[[str], None], make_cgroup: MakeCgroup) -> None:
-    need("hugetlb")
-    with pytest.raises(ParameterNotSupported):
-        Parameters.get(Hugetlb("3MB").usage_in_bytes, make_cgroup("hugetlb"))
+def test_a_controller_that_is_not_here(head: str, make_cgroup: MakeCgroup) -> None:
+    cgroup = make_cgroup(head)
+    if "hugetlb" in cgroup.subsystems:
+        with pytest.raises(ParameterNotSupported):
+            Parameters.get(Hugetlb("3MB").usage_in_bytes, cgroup)
+        return
+    with pytest.raises((SubsystemNotAttached, SubsystemNotAvailable)) as caught:
+        Parameters.get(Hugetlb("2MB").usage_in_bytes, cgroup)
+    assert isinstance(caught.value, LookupError)
+    assert "hugetlb" in str(caught.value)
+    with pytest.raises((SubsystemNotAttached, SubsystemNotAvailable)):
+        Parameters.set(Hugetlb("2MB").limit_in_bytes, cgroup, 1 << 21)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def _copy_v1(capture: Path, root: Path) -> Path:
     shutil.copy(capture / "proc_self_mountinfo", root / "proc/self/mountinfo")
     shutil.copy(capture / "proc_cgroups", root / "proc/cgroups")
     for name in (*V1_CONTROLLERS, "unified"):
-        shutil.copytree(capture / name, root / "sys/fs/cgroup" / name)
+        shutil.copytree(capture / name, root / "sys/fs/cgroup" / name, copy_function=shutil.copyfile)
     # The captures are of the cgroups below; of the roots, the one file that says what is there.
     (root / "sys/fs/cgroup/unified/cgroup.controllers").write_text("")
     (root / "sys/fs/cgroup/systemd/cgroups-capture/inner").mkdir(parents=True)
@@ -33,7 +34,8 @@ def _copy_v2(capture: Path, root: Path) -> Path:
     (root / "proc/self").mkdir(parents=True)
     shutil.copy(capture / "proc_self_mountinfo", root / "proc/self/mountinfo")
     shutil.copy(capture / "proc_cgroups", root / "proc/cgroups")
-    shutil.copytree(capture, root / "sys/fs/cgroup", ignore=shutil.ignore_patterns("proc_*"))
+    ignored = shutil.ignore_patterns("proc_*")
+    shutil.copytree(capture, root / "sys/fs/cgroup", ignore=ignored, copy_function=shutil.copyfile)
     (root / "proc/252").mkdir()
     shutil.copy(capture / "proc_pid_cgroup", root / "proc/252/cgroup")
     return root
@@ -93,9 +95,8 @@ def job(v2: Host) -> Cgroup:
 class Recorder:
     """A backend's Directory whose writes go to a list instead; all else is the directory's own."""
 
-    def __init__(self, directory: Any, below: str) -> None:
+    def __init__(self, directory: Any) -> None:
         self._directory = directory
-        self._below = below
         self.writes: list[tuple[str, str]] = []
         self.refusals: dict[tuple[str, str], int] = {}
         self.reactions: dict[tuple[str, str], Callable[[], object]] = {}
@@ -115,13 +116,18 @@ class Recorder:
 class Recorded:
     """A cgroup of a captured tree that takes writes: the texts are kept, the files stay as they are."""
 
-    def __init__(self, cgroup: Cgroup) -> None:
-        [mount] = cgroup.hierarchy.mounts
-        self.recorder = Recorder(mount.directory, cgroup.location)
-        mount.directory = self.recorder
-        mount._state = "cgroup"  # noqa: SLF001 - a captured tree is read-only otherwise
+    def __init__(self, cgroup: Cgroup, undo: ExitStack) -> None:
+        [self._mount] = cgroup.hierarchy.mounts
+        undo.callback(self._restore, self._mount.directory, self._mount.state)
+        self._undo = undo
+        self.recorder = Recorder(self._mount.directory)
+        self._restore(self.recorder, "cgroup")  # a captured tree is read-only otherwise
         self.cgroup = Cgroup(cgroup.hierarchy, cgroup.location)
         self.directory = Path(cgroup.path or "")
+
+    def _restore(self, directory: Any, state: str) -> None:
+        self._mount.directory = directory
+        self._mount._state = state  # noqa: SLF001 - there is no other way, and no other reason
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -131,8 +137,10 @@ class Recorded:
         return writes
 
     def put(self, name: str, text: str) -> None:
-        """What the file says."""
-        (self.directory / name).write_text(text)
+        """What the file says, until the test is over."""
+        path = self.directory / name
+        self._undo.callback(path.write_bytes, path.read_bytes()) if path.exists() else self._undo.callback(path.unlink)
+        path.write_text(text)
 
     def refuse(self, name: str, text: str, errno: int) -> None:
         """The kernel's answer to a write."""
@@ -144,18 +152,17 @@ class Recorded:
 
 
 @pytest.fixture
-def recorded() -> Callable[[Cgroup], Recorded]:
-    return Recorded
+def recorded_v1(shared_v1: Host) -> Iterator[Callable[[str], Recorded]]:
+    """``recorded_v1("memory")``: the captured cgroup of a v1 controller, its writes recorded."""
+    with ExitStack() as undo:
+        yield lambda controller: Recorded(shared_v1.find_exn(f"{controller}:{INNER}"), undo)
 
 
 @pytest.fixture
-def recorded_v1(v1_cgroup: Callable[[str], Cgroup]) -> Callable[[str], Recorded]:
-    return lambda controller: Recorded(v1_cgroup(controller))
-
-
-@pytest.fixture
-def recorded_v2(job: Cgroup) -> Recorded:
-    return Recorded(job)
+def recorded_v2(shared_v2: Host) -> Iterator[Recorded]:
+    """The same of the captured v2 cgroup /job/a."""
+    with ExitStack() as undo:
+        yield Recorded(shared_v2.find_exn(":/job/a"), undo)
 
 
 def _tree(root: Path) -> dict[str, tuple[int, bytes | None]]:

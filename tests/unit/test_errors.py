@@ -363,10 +363,11 @@ def test_a_refused_attach(recorded_v2: Any, number: int, kind: type[CgroupError]
     raises(kind, lambda: cgroup.add_process(4321), tried, str(cgroup.path), words, errno.errorcode[number], errno=number)
 
 
-def test_a_move_names_the_common_ancestor(recorded_v2: Any, v2_root: Path) -> None:
+def test_a_move_names_the_common_ancestor(recorded_v2: Any) -> None:
     """A delegated user's move needs access where both trees meet."""
-    (v2_root / "proc/4321").mkdir()
-    (v2_root / "proc/4321/cgroup").write_text("0::/job/other/deep\n")
+    process = Path(recorded_v2.cgroup.hierarchy.host.root) / "proc/4321"
+    process.mkdir()
+    (process / "cgroup").write_text("0::/job/other/deep\n")
     recorded_v2.refuse("cgroup.procs", "4321", errno.EACCES)
     raises(
         cgroups.AccessDenied,

@@ -1,0 +1,90 @@
+/* check.h - what the native tests share: checks that end the program, and the
+ * list of tests.  A program runs one test, named as its argument, in the
+ * directory that is its second argument: empty, and the test's own. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cg.h"
+
+/* _exit, since the check may be in a thread or in a forked child. */
+#define CHECK(condition)                                                                        \
+    do {                                                                                        \
+        if (!(condition)) {                                                                     \
+            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno);   \
+            _exit(1);                                                                           \
+        }                                                                                       \
+    } while (0)
+
+#define CHECK_EQUAL(got, expected)                                                              \
+    do {                                                                                        \
+        long long got_ = (long long)(got), expected_ = (long long)(expected);                   \
+        if (got_ != expected_) {                                                                \
+            fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #got, got_, expected_); \
+            _exit(1);                                                                           \
+        }                                                                                       \
+    } while (0)
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* A copy of exactly this length, so that a read beyond it is found out. */
+static inline char *exact(const char *text, size_t length)
+{
+    char *copy = malloc(length ? length : 1);
+    CHECK(copy != NULL);
+    memcpy(copy, text, length);
+    return copy;
+}
+
+/* Cells with exactly this many elements in each column. */
+static inline struct cg_cells cells_create(size_t capacity)
+{
+    size_t n = capacity ? capacity : 1;
+    struct cg_cells cells = {.capacity = capacity};
+    cells.value = malloc(n * sizeof *cells.value);
+    cells.kind = malloc(n);
+    cells.key = malloc(n * sizeof *cells.key);
+    cells.key_end = malloc(n * sizeof *cells.key_end);
+    CHECK(cells.value && cells.kind && cells.key && cells.key_end);
+    return cells;
+}
+
+static inline void cells_destroy(struct cg_cells *cells)
+{
+    free(cells->value);
+    free(cells->kind);
+    free(cells->key);
+    free(cells->key_end);
+}
+
+void write_file(const char *path, const char *text);
+size_t open_descriptors(void);
+/* Runs the function in a child, and checks that the child ended well. */
+void in_child(void (*function)(void));
+
+void test_shapes(void);
+void test_shape_space(void);
+void test_layout(void);
+void test_mountinfo(void);
+void test_own_mountinfo(void);
+void test_read_all(void);
+void test_mounts_check(void);
+void test_beneath(void);
+void test_beneath_enosys(void);
+void test_beneath_eperm(void);
+void test_budget(void);
+void test_destroy_order(void);
+void test_read(void);
+void test_files_read(void);
+void test_not_kept(void);
+void test_threads(void);
+void test_fork(void);
+
+#endif

@@ -1,0 +1,60 @@
+/* main.c - runs one test by its name; without one, prints the names. */
+#include <dirent.h>
+#include <sys/wait.h>
+
+#include "check.h"
+
+#define TEST(name) {#name, test_##name}
+
+static const struct {
+    const char *name;
+    void (*function)(void);
+} TESTS[] = {
+    TEST(shapes),        TEST(shape_space),  TEST(layout),        TEST(mountinfo),  TEST(own_mountinfo), TEST(read_all),
+    TEST(mounts_check),  TEST(beneath),      TEST(beneath_enosys), TEST(beneath_eperm), TEST(budget),
+    TEST(destroy_order), TEST(read),         TEST(files_read),    TEST(not_kept),   TEST(threads),       TEST(fork),
+};
+
+void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+size_t open_descriptors(void)
+{
+    size_t count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    CHECK(directory != NULL);
+    while (readdir(directory) != NULL)
+        count++;
+    CHECK(closedir(directory) == 0);
+    return count;
+}
+
+void in_child(void (*function)(void))
+{
+    int status;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        function();
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; i < COUNT(TESTS); i++) {
+        if (argc < 3) {
+            puts(TESTS[i].name);
+        } else if (strcmp(argv[1], TESTS[i].name) == 0) {
+            CHECK(chdir(argv[2]) == 0);
+            TESTS[i].function();
+            return 0;
+        }
+    }
+    return argc < 3 ? 0 : 2;
+}

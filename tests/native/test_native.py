@@ -1,0 +1,135 @@
+"""The C layer alone, without Python: compiled with every warning and sanitizer, and run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CSRC = HERE.parent.parent / "csrc"
+SOURCES = sorted(path for path in CSRC.glob("*.c") if not path.name.startswith("_"))
+CI = os.environ.get("CI") == "true"
+
+WARNINGS = ("-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-g")
+ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1")
+THREAD = ("-fsanitize=thread", "-O1", "-DROUNDS=1000")
+
+TESTS = (
+    *("shapes", "shape_space", "layout", "mountinfo", "own_mountinfo", "read_all", "mounts_check"),
+    *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "files_read", "not_kept"),
+    *("threads", "fork"),
+)
+COMPILERS = ["gcc", *(["clang"] if shutil.which("clang") else [])]
+
+
+def _links(compiler: str, sanitizer: str) -> bool:
+    """Whether a compiler has the run-time library of a sanitizer, which is often a package of its own."""
+    command = [compiler, f"-fsanitize={sanitizer}", "-x", "c", "-", "-o", os.devnull]
+    return subprocess.run(command, input=b"int main(void) { return 0; }", check=False, capture_output=True).returncode == 0
+
+
+# gcc is asked for; another is one more, if it can be had.
+ADDRESS_COMPILERS = [one for one in COMPILERS if one == "gcc" or _links(one, "address,undefined")]
+THREAD_COMPILERS = [one for one in COMPILERS if one == "gcc" or _links(one, "thread")]
+
+Build = Callable[..., Path]
+
+
+def need(tool: str) -> str:
+    """The tool's path; without it, a failure in CI and a skip elsewhere."""
+    found = shutil.which(tool)
+    if found is None:
+        (pytest.fail if CI else pytest.skip)(f"{tool} is not installed")
+    return found
+
+
+def run(*command: object, timeout: float = 120, **environment: str) -> str:
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "ASAN_OPTIONS": "detect_stack_use_after_return=1", **environment},
+    )
+    assert done.returncode == 0, f"{command[0]} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert not done.stderr, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """``build(compiler, "main", flags)`` compiles csrc and the tests, once, with main.c or fuzz_main.c."""
+    built: dict[tuple[object, ...], Path] = {}
+
+    def make(compiler: str, kind: str, flags: tuple[str, ...]) -> Path:
+        key = (compiler, kind, flags)
+        if key not in built:
+            tests = sorted(HERE.glob("test_*.c")) + [HERE / "main.c"] if kind == "main" else sorted(HERE.glob("fuzz*.c"))
+            binary = tmp_path_factory.mktemp("native") / kind
+            run(need(compiler), *WARNINGS, *flags, f"-I{CSRC}", *SOURCES, *tests, "-o", binary, "-pthread")
+            built[key] = binary
+        return built[key]
+
+    return make
+
+
+@pytest.mark.parametrize("compiler", ADDRESS_COMPILERS)
+def test_every_test_is_run(compiler: str, build: Build) -> None:
+    assert run(build(compiler, "main", ADDRESS)).split() == list(TESTS)
+
+
+@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize("compiler", ADDRESS_COMPILERS)
+def test_under_address_sanitizer(compiler: str, name: str, build: Build, tmp_path: Path) -> None:
+    assert run(build(compiler, "main", ADDRESS), name, tmp_path) == ""
+
+
+@pytest.mark.parametrize("compiler", THREAD_COMPILERS)
+def test_under_thread_sanitizer(compiler: str, build: Build, tmp_path: Path) -> None:
+    options = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
+    assert run(build(compiler, "main", THREAD), "threads", tmp_path, **options) == ""
+
+
+@pytest.mark.parametrize("compiler", ADDRESS_COMPILERS)
+def test_fuzz(compiler: str, build: Build, fixtures: Path) -> None:
+    seeds = sorted(path for path in fixtures.rglob("*") if path.is_file() and path.stat().st_size)
+    seconds = 2
+    runs = int(run(build(compiler, "fuzz", ADDRESS), seconds, *seeds))
+    assert runs > 1000
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_compiles_without_a_warning(compiler: str, tmp_path: Path) -> None:
+    for source in (*SOURCES, *sorted(HERE.glob("*.c"))):
+        run(need(compiler), *WARNINGS, "-O2", f"-I{CSRC}", "-c", source, "-o", tmp_path / "one.o")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("compiler", ["cc", *COMPILERS])
+def test_source_compiles_alone(compiler: str, source: Path, tmp_path: Path) -> None:
+    run(need(compiler), "-std=c11", "-D_GNU_SOURCE", "-c", source, "-o", tmp_path / "one.o")
+
+
+def test_sources_are_there() -> None:
+    assert {"cg_parse.c", "cg_mountinfo.c", "cg_read.c", "cg_handles.c"} <= {path.name for path in SOURCES}
+
+
+@pytest.mark.parametrize("path", sorted(CSRC.glob("*.[ch]")), ids=lambda path: path.name)
+def test_no_source_includes_python(path: Path) -> None:
+    if path.name.startswith("_native"):
+        return  # what cffi made
+    assert not re.search(r"#\s*include\s*[<\"]\s*(Python\.h|pyconfig\.h)", path.read_text())
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_no_header_of_python_is_reached(source: Path) -> None:
+    found = run(need("cc"), "-std=c11", "-D_GNU_SOURCE", "-M", source)
+    assert "cg_abi.h" in found
+    assert "Python.h" not in found
