@@ -35,6 +35,7 @@ from .errors import (
     ProcessNotFound,
     SubsystemNotAttached,
     SubsystemNotAvailable,
+    shown,
 )
 from .hierarchy import Cgroup, Hierarchy
 from .host import Host
@@ -72,7 +73,7 @@ def set_fd_budget(budget: int) -> None:
     Past it files are opened for each read: slower, and as right.
     """
     if not isinstance(budget, int) or isinstance(budget, bool) or budget < 0:
-        raise InvalidValue(f"fd budget {budget!r}: an int from 0 is expected")
+        raise InvalidValue(f"fd budget {shown(budget)}: an int from 0 is expected")
     _backend.set_fd_budget(budget)
 
 

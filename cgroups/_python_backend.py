@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -97,10 +98,9 @@ def _number(text: bytes, at: int) -> Any:
 
 def _to_int(text: bytes) -> int:
     """``int``, which refuses thousands of digits since CPython 3.11: any value out of range does."""
-    stripped = text.removeprefix(b"-").lstrip(b"0")
-    if len(stripped) > 20:  # noqa: PLR2004 - more digits than 2^64 has
-        return 1 << 64 if not text.startswith(b"-") else -(1 << 64)
-    return int(text)
+    digits = text.removeprefix(b"-").lstrip(b"0")
+    value = 1 << 64 if len(digits) > 20 else int(digits or b"0")  # noqa: PLR2004 - more digits than 2^64 has
+    return -value if text.startswith(b"-") else value
 
 
 def _expect_number(text: bytes, at: int) -> Any:
@@ -373,7 +373,12 @@ def _open_beneath(directory: int, path: str, flags: int) -> int:
             if at != directory:
                 os.close(at)
             at = below
-        return os.open(name or ".", flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        fd = os.open(name or ".", flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        # O_PATH opens a link itself.
+        if flags & os.O_PATH and stat.S_ISLNK(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        return fd
     finally:
         if at != directory:
             os.close(at)

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import builtins
 import operator
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._backend import backend
 from ._interface import Cells, Failure, Shape
-from .errors import CgroupError, InvalidValue, ParseError, from_failure
+from .errors import CgroupError, InvalidValue, ParseError, from_failure, shown
 from .values import Device
 
 if TYPE_CHECKING:
@@ -119,11 +120,11 @@ def read(converter: Reader[R], text: str) -> R:
         cells = backend.parse(converter.shape, text.encode("utf-8", "surrogateescape"))
         return converter.decode(cells)
     except Failure as failure:
-        raise from_failure(failure, f"cannot read {text!r}") from None
+        raise from_failure(failure, f"cannot read {shown(text)}") from None
     except CgroupError:
         raise
     except ValueError as error:
-        message = f"cannot read {text!r}: {error}"
+        message = f"cannot read {shown(text)}: {error}"
         raise ParseError(message) from None
 
 
@@ -142,27 +143,24 @@ def to_int(value: Any) -> builtins.int:
             return operator.index(value)
         except TypeError:
             pass
-    message = f"{value!r} is not an int"
+    message = f"{shown(value)} is not an int"
     raise InvalidValue(message)
 
 
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
+_NUMBER = re.compile(r"(-?[0-9]{1,40})(?:\.([0-9]{1,40}))?([kmgtpe]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
 
 
 def int_literal(word: str) -> builtins.int:
     """``512M``, ``1.5G``, ``-1``: powers of 1024, and the result a whole number."""
-    from fractions import Fraction  # noqa: PLC0415 - for a command line alone
-
-    number = word.strip().rstrip("iIbB") if word[-1:] in "iIbB" else word.strip()
-    unit = number[-1:].lower() if number[-1:].isalpha() else ""
-    try:
-        result = Fraction(number[: len(number) - len(unit)]) * _UNITS[unit]
-    except (ValueError, KeyError, ZeroDivisionError):
-        result = Fraction(1, 2)
-    if result.denominator != 1 or "/" in word or "e" in number[:-1].lower():
-        message = f"{word!r} is not a number such as 512, 512M or 1.5G"
-        raise InvalidValue(message)
-    return builtins.int(result)
+    match = _NUMBER.fullmatch(word.strip())
+    if match is not None:
+        whole, part, unit = match.groups("")
+        shift = 10 * ("kmgtpe".index(unit.lower()) + 1) if unit else 0
+        value, rest = divmod(builtins.int(whole + part) << shift, 10 ** len(part))
+        if rest == 0:
+            return value
+    message = f"{shown(word)} is not a number such as 512, 512M or 1.5G"
+    raise InvalidValue(message)
 
 
 class _Int(Converter[builtins.int, builtins.int]):
@@ -186,7 +184,7 @@ class _Int(Converter[builtins.int, builtins.int]):
     def _encode(self, value: builtins.int) -> str:
         number = to_int(value)
         if not self.minimum <= number <= self.maximum:
-            message = f"{number} is not from {self.minimum} to {self.maximum}"
+            message = f"{shown(number)} is not from {self.minimum} to {self.maximum}"
             raise InvalidValue(message)
         return str(number)
 
@@ -239,7 +237,7 @@ def _decode_bool(cells: Cells) -> builtins.bool:
 
 def _encode_bool(value: builtins.bool) -> str:
     if value is not True and value is not False:
-        message = f"{value!r} is not a bool"
+        message = f"{shown(value)} is not a bool"
         raise InvalidValue(message)
     return "1" if value else "0"
 
@@ -260,16 +258,18 @@ bool = _Bool(_decode_bool, _encode_bool, Shape.VALUE, _bool_literal)
 
 def _encode_string(value: str) -> str:
     if not isinstance(value, str):
-        message = f"{value!r} is not a str"
+        message = f"{shown(value)} is not a str"
         raise InvalidValue(message)
     if not value or "\0" in value or "\n" in value:
-        message = f"{value!r} is empty, or has a NUL or a newline"
+        message = f"{shown(value)} is empty, or has a NUL or a newline"
         raise InvalidValue(message)
     try:
-        value.encode("utf-8", "surrogateescape")
+        read_back = value.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        message = f"{value!r} cannot be encoded"
-        raise InvalidValue(message) from None
+        read_back = ""
+    if read_back != value:
+        message = f"{shown(value)} cannot be encoded, or reads back as another"
+        raise InvalidValue(message)
     return value
 
 
@@ -281,14 +281,14 @@ string: Converter[str, str] = Converter(_of_text(str), _encode_string)
 
 def _check_separator(sep: str) -> None:
     if not isinstance(sep, str) or len(sep) != 1:
-        message = f"sep {sep!r} is not one character"
+        message = f"sep {shown(sep)} is not one character"
         raise InvalidValue(message)
 
 
 def _split(text: str, sep: str, count: builtins.int) -> builtins.list[str]:
     parts = text.split(sep)
     if len(parts) != count:
-        message = f"{count} values separated by {sep!r} are expected, not {len(parts)}"
+        message = f"{count} values separated by {shown(sep)} are expected, not {len(parts)}"
         raise ValueError(message)
     return parts
 
@@ -297,7 +297,7 @@ def _joined(texts: builtins.list[str], sep: str) -> str:
     """The texts with separators; refused where reading it would split it elsewhere."""
     for text in texts:
         if sep in text or not text or "\n" in text:
-            message = f"{text!r} is empty, or has a newline or the separator {sep!r}"
+            message = f"{shown(text)} is empty, or has a newline or the separator {shown(sep)}"
             raise InvalidValue(message)
     return sep.join(texts)
 
@@ -310,7 +310,7 @@ def _tuple(sep: str, parts: tuple[Any, ...]) -> Any:
 
     def encode(values: Any) -> str:
         if not isinstance(values, tuple) or len(values) != len(parts):
-            message = f"{values!r} is not a tuple of {len(parts)}"
+            message = f"{shown(values)} is not a tuple of {len(parts)}"
             raise InvalidValue(message)
         return _joined([part.encode(value) for part, value in zip(parts, values)], sep)
 
@@ -367,8 +367,8 @@ def list(item: Any, *, sep: str) -> Any:
         return [read(item, one) for one in text.split(sep)] if text else []
 
     def encode(values: Any) -> str:
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            message = f"{values!r} is not a list"
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            message = f"{shown(values)} is not a list"
             raise InvalidValue(message)
         return _joined([item.encode(value) for value in values], sep)
 
@@ -382,7 +382,7 @@ def to_device(value: Any) -> Device:
     """A Device of a pair of numbers."""
     valid = isinstance(value, tuple) and len(value) == 2  # noqa: PLR2004 - a pair
     if not valid or not all(0 <= to_int(number) <= U32_MAX for number in value):
-        message = f"{value!r} is not the (major, minor) of a device"
+        message = f"{shown(value)} is not the (major, minor) of a device"
         raise InvalidValue(message)
     return Device(*value)
 
@@ -390,14 +390,17 @@ def to_device(value: Any) -> Device:
 def device_of(text: str) -> Device | None:
     """The device of ``8:0``; None when the text is none."""
     major, colon, minor = text.partition(":")
-    valid = colon and major.isascii() and minor.isascii() and major.isdigit() and minor.isdigit()
-    return Device(builtins.int(major), builtins.int(minor)) if valid and len(text) < 22 else None  # noqa: PLR2004
+    valid = colon and text.isascii() and major.isdigit() and minor.isdigit()
+    if not valid or len(text) > 2 * len(str(U32_MAX)) + 1:
+        return None
+    device = Device(builtins.int(major), builtins.int(minor))
+    return device if max(device) <= U32_MAX else None
 
 
 def _decode_device(text: str) -> Device:
     found = device_of(text.strip())
     if found is None:
-        message = f"{text!r} is not the major:minor of a device"
+        message = f"{shown(text)} is not the major:minor of a device"
         raise ValueError(message)
     return found
 
@@ -410,10 +413,13 @@ device: Converter[Device, tuple[builtins.int, builtins.int]] = rw(_decode_device
 
 def _decode_ranges(cells: Cells) -> builtins.list[builtins.int]:
     bounds = [value for _, value in cells]
-    found: set[builtins.int] = set()
-    for low, high in zip(bounds[0::2], bounds[1::2]):
-        found.update(builtins.range(low, high + 1))
-    return sorted(found)
+    found: builtins.list[builtins.int] = []
+    last = -1
+    for low, high in sorted(zip(bounds[0::2], bounds[1::2])):
+        # Only what is above the last: ranges that overlap are expanded once.
+        found += builtins.range(max(low, last + 1), high + 1)
+        last = max(last, high)
+    return found
 
 
 def compact(numbers: Iterable[builtins.int]) -> str:
@@ -432,14 +438,14 @@ RANGE_LAST = 65535
 
 def _check_ranged(number: Any) -> builtins.int:
     if not 0 <= to_int(number) <= RANGE_LAST:
-        message = f"{number} is not from 0 to {RANGE_LAST}"
+        message = f"{shown(number)} is not from 0 to {RANGE_LAST}"
         raise InvalidValue(message)
     return to_int(number)
 
 
 def _encode_ranges(numbers: Iterable[builtins.int]) -> str:
     if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
-        message = f"{numbers!r} is not an iterable of ints"
+        message = f"{shown(numbers)} is not an iterable of ints"
         raise InvalidValue(message)
     return compact(_check_ranged(number) for number in numbers)
 
@@ -466,7 +472,7 @@ def _decode_single_range(cells: Cells) -> tuple[builtins.int, builtins.int]:
 
 def _encode_single_range(bounds: tuple[builtins.int, builtins.int]) -> str:
     if not isinstance(bounds, tuple) or len(bounds) != 2 or _check_ranged(bounds[0]) > _check_ranged(bounds[1]):  # noqa: PLR2004
-        message = f"{bounds!r} is not a pair (first, last)"
+        message = f"{shown(bounds)} is not a pair (first, last)"
         raise InvalidValue(message)
     low, high = bounds
     return str(low) if low == high else f"{low}-{high}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Union
 
 from . import diagnosis
 from ._interface import Failure, Shape
-from .errors import CgroupBusy, CgroupError, CgroupExists, InvalidValue, from_errno
+from .errors import CgroupBusy, CgroupError, CgroupExists, InvalidValue, from_errno, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,35 +43,37 @@ class Rights(NamedTuple):
         """The owner's ids; InvalidValue for what cannot be."""
         for name in ("perm", "file_perm", "tasks_perm"):
             mode = getattr(self, name)
-            if mode is not None and (not isinstance(mode, int) or not 0 <= mode <= 0o7777):  # noqa: PLR2004 - all modes
-                message = f"{name} {mode!r} is not a file mode"
+            optional = name != "perm" and mode is None
+            if not optional and (type(mode) is not int or not 0 <= mode <= 0o7777):  # noqa: PLR2004 - all modes
+                message = f"{name} {shown(mode)} is not a file mode"
                 raise InvalidValue(message)
         return None if self.owner is None else _ids(self.owner)
 
 
 def _ids(owner: Owner) -> tuple[int, int]:
     if isinstance(owner, str):
-        user, colon, group = owner.partition(":")
-        uid, own_group = _uid(user) if user or not colon else (-1, -1)
-        return uid, _gid(group) if group else own_group
+        user, _, group = owner.partition(":")
+        if not user and not group:
+            message = f"owner {shown(owner)} names neither a user nor a group"
+            raise InvalidValue(message)
+        return _uid(user) if user else -1, _gid(group) if group else -1
     valid = isinstance(owner, tuple) and len(owner) == 2  # noqa: PLR2004 - a pair
-    if not valid or not all(isinstance(one, int) and -1 <= one < 1 << 32 for one in owner):
-        message = f"owner {owner!r} is neither (uid, gid) nor 'user:group'"
+    if not valid or not all(type(one) is int and -1 <= one < 1 << 32 for one in owner):
+        message = f"owner {shown(owner)} is neither (uid, gid) nor 'user:group'"
         raise InvalidValue(message)
     return owner
 
 
-def _uid(user: str) -> tuple[int, int]:
+def _uid(user: str) -> int:
     import pwd  # noqa: PLC0415 - importing the package has to stay cheap
 
     if user.isdigit():
-        return int(user), -1
+        return int(user)
     try:
-        entry = pwd.getpwnam(user)
+        return pwd.getpwnam(user).pw_uid
     except KeyError:
         message = f"owner: there is no user {user!r}"
         raise InvalidValue(message) from None
-    return entry.pw_uid, entry.pw_gid
 
 
 def _gid(group: str) -> int:
@@ -124,7 +126,7 @@ def _enable(cgroup: Cgroup, controller: str, target: Cgroup) -> list[tuple[Cgrou
     if controller in diagnosis.words(cgroup, "cgroup.subtree_control"):
         return []
     _check_no_internal_processes(cgroup, controller, target)
-    _write_control(cgroup, f"+{controller}", controller, target)
+    write_control(cgroup, f"+{controller}", target)
     return [(cgroup, controller)]
 
 
@@ -145,12 +147,13 @@ def _check_no_internal_processes(cgroup: Cgroup, controller: str, target: Cgroup
     )
 
 
-def _write_control(cgroup: Cgroup, text: str, controller: str, target: Cgroup) -> None:
-    directory, below = cgroup.place_for_writing(f"enable {controller} in {cgroup}")
+def write_control(cgroup: Cgroup, step: str, target: Cgroup | None = None) -> None:
+    """Writes one step, ``+memory`` or ``-memory``, to cgroup.subtree_control; target is who needs it."""
+    directory, below = cgroup.place_for_writing(f"write {step} to cgroup.subtree_control of {cgroup}")
     try:
-        directory.write(f"{below}/cgroup.subtree_control" if below else "cgroup.subtree_control", text.encode())
+        directory.write(f"{below}/cgroup.subtree_control" if below else "cgroup.subtree_control", step.encode())
     except Failure as failure:
-        raise diagnosis.explain_enable(failure, cgroup, controller, target) from None
+        raise diagnosis.explain_control(failure, cgroup, step, target) from None
 
 
 def _make_directory(cgroup: Cgroup, perm: int) -> bool:
@@ -210,6 +213,6 @@ def _undo(made: list[Cgroup], enabled: list[tuple[Cgroup, str]]) -> None:
             continue
     for cgroup, controller in reversed(enabled):
         try:
-            _write_control(cgroup, f"-{controller}", controller, cgroup)
+            write_control(cgroup, f"-{controller}")
         except CgroupError:
             continue

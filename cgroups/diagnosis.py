@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ._interface import Failure, Shape, Status
 from .errors import (
-    AccessDenied,
     CgroupBusy,
     CgroupError,
     CgroupGone,
@@ -25,8 +24,9 @@ from .errors import (
     SubsystemNotAvailable,
     from_errno,
     from_failure,
+    shown,
 )
-from .spec import ALIASES, IMPLICIT
+from .spec import IMPLICIT
 
 if TYPE_CHECKING:
     from .hierarchy import Cgroup
@@ -49,7 +49,7 @@ def _file_path(cgroup: Cgroup, name: str) -> str:
 
 def _tried(cgroup: Cgroup, verb: str, what: str, value: Any, path: str) -> str:
     if verb == "write":
-        return f"cannot set {what} of {cgroup} to {value!r} ({path})"
+        return f"cannot set {what} of {cgroup} to {shown(value)} ({path})"
     return f"cannot {verb} {what} of {cgroup} ({path})" if what else f"cannot {verb} {cgroup} ({path})"
 
 
@@ -263,24 +263,23 @@ def explain_create(error: int, cgroup: Cgroup) -> CgroupError:
     return from_errno(error, tried, path=cgroup.path, hint=hints.get(error))
 
 
-def explain_enable(failure: Failure, cgroup: Cgroup, controller: str, target: Cgroup) -> CgroupError:
-    """Why a controller could not be enabled for the children of a cgroup."""
+def explain_control(failure: Failure, cgroup: Cgroup, step: str, target: Cgroup | None) -> CgroupError:
+    """Why a controller could not be enabled (``+memory``) or disabled (``-memory``) for the children of a cgroup."""
     path = _file_path(cgroup, "cgroup.subtree_control")
-    tried = f"cannot enable {controller} for the children of {cgroup} ({path}), which {target} needs"
+    enable, controller = step[0] == "+", step[1:]
+    needed = f", which {target} needs" if target is not None else ""
+    tried = f"cannot {'enable' if enable else 'disable'} {controller} for the children of {cgroup} ({path}){needed}"
+    kinds: dict[int, type[CgroupError]] = {errno.ENOENT: SubsystemNotAttached, errno.EINVAL: SubsystemNotAvailable}
     hints = {
-        errno.EBUSY: no_internal_processes(cgroup),
+        errno.EBUSY: no_internal_processes(cgroup) if enable else "a child enables it for its own children",
         errno.EOPNOTSUPP: f"{cgroup} is {_read_type(cgroup)}, and {controller} is a controller of domains alone",
         errno.ENOENT: f"{cgroup} does not have {controller} itself",
+        errno.EINVAL: f"{controller} is no controller of v2 on this kernel",
+        errno.EACCES: f"{cgroup} is not delegated to this user",
+        errno.EPERM: f"{cgroup} is not delegated to this user",
     }
-    kinds: dict[int, type[CgroupError]] = {
-        errno.ENOENT: SubsystemNotAttached,
-        errno.EINVAL: SubsystemNotAvailable,
-        errno.EACCES: AccessDenied,
-    }
-    hint = hints.get(failure.errno)
-    if failure.errno in (errno.EACCES, errno.EPERM):
-        hint = f"{cgroup} is not delegated to this user"
-    return from_errno(failure.errno, tried, path=path, hint=hint, kind=kinds.get(failure.errno))
+    kind, hint = kinds.get(failure.errno), hints.get(failure.errno)
+    return from_errno(failure.errno, tried, path=path, parameter="cgroup.subtree_control", hint=hint, kind=kind)
 
 
 def no_internal_processes(cgroup: Cgroup) -> str:
@@ -289,12 +288,3 @@ def no_internal_processes(cgroup: Cgroup) -> str:
         f"no internal processes: {cgroup} has processes of its own, and a cgroup with processes may not "
         "enable controllers for its children; move them into a child of it first"
     )
-
-
-def alias_on(version: int, controller: str) -> str:
-    """A controller's name on a version: blkio and io are one."""
-    if version == 2 and controller == "blkio":  # noqa: PLR2004 - the version
-        return ALIASES[controller]
-    if version == 1 and controller == "io":
-        return ALIASES[controller]
-    return controller

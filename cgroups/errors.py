@@ -156,6 +156,18 @@ _BY_ERRNO: dict[int, type[CgroupError]] = {
 }
 
 
+SHOWN = 200
+
+
+def shown(value: object) -> str:
+    """A value as an error quotes it: never too long, and never itself an error."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - an int of thousands of digits, or somebody's own repr
+        return f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
 def describe_errno(errno: int) -> str:
     """``EBUSY, Device or resource busy``."""
     return f"{_errno.errorcode.get(errno, errno)}, {os.strerror(errno)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import creation, diagnosis
 from ._interface import Failure, Shape, Status
-from .errors import AccessDenied, CgroupGone, InvalidValue, ParameterNotSupported, from_errno
+from .errors import AccessDenied, CgroupGone, InvalidValue, ParameterNotSupported, from_errno, shown
 from .spec import ALIASES, IMPLICIT, check_name, split_path
 
 if TYPE_CHECKING:
@@ -344,12 +344,12 @@ class Cgroup:
 
     def write_text(self, name: str, text: str, parameter: str | None = None, value: Any = None) -> None:
         """One write(2) to a control file; of an empty text an empty line, since a write of nothing does nothing."""
-        shown = text if value is None else value
-        directory, below = self.place_for_writing(f"set {name} to {shown!r}")
+        given = text if value is None else value
+        directory, below = self.place_for_writing(f"set {name} to {shown(given)}")
         try:
             directory.write(_join(below, name), text.encode("utf-8", "surrogateescape") or b"\n")
         except Failure as failure:
-            raise diagnosis.explain(failure, self, name, "write", parameter, shown) from None
+            raise diagnosis.explain(failure, self, name, "write", parameter, given) from None
 
     # ---- processes ------------------------------------------------------------------------
 
@@ -389,7 +389,7 @@ class Cgroup:
 
     def _attach(self, name: str, what: str, pid: int) -> None:
         if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= PID_MAX:
-            message = f"cannot move {what} {pid!r} into {self}: a {what} id is from 1 to {PID_MAX}"
+            message = f"cannot move {what} {shown(pid)} into {self}: a {what} id is from 1 to {PID_MAX}"
             raise InvalidValue(message, path=self.path)
         directory, below = self.place_for_writing(f"move {what} {pid} into {self}")
         try:
@@ -423,13 +423,16 @@ class Cgroup:
 
     def walk(self) -> Iterator[Cgroup]:
         """This cgroup and all below it, parents first, sorted by name; what vanishes meanwhile is left out."""
-        try:
-            names = self._child_names()
-        except CgroupGone:
-            return
-        yield self
-        for name in names:
-            yield from self.child(name).walk()
+        # A stack, not recursion: a tree may be deeper than Python's.
+        ahead = [self]
+        while ahead:
+            cgroup = ahead.pop()
+            try:
+                below = cgroup.children()
+            except CgroupGone:
+                continue
+            yield cgroup
+            ahead += reversed(below)
 
     def descendants(self) -> list[Cgroup]:
         """All cgroups below this one, parents first."""
@@ -464,7 +467,7 @@ class Cgroup:
         """Makes the cgroup at a path below, and those on the way; CgroupExists when the last is there."""
         names = split_path(path)
         if not names:
-            message = f"cannot make {path!r} below {self}: the path names no cgroup"
+            message = f"cannot make {shown(path)} below {self}: the path names no cgroup"
             raise InvalidValue(message, path=self.path)
         rights = creation.Rights(perm, owner, file_perm, tasks_perm)
         controllers = self.subsystems if self.version == 2 else ()  # noqa: PLR2004 - the version

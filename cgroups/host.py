@@ -12,6 +12,7 @@ from .errors import (
     ProcessNotFound,
     SubsystemNotAvailable,
     from_errno,
+    shown,
 )
 from .hierarchy import PID_MAX, Cgroup, Hierarchy
 from .mounts import Table, Tables, controllers_of, split_above
@@ -70,7 +71,7 @@ class Host:
     def __init__(self, root: str = "/") -> None:
         root = os.fspath(root)
         if not isinstance(root, str) or not root or "\0" in root:
-            message = f"root {root!r} is not a path"
+            message = f"root {shown(root)} is not a path"
             raise InvalidValue(message)
         self.root = (
             os.path.normpath(os.path.join(os.getcwd(), root)) if not root.startswith("/") else os.path.normpath(root)
@@ -110,7 +111,7 @@ class Host:
         if subsystems is None:
             return list(index.hierarchies)
         if isinstance(subsystems, str):
-            message = f"subsystems {subsystems!r}: a list of names is expected"
+            message = f"subsystems {shown(subsystems)}: a list of names is expected"
             raise InvalidValue(message)
         wanted = {index.find(name) for name in subsystems}
         return [hierarchy for hierarchy in index.hierarchies if hierarchy in wanted]
@@ -135,7 +136,7 @@ class Host:
         """The same; CgroupNotFound, whose hint is the reason, when there is none."""
         cgroup, reason = self._look(spec)
         if cgroup is None:
-            raise CgroupNotFound(f"no cgroup {spec!r}", hint=reason)
+            raise CgroupNotFound(f"no cgroup {shown(spec)}", hint=reason)
         return cgroup
 
     def _look(self, spec: str) -> tuple[Cgroup | None, str]:
@@ -181,13 +182,13 @@ class Host:
         rights.check()
         hierarchy, reason = _resolve(self._index(), names)
         if hierarchy is None:
-            message = f"cannot make {spec!r}: {reason}"
+            message = f"cannot make {shown(spec)}: {reason}"
             raise SubsystemNotAvailable(message)
         root = hierarchy.root()
         target = root if location is None else Cgroup(hierarchy, location)
         if target.path is None:
             hint = f"the mount at {hierarchy.mount_point} shows {hierarchy.root_location} and what is below alone"
-            raise CgroupNotFound(f"cannot make {spec!r}", hint=hint)
+            raise CgroupNotFound(f"cannot make {shown(spec)}", hint=hint)
         controllers = _to_enable(hierarchy, names)
         if target.exists and all(name in target.subsystems for name in controllers):
             return target
@@ -203,7 +204,7 @@ class Host:
         that has been removed (a zombie's) does not exist.
         """
         if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= PID_MAX:
-            message = f"process id {pid!r}: from 1 to {PID_MAX}"
+            message = f"process id {shown(pid)}: from 1 to {PID_MAX}"
             raise InvalidValue(message)
         return self._cgroups_in(f"{self.root.rstrip('/')}/proc/{pid}/cgroup", pid)
 
@@ -213,7 +214,7 @@ class Host:
         for cgroup in self._cgroups_in(f"{self.root.rstrip('/')}/proc/self/cgroup", os.getpid()):
             if cgroup.hierarchy == hierarchy:
                 return cgroup
-        message = f"cannot tell this process's cgroup: no mounted hierarchy has the controller {controller!r}"
+        message = f"cannot tell this process's cgroup: no mounted hierarchy has the controller {shown(controller)}"
         raise SubsystemNotAvailable(message)
 
     def _cgroups_in(self, path: str, pid: int) -> list[Cgroup]:

@@ -206,9 +206,15 @@ class Tables:
         if self._root == "/":
             return "/proc/thread-self/mountinfo"
         # On a real procfs, self is the reader, not the host that is looked at.
-        captured = not os.path.ismount(f"{self._root}/proc") and not os.path.exists(f"{self._root}/proc/1/mountinfo")
-        name = "self" if captured else "1"
-        return f"{self._root}/proc/{name}/mountinfo"
+        path = f"{self._root}/proc/1/mountinfo"
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            if not os.path.ismount(f"{self._root}/proc"):
+                return f"{self._root}/proc/self/mountinfo"
+        except OSError:
+            pass  # there, and not to be looked into: opening it says so
+        return path
 
     def _read(self) -> Table:
         path = self._path()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from .errors import InvalidValue
+from .errors import InvalidValue, shown
 
 NAME_MAX = 255
 PATH_MAX = 4096
@@ -25,7 +25,7 @@ class Spec(NamedTuple):
 
 
 def _invalid(what: str, value: object, why: str) -> InvalidValue:
-    return InvalidValue(f"{what} {value!r}: {why}")
+    return InvalidValue(f"{what} {shown(value)}: {why}")
 
 
 def check_name(name: str) -> str:
@@ -47,7 +47,7 @@ def check_controller(name: str) -> str:
 
 def _check_component(name: str, whole: str) -> None:
     if name in ("", ".", ".."):
-        raise _invalid("cgroup name", whole, f"{name!r} is not a name" if name else "it is empty")
+        raise _invalid("cgroup name", whole, f"{shown(name)} is not a name" if name else "it is empty")
     if "\0" in name or "\n" in name:
         raise _invalid("cgroup name", whole, "it has a NUL or a newline")
     if len(_encode(name, whole)) > NAME_MAX:
@@ -56,9 +56,12 @@ def _check_component(name: str, whole: str) -> None:
 
 def _encode(text: str, whole: str) -> bytes:
     try:
-        return text.encode("utf-8", "surrogateescape")
+        encoded = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise _invalid("cgroup name", whole, "it cannot be encoded") from None
+    if encoded.decode("utf-8", "surrogateescape") != text:
+        raise _invalid("cgroup name", whole, "its surrogates together are a character, and it would be listed as that")
+    return encoded
 
 
 def split_path(path: str) -> list[str]:
@@ -73,9 +76,16 @@ def split_path(path: str) -> list[str]:
     return names
 
 
-@lru_cache(maxsize=1024)
 def parse_spec(spec: str) -> Spec:
     """``CONTROLLER[,CONTROLLER…][:PATH]``, ``name=LABEL[:PATH]`` or ``:PATH``; InvalidValue for anything else."""
+    try:
+        return _parse(spec)
+    except TypeError:  # what cannot be hashed
+        raise _invalid("cgroup spec", spec, "not a str") from None
+
+
+@lru_cache(maxsize=1024)
+def _parse(spec: str) -> Spec:
     if not isinstance(spec, str):
         raise _invalid("cgroup spec", spec, "not a str")
     if not spec:
@@ -84,6 +94,6 @@ def parse_spec(spec: str) -> Spec:
     names = tuple(head.split(",")) if head else ()
     for name in names:
         if not name or "/" in name or "\0" in name or "\n" in name:
-            raise _invalid("cgroup spec", spec, f"{name!r} is no controller")
+            raise _invalid("cgroup spec", spec, f"{shown(name)} is no controller")
     location = "/" + "/".join(split_path(path)) if colon and path else None
     return Spec(names, location)

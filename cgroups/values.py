@@ -384,6 +384,8 @@ class DeviceTable(Mapping[Device, V]):
     def __repr__(self) -> str:
         rows = ", ".join(f"{device}: {row!r}" for device, row in self.items())
         extras = "".join(
-            f", {name}={value!r}" for name in ("total", "default", "others") if (value := getattr(self, name))
+            f", {name}={value!r}"
+            for name in ("total", "default", "others")
+            if (value := getattr(self, name)) not in (None, {})
         )
         return f"{type(self).__name__}({{{rows}}}{extras})"

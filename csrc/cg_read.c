@@ -87,6 +87,17 @@ static int open_retrying(int directory, const char *path, int flags)
     return fd;
 }
 
+/* O_PATH with O_NOFOLLOW opens a symbolic link itself. */
+static int refuse_link(int fd, int flags)
+{
+    struct stat found;
+    if (fd < 0 || !(flags & O_PATH) || fstat(fd, &found) < 0 || !S_ISLNK(found.st_mode))
+        return fd;
+    close(fd);
+    errno = ELOOP;
+    return -1;
+}
+
 /* What openat2 does, by hand: each component is opened from the one before,
  * and a symbolic link is refused wherever it stands. */
 static int open_by_component(int directory, const char *path, int flags)
@@ -104,7 +115,7 @@ static int open_by_component(int directory, const char *path, int flags)
         name[length] = '\0';
         const char *opened = length ? name : ".";
         if (*next == '\0')
-            return open_retrying(from, opened, flags);
+            return refuse_link(open_retrying(from, opened, flags), flags);
         int below = open_retrying(from, opened, O_PATH | O_DIRECTORY);
         if (below < 0)
             return -1;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import InvalidValue
+from ..errors import InvalidValue, shown
 from .binding import Binding, File
 from .core import notify_on_release, release_agent
 from .parameter import (
@@ -79,10 +79,10 @@ def _check(parameter: Any, kind: type[Parameter], verb: str, cgroup: Any) -> Non
     from ..hierarchy import Cgroup  # noqa: PLC0415 - once a parameter and cgroup, and hierarchy has no need of this module
 
     if not isinstance(cgroup, Cgroup):
-        message = f"a Cgroup is expected, not {cgroup!r}; Hierarchy.find_exn(spec) gives one"
+        message = f"a Cgroup is expected, not {shown(cgroup)}; Hierarchy.find_exn(spec) gives one"
         raise TypeError(message)
     if not isinstance(parameter, Parameter):
-        message = f"a parameter such as Memory.usage_in_bytes is expected, not {parameter!r}"
+        message = f"a parameter such as Memory.usage_in_bytes is expected, not {shown(parameter)}"
         raise TypeError(message)
     if not isinstance(parameter, kind):
         message = f"{parameter} cannot be {verb}: it is {type(parameter).__name__}"
@@ -103,7 +103,7 @@ def set(parameter: Writable[W], cgroup: Cgroup, value: W) -> None:
         if error.parameter is not None:
             raise
         raise InvalidValue(
-            f"cannot set {parameter} of {cgroup} to {value!r}: {error.message}",
+            f"cannot set {parameter} of {cgroup} to {shown(value)}: {error.message}",
             parameter=str(parameter),
             path=cgroup.path,
             hint=error.hint,
@@ -125,7 +125,7 @@ def _own(
     owner = controller if isinstance(controller, str) else controller.name
     for part in (owner, name):
         if not isinstance(part, str) or not part or set_of_bad(part):
-            message = f"{part!r} is not the name of a controller or a control file"
+            message = f"{shown(part)} is not the name of a controller or a control file"
             raise InvalidValue(message)
     return File(f"{owner}.{name}", codec, reset=reset), owner
 
@@ -152,7 +152,7 @@ def mk_set(controller: str | Controller, name: str, converter: Converter[R, W]) 
 def mk_reset(controller: str | Controller, name: str, converter: Reader[R], reset_value: str = "0") -> ReadReset[R]:
     """The same, resettable by writing ``reset_value``."""
     if not isinstance(reset_value, str) or not reset_value or "\n" in reset_value or "\0" in reset_value:
-        message = f"reset_value {reset_value!r} is not a text to write"
+        message = f"reset_value {shown(reset_value)} is not a text to write"
         raise InvalidValue(message)
     file, owner = _own(controller, name, converter, reset_value)
     parameter: ReadReset[R] = ReadReset(file, file, "", f"the control file {owner}.{name}").named(owner, name)

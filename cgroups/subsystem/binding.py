@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .. import diagnosis
 from .._interface import Failure, Layout, Shape
-from ..errors import CgroupError, ParameterNotSupported, ParseError
+from ..errors import CgroupError, ParameterNotSupported, ParseError, shown
 from ..values import MAX
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Binding(Generic[R, W]):
         raise self._cannot("read", cgroup, parameter)
 
     def write(self, cgroup: Cgroup, parameter: str, value: W) -> None:
-        raise self._cannot(f"set to {value!r}", cgroup, parameter)
+        raise self._cannot(f"set to {shown(value)}", cgroup, parameter)
 
     def reset(self, cgroup: Cgroup, parameter: str) -> None:
         raise self._cannot("reset", cgroup, parameter)

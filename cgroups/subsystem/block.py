@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..converter import to_device, to_int
-from ..errors import InvalidValue
+from ..errors import InvalidValue, shown
 from ..values import MAX, Device, DeviceTable, Limit
 from .binding import Binding, Custom, File, FirstOf, read_file
 from .codecs import U64_MAX, Reader, bounded_int, device_numbers, device_rows
@@ -95,7 +95,7 @@ def check_rate(value: Any, maximum: int) -> int | None:
         return None
     number = to_int(value)
     if not 0 <= number <= maximum:
-        message = f"{number} is neither MAX nor from 0 to {maximum}"
+        message = f"{shown(number)} is neither MAX nor from 0 to {maximum}"
         raise InvalidValue(message)
     return number or None
 
@@ -133,7 +133,7 @@ def throttle(name: str, key: str) -> tuple[Binding[Any, Any], Binding[Any, Any]]
 def check_io_max(row: Any) -> dict[str, Limit] | None:
     """A row of io.max; a key that it lacks is MAX."""
     if not isinstance(row, Mapping) or set(row) - set(IO_KEYS):
-        message = f"{row!r} is not a mapping of {', '.join(IO_KEYS)}"
+        message = f"{shown(row)} is not a mapping of {', '.join(IO_KEYS)}"
         raise InvalidValue(message)
     rates = {key: check_rate(row.get(key, MAX), U64_MAX) for key in IO_KEYS}
     if all(rate is None for rate in rates.values()):
@@ -155,7 +155,7 @@ def by_operation(read: str, write: str, discard: str) -> Binding[Any, Any]:
     def decode(cells: Any) -> DeviceTable[dict[str, int]]:
         rows: dict[Device, dict[str, int]] = {}
         for device, row in device_rows.decode(cells).items():
-            found = {name: row[key] for name, key in names.items() if key in row}
+            found = {name: row[key] for name, key in names.items() if isinstance(row.get(key), int)}
             if found:
                 rows[device] = {**found, "Total": sum(found.values())}
         return DeviceTable(rows, total=sum(row["Total"] for row in rows.values()))

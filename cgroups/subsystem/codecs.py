@@ -13,7 +13,7 @@ from ..converter import Reader as Reader
 from ..converter import Writer as Writer
 from ..converter import bounded_int as bounded_int
 from ..converter import device_of, to_int
-from ..errors import InvalidValue
+from ..errors import InvalidValue, shown
 from ..values import (
     MAX,
     DeviceRule,
@@ -81,7 +81,7 @@ class LimitCodec(Converter[Limit, Limit]):
             return self.unlimited
         number = to_int(value)
         if not self.minimum <= number <= self.maximum:
-            message = f"{number} is neither MAX nor from {self.minimum} to {self.maximum}"
+            message = f"{shown(number)} is neither MAX nor from {self.minimum} to {self.maximum}"
             raise InvalidValue(message)
         return str(number)
 
@@ -129,7 +129,7 @@ def one_of(*allowed: str) -> Writer[str]:
 
     def encode(value: str) -> str:
         if value not in allowed:
-            message = f"{value!r} is not one of {', '.join(allowed)}"
+            message = f"{shown(value)} is not one of {', '.join(allowed)}"
             raise InvalidValue(message)
         return value
 
@@ -261,7 +261,7 @@ def _decode_pressure(cells: Cells) -> Pressure:
     lines: dict[str, PressureLine] = {}
     for name, items in rows_of(cells):
         if not items or not all(isinstance(value, (int, float)) for _, value in items):
-            message = f"the line {name!r} has no averages"
+            message = f"the line {shown(name)} has no averages"
             raise ValueError(message)
         lines[name] = PressureLine.of(dict(items))
     if not lines:
@@ -386,11 +386,11 @@ def _encode_device_rule(rule: DeviceRule | str) -> str:
         except ValueError as error:
             raise InvalidValue(str(error)) from None
     if not isinstance(rule, DeviceRule) or rule.type not in ("a", "b", "c"):
-        message = f"{rule!r} is not a DeviceRule of type a, b or c"
+        message = f"{shown(rule)} is not a DeviceRule of type a, b or c"
         raise InvalidValue(message)
     for number in (rule.major, rule.minor):
         if number is not None and not 0 <= to_int(number) <= converter.U32_MAX:
-            message = f"{number} is not the number of a device"
+            message = f"{shown(number)} is not the number of a device"
             raise InvalidValue(message)
     if not rule.access or set(rule.access) - set("rwm"):
         message = f"access {rule.access!r} is not of the letters r, w and m"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from ..errors import InvalidValue, from_errno
+from ..errors import InvalidValue, from_errno, shown
 from ..hierarchy import Hierarchy
 from ..spec import ALIASES
 from .blkio import Blkio
@@ -65,7 +65,7 @@ def _kernel_list() -> dict[str, tuple[int, bool]]:
 def find(name: str) -> Controller:
     """The controller of this name; an unknown one is not available."""
     if not isinstance(name, str) or not name:
-        message = f"controller {name!r} is not a name"
+        message = f"controller {shown(name)} is not a name"
         raise InvalidValue(message)
     return _describe(name, _kernel_list())
 
@@ -127,18 +127,24 @@ def parameters(controller: str | Controller | None = None) -> list[Parameter]:
 def parameter_named(name: str) -> Parameter:
     """The parameter of an API name (``memory.limit_in_bytes``) or of a control file (``memory.max``).
 
-    The API's names go first, then the files of v2, then those of v1.
+    The API's names go first; then, of the parameters that a file belongs to,
+    the one under the file's own name, dots as underscores; then v2's, then v1's.
     """
-    if name.startswith("hugetlb."):
-        known = _table(Hugetlb(name.split(".")[1]))
-    else:
-        known = [parameter for table in TABLES for parameter in _table(table)]
-    for parameter in known:
-        if str(parameter) == name:
-            return parameter
+    if not isinstance(name, str):
+        message = f"parameter name {shown(name)}: a str is expected"
+        raise InvalidValue(message)
+    controller, *rest = name.split(".")
+    size = rest[:1] if controller == "hugetlb" else []
+    tables = [Hugetlb(size[0])] if size else TABLES
+    known = {str(parameter): parameter for table in tables for parameter in _table(table)}
+    if name in known:
+        return known[name]
+    own = known.get(".".join([controller, *size, "_".join(rest[len(size) :])]))
+    if own is not None and any(name in own.files(version) for version in (2, 1)):
+        return own
     for version in (2, 1):
-        for parameter in known:
-            if parameter.files(version)[:1] == (name,):
+        for parameter in known.values():
+            if name in parameter.files(version):
                 return parameter
-    message = f"there is no parameter {name!r}"
+    message = f"there is no parameter {shown(name)}"
     raise InvalidValue(message, parameter=name, hint="Subsystem.parameters() lists all")

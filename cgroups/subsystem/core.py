@@ -6,10 +6,12 @@ Sources: cgroup-v2.rst (Core Interface Files), cgroup-v1/cgroups.rst.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from ..converter import Converter, Writer
-from ..errors import CgroupError, InvalidValue
+from ..creation import write_control
+from ..errors import CgroupError, InvalidValue, shown
 from ..spec import check_controller
 from ..values import CgroupEvents, CgroupStat
 from .binding import Custom, File, Named, TaskList, read_file
@@ -24,7 +26,7 @@ _depth = LimitCodec(0, INT_MAX)
 
 def _encode_true(value: bool) -> str:  # noqa: FBT001 - the parameter's value
     if value is not True:
-        message = f"{value!r} is not True, which is all that can be written"
+        message = f"{shown(value)} is not True, which is all that can be written"
         raise InvalidValue(message)
     return "1"
 
@@ -40,7 +42,7 @@ _agent: Converter[str, str] = Converter(raw_text.decode, _encode_agent)
 def _write_subtree_control(cgroup: Cgroup, parameter: str, value: Iterable[str]) -> None:
     """Writes the difference, one controller a write; when one is refused, undoes the others."""
     if isinstance(value, str) or not isinstance(value, Iterable):
-        message = f"{value!r} is not an iterable of controllers"
+        message = f"{shown(value)} is not an iterable of controllers"
         raise InvalidValue(message)
     wanted = [check_controller(name) for name in value]
     now = read_file(cgroup, "cgroup.subtree_control", words, parameter)
@@ -49,12 +51,13 @@ def _write_subtree_control(cgroup: Cgroup, parameter: str, value: Iterable[str])
     done: list[str] = []
     try:
         for step in steps:
-            cgroup.write_text("cgroup.subtree_control", step, parameter, step)
+            write_control(cgroup, step)
             done.append(step)
     except CgroupError:
         for step in reversed(done):
-            back = ("-" if step[0] == "+" else "+") + step[1:]
-            cgroup.write_text("cgroup.subtree_control", back, parameter, back)
+            # As far as it goes: the error that led here is the one to report.
+            with suppress(CgroupError):
+                write_control(cgroup, ("-" if step[0] == "+" else "+") + step[1:])
         raise
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from .._interface import Cells, Shape
 from ..converter import Converter
-from ..errors import CgroupError, InvalidValue
+from ..errors import CgroupError, InvalidValue, shown
 from ..values import MAX, CpuMax, CpuStat, Limit
 from .binding import Custom, Field, File, read_file
 from .codecs import boolean, bounded_int, pressure, quota_v1, quota_v2, stat_of
@@ -78,7 +78,7 @@ def _decode_max(cells: Cells) -> CpuMax:
 
 def _check_max(value: Any) -> CpuMax:
     if not isinstance(value, tuple) or not 1 <= len(value) <= 2:  # noqa: PLR2004
-        message = f"{value!r} is not a CpuMax(quota, period)"
+        message = f"{shown(value)} is not a CpuMax(quota, period)"
         raise InvalidValue(message)
     wanted = CpuMax(*value)
     quota_v2.encode(wanted.quota)
@@ -93,8 +93,9 @@ def _encode_max(value: CpuMax) -> str:
 
 
 def _max_literal(word: str) -> CpuMax:
-    quota, _, period = word.replace("/", " ").partition(" ")
-    return CpuMax(quota_v2.literal(quota), int(period) if period.strip().isdigit() else None)
+    """``50000``, ``50000/100000``, ``max 100000``."""
+    quota, _, period = word.strip().replace("/", " ").partition(" ")
+    return CpuMax(quota_v2.literal(quota), period_codec.literal(period) if period else None)
 
 
 _max_codec = Converter(_decode_max, _encode_max, Shape.VALUES, _max_literal)
@@ -147,7 +148,7 @@ def _encode_percent(value: Any) -> str:
     if value is MAX:
         return "max"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:  # noqa: PLR2004
-        message = f"{value!r} is neither MAX nor a percentage from 0 to 100"
+        message = f"{shown(value)} is neither MAX nor a percentage from 0 to 100"
         raise InvalidValue(message)
     return f"{value:.2f}"
 

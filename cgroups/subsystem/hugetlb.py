@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar, final
 
-from ..errors import InvalidValue
+from ..errors import InvalidValue, shown
 from ..values import Limit, NumaStat, Stat
 from .binding import File, Key
 from .codecs import count, huge_limit_v1, limit, numa_stat, stat_of
@@ -60,7 +60,7 @@ class Hugetlb:
 
     def __new__(cls, size: str) -> Hugetlb:
         if not isinstance(size, str) or not re.fullmatch(r"[1-9][0-9]*(KB|MB|GB)", size):
-            message = f"huge page size {size!r} is not as the kernel writes it, for instance 2MB or 1GB"
+            message = f"huge page size {shown(size)} is not as the kernel writes it, for instance 2MB or 1GB"
             raise InvalidValue(message)
         known = cls._instances.get(size)
         if known is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from ..converter import to_device, to_int
-from ..errors import InvalidValue
+from ..errors import InvalidValue, shown
 from ..values import MAX, Device, DeviceTable, Limit
 from .binding import File
 from .block import check_bfq, check_io, check_io_max, io_max_line
@@ -49,7 +49,7 @@ class _Weights(Replacing[DeviceTable[int], Mapping[Device, int]]):
 def _check_latency(row: Any) -> dict[str, Limit] | None:
     """The target in microseconds; MAX removes it."""
     if not isinstance(row, Mapping) or set(row) != {"target"}:
-        message = f"{row!r} is not a mapping of target"
+        message = f"{shown(row)} is not a mapping of target"
         raise InvalidValue(message)
     if row["target"] is MAX:
         return None
@@ -62,11 +62,11 @@ def _check_latency(row: Any) -> dict[str, Limit] | None:
 def _check_cost(row: Any) -> Mapping[str, Any]:
     valid = isinstance(row, Mapping) and row
     if not valid or not all(isinstance(key, str) and key.isidentifier() for key in row):
-        message = f"{row!r} is not a mapping of keys such as enable, ctrl, rpct"
+        message = f"{shown(row)} is not a mapping of keys such as enable, ctrl, rpct"
         raise InvalidValue(message)
     for value in row.values():
         if not isinstance(value, (int, float, str)) or " " in str(value) or "\n" in str(value):
-            message = f"{value!r} is neither a number nor a word"
+            message = f"{shown(value)} is neither a number nor a word"
             raise InvalidValue(message)
     result: Mapping[str, Any] = row
     return result

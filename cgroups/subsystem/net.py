@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from .._interface import Cells, Shape
-from ..errors import InvalidValue
+from ..errors import InvalidValue, shown
 from .binding import File
 from .codecs import Reader, bounded_int, count
 from .parameter import read_write, readable
@@ -21,7 +21,7 @@ _NO_V2 = "v2 matches packets by cgroup path, in iptables and BPF"
 
 def _check_interface(name: Any) -> str:
     if not isinstance(name, str) or not name or set(name) & set(" \t\n\0/"):
-        message = f"{name!r} is not the name of a network interface"
+        message = f"{shown(name)} is not the name of a network interface"
         raise InvalidValue(message)
     return name
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import CgroupError, InvalidValue
+from ..errors import CgroupError, InvalidValue, shown
 from .binding import Binding, File, Read
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Replacing(Binding[R, W]):
 
     def write(self, cgroup: Cgroup, parameter: str, value: W) -> None:
         if not isinstance(value, Mapping):
-            message = f"{value!r} is not a mapping"
+            message = f"{shown(value)} is not a mapping"
             raise InvalidValue(message)
         # All of it is checked before any of it is written.
         wanted = {self._key(key): self._value(one) for key, one in value.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
-from ..errors import InvalidValue
+from ..converter import to_int
+from ..errors import InvalidValue, shown
 from ..values import MAX, Limit
 from .binding import Binding, File
 from .codecs import INT_MAX, keyed_limits, limit, named_rows
@@ -15,7 +16,7 @@ from .replacing import Replacing
 
 def _check_name(name: Any) -> str:
     if not isinstance(name, str) or not name or set(name) & set(" \t\n\0="):
-        message = f"{name!r} is not the name of a resource"
+        message = f"{shown(name)} is not the name of a resource"
         raise InvalidValue(message)
     return name
 
@@ -38,11 +39,11 @@ _HANDLES = ("hca_handle", "hca_object")
 
 def _check_handles(row: Any) -> dict[str, Limit]:
     if not isinstance(row, Mapping) or set(row) - set(_HANDLES):
-        message = f"{row!r} is not a mapping of {', '.join(_HANDLES)}"
+        message = f"{shown(row)} is not a mapping of {', '.join(_HANDLES)}"
         raise InvalidValue(message)
     for value in row.values():
-        if value is not MAX and not (isinstance(value, int) and 0 <= value <= INT_MAX):
-            message = f"{value!r} is neither MAX nor from 0 to {INT_MAX}"
+        if value is not MAX and not 0 <= to_int(value) <= INT_MAX:
+            message = f"{shown(value)} is neither MAX nor from 0 to {INT_MAX}"
             raise InvalidValue(message)
     return {key: row.get(key, MAX) for key in _HANDLES}
 

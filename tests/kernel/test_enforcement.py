@@ -81,9 +81,7 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 # ---- memory -----------------------------------------------------------------------------
 
 
-def test_a_child_over_its_memory_limit_is_killed_or_fails(
-    need: Need, make_ready: MakeCgroup, spawn: Spawn
-) -> None:
+def test_a_child_over_its_memory_limit_is_killed_or_fails(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
     need("memory")
     cgroup = make_ready("memory")
     Parameters.set(Memory.limit_in_bytes, cgroup, 32 * MIB)

@@ -158,7 +158,10 @@ KINDS: list[tuple[str, Callable[[str], Any]]] = [
     (r"cpuacct\.stat", ticks),
     (r"cpuacct\.usage_all", usage_all),
     (r"cpuacct\.usage_percpu.*", numbers),
-    (r"cpuset\.(cpus|mems|effective_cpus|effective_mems|cpus\.exclusive)(\.effective)?|cpuset\.cpus\.isolated", cpu_list),
+    (
+        r"cpuset\.(cpus|mems|effective_cpus|effective_mems|cpus\.exclusive)(\.effective)?|cpuset\.cpus\.isolated",
+        cpu_list,
+    ),
     (r"cpuset\.(memory_pressure|sched_relax_domain_level)", number),
     (r"cpuset\..*", flag),
     (r"memory\.numa_stat", by_node(1)),  # v1 counts pages: below
@@ -171,7 +174,10 @@ KINDS: list[tuple[str, Callable[[str], Any]]] = [
     (r"devices\.list", device_rules),
     (r"blkio\.(bfq\.)?weight", number),
     (r"blkio\.(bfq\.)?weight_device|blkio\.throttle\..*_device|io\.(bfq\.)?weight", device_numbers),
-    (r"blkio\.(bfq\.)?(time|sectors|avg_queue_size|group_wait_time|empty_time|idle_time|dequeue)(_recursive)?", device_numbers),
+    (
+        r"blkio\.(bfq\.)?(time|sectors|avg_queue_size|group_wait_time|empty_time|idle_time|dequeue)(_recursive)?",
+        device_numbers,
+    ),
     (r"blkio\..*", device_operations),
     (r".*", number),
 ]
@@ -389,7 +395,9 @@ def test_roots_too(every_head: str) -> None:
     """The root has other files; all that it has are read."""
     root = Hierarchy.find_exn(every_head or ":/")
     known = {name for parameter in Subsystem.parameters() for name in parameter.files(root.version)}
-    unknown = {name for name in names_in(root) - known - VENDOR_FILES if name.partition(".")[0] in (*root.subsystems, "cgroup")}
+    unknown = {
+        name for name in names_in(root) - known - VENDOR_FILES if name.partition(".")[0] in (*root.subsystems, "cgroup")
+    }
     assert unknown == set()
     failed = {}
     for parameter in readable_here(root):

@@ -234,9 +234,10 @@ def test_process_info_names_each_hierarchy_once(make_ready: MakeCgroup, spawn: S
 
 
 def test_own(every_head: str) -> None:
-    own = Hierarchy.own(every_head.split(",")[0])
+    names = every_head.split(",")
+    own = Hierarchy.own(names[0])
     lines = [text.split(":", 2) for text in Path("/proc/self/cgroup").read_text().splitlines()]
-    [path] = [path for _, names, path in lines if set(names.split(",")) == set(every_head.split(","))]
+    [path] = [path for _, found, path in lines if set(found.split(",")) == set(names)]
     assert own.location == path
     assert os.getpid() in own.processes()
 
@@ -257,7 +258,7 @@ def test_a_zombie_in_a_removed_cgroup(head: str, make_cgroup: MakeCgroup, spawn:
     assert namesake in Hierarchy.process_info(children[1].pid)
     children[0].kill()
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{children[0].pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+    while ") Z " not in Path(f"/proc/{children[0].pid}/stat").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.005)
     assert cgroup.processes() == []

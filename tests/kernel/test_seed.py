@@ -1,4 +1,4 @@
-"""The seed program, on real control groups: with its cgroup's name replaced, and to the letter in a cgroup namespace."""
+"""The seed program on real control groups: its cgroup's name replaced, and to the letter in a cgroup namespace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cgroups import Cgroup
 
-PROGRAM = '''\
+PROGRAM = """\
 import os
 from cgroups import Hierarchy, Subsystem
 
@@ -23,10 +23,10 @@ total_cpu_time = Subsystem.Parameters.get(Subsystem.Cpuacct.usage, cpuacct_cgrou
 memory_used = Subsystem.Parameters.get(Subsystem.Memory.usage_in_bytes, memory_cgroup)    # bytes
 Subsystem.Parameters.set(Subsystem.Memory.limit_in_bytes, memory_cgroup, 1_000_000_000)
 Subsystem.Parameters.set(Subsystem.Memory.memsw_limit_in_bytes, memory_cgroup, 2_000_000_000)
-'''
+"""
 
 # What it left in its variables and in the files, read without the package.
-EPILOGUE = '''
+EPILOGUE = """
 import json
 
 def number(path):
@@ -59,7 +59,7 @@ print(json.dumps({
     "pid": pid, "cpu": total_cpu_time, "cpu_after": cpu_after, "used": memory_used,
     "limit": limit, "memsw": memsw, "inside": [inside(memory_cgroup), inside(cpuacct_cgroup)],
 }))
-'''
+"""
 
 PAGE = mmap.PAGESIZE
 LIMIT, MEMSW = 1_000_000_000, 2_000_000_000
@@ -92,7 +92,7 @@ def test_seed_program_in_cgroups_of_the_test(
     check(run_script(program + EPILOGUE))
 
 
-NAMESPACE = '''
+NAMESPACE = """
 print("ready", flush=True)
 sys.stdin.readline()
 unshare(CLONE_NEWCGROUP | CLONE_NEWNS)
@@ -109,7 +109,7 @@ for head in ("memory", "cpuacct"):
     assert Hierarchy.own(head).path == inner.path
 for head in ("memory", "cpuacct"):
     Hierarchy.find_or_create(f"{head}:/foobar")
-'''
+"""
 
 
 def test_seed_program_unaltered_in_a_cgroup_namespace(

@@ -296,7 +296,8 @@ def test_kept_descriptors_are_not_inherited(head: str, make_cgroup: MakeCgroup, 
             except (CgroupError, TypeError):
                 pass
         command = [sys.executable, "-c", "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"]
-        seen = subprocess.run(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, close_fds=False, check=True).stdout
+        pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL, "close_fds": False}
+        seen = subprocess.run(command, **pipes, check=True).stdout
         # Its three, and that of the listing.
         assert len(json.loads(seen)) <= 4, seen
         """,

@@ -300,7 +300,9 @@ def on_v2(controllers: tuple[str, ...]) -> list[str]:
     return [name for name in controllers if name in enabled]
 
 
-def test_enabling_down_the_path_and_no_internal_processes(cgroup: Cgroup, spawn: Spawn, make_cgroup: MakeCgroup) -> None:
+def test_enabling_down_the_path_and_no_internal_processes(
+    cgroup: Cgroup, spawn: Spawn, make_cgroup: MakeCgroup
+) -> None:
     root = cgroup.hierarchy.root()
     controllers = on_v2(("memory", "pids", "cpu", "io", "hugetlb"))
     if not controllers:
@@ -337,9 +339,7 @@ def test_enabling_down_the_path_and_no_internal_processes(cgroup: Cgroup, spawn:
         assert text(root, "cgroup.subtree_control") == before
 
 
-def test_enabling_that_is_not_permitted_names_who_may(
-    cgroup: Cgroup, run_script: Callable[..., str]
-) -> None:
+def test_enabling_that_is_not_permitted_names_who_may(cgroup: Cgroup, run_script: Callable[..., str]) -> None:
     """An unprivileged process: the kernel refuses the write, or where there is nothing to enable the mkdir."""
     names = ["", *(name for name in cgroup.hierarchy.root().subsystems if Subsystem.find(name).version == 2)]
     run_script(

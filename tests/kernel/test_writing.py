@@ -281,7 +281,8 @@ def test_unlimited_both_ways(controller_here: str, make_cgroup: MakeCgroup) -> N
         Parameters.set(parameter, fresh, MAX)
         if Parameters.get(parameter, fresh) is not MAX and case.first is None:
             problems[str(parameter)] = Parameters.get(parameter, fresh)
-        if limited == unlimited or texts(parameter, fresh) != unlimited:
+        # Some kernels write the limit of a fresh cgroup as a number, and max once that was set.
+        if limited == unlimited or texts(parameter, fresh) not in (unlimited, ["max\n"]):
             problems[str(parameter)] = (unlimited, limited, texts(parameter, fresh))
     assert not problems
 
@@ -362,7 +363,17 @@ def test_device_rules(need: Callable[[str], None], make_cgroup: MakeCgroup) -> N
     Parameters.set(devices.allow, cgroup, "b 8:* r")
     rules = [DeviceRule("c", 1, 3, "rw"), DeviceRule("b", 8, None, "r")]
     assert Parameters.get(devices.list, cgroup) == rules
-    for bad in ("c 1:3", "c 1:3 rwx", "d 1:3 r", "c 1:3 r\nc 1:5 r", "", None, 5, DeviceRule("c", -1, 3, "r"), "c 1:3 "):
+    for bad in (
+        "c 1:3",
+        "c 1:3 rwx",
+        "d 1:3 r",
+        "c 1:3 r\nc 1:5 r",
+        "",
+        None,
+        5,
+        DeviceRule("c", -1, 3, "r"),
+        "c 1:3 ",
+    ):
         for parameter in (devices.allow, devices.deny):
             with pytest.raises((InvalidValue, TypeError)):
                 Parameters.set(parameter, cgroup, bad)  # type: ignore[arg-type]

@@ -31,7 +31,9 @@ COMPILERS = ["gcc", *(["clang"] if shutil.which("clang") else [])]
 def _links(compiler: str, sanitizer: str) -> bool:
     """Whether a compiler has the run-time library of a sanitizer, which is often a package of its own."""
     command = [compiler, f"-fsanitize={sanitizer}", "-x", "c", "-", "-o", os.devnull]
-    return subprocess.run(command, input=b"int main(void) { return 0; }", check=False, capture_output=True).returncode == 0
+    return (
+        subprocess.run(command, input=b"int main(void) { return 0; }", check=False, capture_output=True).returncode == 0
+    )
 
 
 # gcc is asked for; another is one more, if it can be had.
@@ -71,7 +73,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     def make(compiler: str, kind: str, flags: tuple[str, ...]) -> Path:
         key = (compiler, kind, flags)
         if key not in built:
-            tests = sorted(HERE.glob("test_*.c")) + [HERE / "main.c"] if kind == "main" else sorted(HERE.glob("fuzz*.c"))
+            tests = (
+                sorted(HERE.glob("test_*.c")) + [HERE / "main.c"] if kind == "main" else sorted(HERE.glob("fuzz*.c"))
+            )
             binary = tmp_path_factory.mktemp("native") / kind
             run(need(compiler), *WARNINGS, *flags, f"-I{CSRC}", *SOURCES, *tests, "-o", binary, "-pthread")
             built[key] = binary

@@ -17,7 +17,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 import cgroups.subsystem
 from cgroups import Hugetlb, Subsystem, _python_backend
@@ -30,7 +31,7 @@ try:
 except ModuleNotFoundError:
     _native_backend = None
 
-for _name, _examples in {"default": 40, "ci": 300, "soak": 50_000}.items():
+for _name, _examples in {"default": 25, "ci": 130, "soak": 50_000}.items():
     settings.register_profile(
         _name,
         max_examples=_examples,
@@ -63,13 +64,37 @@ _NUMBER = re.compile(rb"(max|-?[0-9]+)\Z")
 _CENTI = re.compile(rb"[0-9]+\.[0-9]{2}\Z")
 _NO_WORD = bytes([*range(0x21), 0x3D])
 _FOUND = [
-    *(b"anon", b"file", b"8:0", b"252:16", b"(unknown)", b"Total", b"Read", b"Async", b"some", b"N0", b"avg10", b"default"),
-    *(b"total_pgfault", b"hugetlb", b"mlx5_0", b"rwm", b"*:*", b"a", b"\xff\xfe", "é".encode(), b"x" * 300, b"-", b"m\x7f"),
+    *(
+        b"anon",
+        b"file",
+        b"8:0",
+        b"252:16",
+        b"(unknown)",
+        b"Total",
+        b"Read",
+        b"Async",
+        b"some",
+        b"N0",
+        b"avg10",
+        b"default",
+    ),
+    *(
+        b"total_pgfault",
+        b"hugetlb",
+        b"mlx5_0",
+        b"rwm",
+        b"*:*",
+        b"a",
+        b"\xff\xfe",
+        "é".encode(),
+        b"x" * 300,
+        b"-",
+        b"m\x7f",
+    ),
 ]
 # No blank, no control character, no equals sign, and no number.
 names = (
-    st.sampled_from(_FOUND)
-    | st.binary(min_size=1, max_size=6).map(lambda text: text.translate(None, _NO_WORD) or b"k")
+    st.sampled_from(_FOUND) | st.binary(min_size=1, max_size=6).map(lambda text: text.translate(None, _NO_WORD) or b"k")
 ).filter(lambda text: not _NUMBER.match(text))
 strings = names.filter(lambda text: not _CENTI.match(text))
 hundredths = st.integers(0, 10**15 - 1).map(lambda value: (b"%d.%02d" % divmod(value, 100), value / 100))
@@ -130,9 +155,9 @@ def _keyed(draw: st.DrawFn) -> Text:
     return draw(_lines(lines)), cells
 
 
-_settings = (
-    numbers | hundredths | st.just((b"", "")) | strings.map(lambda text: (text, _decode(text)))
-) | strings.map(lambda text: (b"a=" + text, "a=" + _decode(text)))
+_settings = (numbers | hundredths | st.just((b"", "")) | strings.map(lambda text: (text, _decode(text)))) | strings.map(
+    lambda text: (b"a=" + text, "a=" + _decode(text))
+)
 
 
 @st.composite
@@ -241,7 +266,9 @@ _CAPTURED = {
 _digit = st.sampled_from([b"%d" % digit for digit in range(10)])
 _common = st.sampled_from([bytes([byte]) for byte in b"      \t\n\n\n\n\n\n=-,.:maxN"])
 _byte = st.one_of(*[_digit] * 5, *[_common] * 2, st.binary(min_size=1, max_size=1))
-_operations = st.sampled_from(["insert", "insert", "replace", "replace", "delete", "duplicate", "truncate", "digit", "blank"])
+_operations = st.sampled_from(
+    ["insert", "insert", "replace", "replace", "delete", "duplicate", "truncate", "digit", "blank"]
+)
 _DIGITS = re.compile(rb"[0-9]")
 _EDGE = re.compile(rb"(?<![^ \t\n])|(?![^ \t\n])")
 
@@ -339,18 +366,25 @@ def outcome() -> Callable[..., Any]:
 
 def _readers() -> Iterator[tuple[str, Reader[Any]]]:
     """Every codec that the parameters, and the rules of the subsystem modules, read with."""
-    tables = [*Subsystem.parameters(), *(value for value in vars(Hugetlb("2MB")).values() if hasattr(value, "_bindings"))]
+    tables = [
+        *Subsystem.parameters(),
+        *(value for value in vars(Hugetlb("2MB")).values() if hasattr(value, "_bindings")),
+    ]
     pending: list[tuple[str, Any]] = [
         (f"{parameter} v{version}", binding) for parameter in tables for version, binding in parameter._bindings.items()
     ]
     for found in pkgutil.iter_modules(cgroups.subsystem.__path__, "cgroups.subsystem."):
-        pending += [(f"{found.name}.{name}", value) for name, value in vars(importlib.import_module(found.name)).items()]
+        pending += [
+            (f"{found.name}.{name}", value) for name, value in vars(importlib.import_module(found.name)).items()
+        ]
     while pending:
         name, one = pending.pop()
         if isinstance(one, Reader):
             yield name, one
         else:
-            inner = vars(one) if hasattr(one, "files") and hasattr(one, "__dict__") and not isinstance(one, type) else {}
+            inner = (
+                vars(one) if hasattr(one, "files") and hasattr(one, "__dict__") and not isinstance(one, type) else {}
+            )
             pending += [(name, inner[key]) for key in ("codec", "_file", "whole") if key in inner]
             pending += [(name, binding) for binding in inner.get("bindings", ())]
 

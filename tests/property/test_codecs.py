@@ -6,7 +6,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cgroups._interface import Failure, Shape
 from cgroups.converter import Reader
@@ -38,7 +39,22 @@ def test_decode_returns_or_raises_value_error(
 
 
 # Words where numbers are due, and the other way round, under keys that the codecs look for.
-_KEYS = ("rbytes", "wbytes", "dbytes", "rios", "wios", "dios", "rbps", "riops", "avg10", "total", "N0", "N1", "N\u00b2", "hca_handle")
+_KEYS = (
+    "rbytes",
+    "wbytes",
+    "dbytes",
+    "rios",
+    "wios",
+    "dios",
+    "rbps",
+    "riops",
+    "avg10",
+    "total",
+    "N0",
+    "N1",
+    "N\u00b2",
+    "hca_handle",
+)
 _NAMES = ("8:0", "252:16", "Total", "default", "some", "full", "anon", "(unknown)", "mlx5_0", "c", "")
 _VALUES = ("5", "max", "-5", "x", "", "1.50", "18446744073709551615", "9" * 17 + ".99", "\u00b2", "1:3", "*:*", "rwm")
 _LINE = {

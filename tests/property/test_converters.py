@@ -10,7 +10,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, strategies as st
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from cgroups import converter as c
 from cgroups.errors import InvalidValue, ParseError
@@ -25,7 +26,10 @@ file_text = st.binary(min_size=1, max_size=10).map(lambda text: text.decode("utf
 texts = file_text.filter(lambda text: not set("\0\n") & set(text))
 nodes = st.integers(0, 65535)
 LEAVES: dict[str, Typed] = {
-    "int": (c.int, st.integers(-(1 << 63), (1 << 64) - 1) | st.sampled_from([-(1 << 63), 0, (1 << 63) - 1, (1 << 64) - 1])),
+    "int": (
+        c.int,
+        st.integers(-(1 << 63), (1 << 64) - 1) | st.sampled_from([-(1 << 63), 0, (1 << 63) - 1, (1 << 64) - 1]),
+    ),
     "bounded": (c.bounded_int(min=-3, max=1000), st.integers(-3, 1000)),
     "bool": (c.bool, st.booleans()),
     "string": (c.string, texts),
@@ -104,7 +108,15 @@ def test_separator_inside_a_value_is_refused(left: str, right: str, sep: str) ->
 # ---- writing what cannot be ------------------------------------------------------------------
 
 scalars = st.one_of(
-    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), st.binary(max_size=4), st.complex_numbers()),
+    *(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=4),
+        st.binary(max_size=4),
+        st.complex_numbers(),
+    ),
     *(st.text(st.characters(categories=["Cs"]), max_size=3), st.just(MAX), st.builds(object), st.fractions(), nodes),
 )
 anything = st.recursive(
@@ -171,7 +183,11 @@ def test_text_is_no_list(value: Any) -> None:
 
 @pytest.mark.parametrize("sep", ["", "ab", None, 5, b","])
 def test_separator_is_one_character(sep: Any) -> None:
-    for make in (lambda: c.pair(c.int, c.int, sep=sep), lambda: c.triple(c.int, c.int, c.int, sep=sep), lambda: c.list(c.int, sep=sep)):
+    for make in (
+        lambda: c.pair(c.int, c.int, sep=sep),
+        lambda: c.triple(c.int, c.int, c.int, sep=sep),
+        lambda: c.list(c.int, sep=sep),
+    ):
         with pytest.raises(InvalidValue):
             make()
 
@@ -182,7 +198,9 @@ any_text = (
     st.text()
     | st.text("0123456789-,:; max\n\t", max_size=14)
     | st.text(st.characters(categories=["Cs", "Nd"]), max_size=4)
-    | st.sampled_from(["²", "٣", "1" * 5000, "-" + "1" * 5000, "max", "1_000", "0x1f", "+5", "5.0", "\ud800", "٣:٣", "8:²"])
+    | st.sampled_from(
+        ["²", "٣", "1" * 5000, "-" + "1" * 5000, "max", "1_000", "0x1f", "+5", "5.0", "\ud800", "٣:٣", "8:²"]
+    )
 )
 
 
@@ -271,7 +289,11 @@ def test_overlapping_ranges_of_a_long_text_take_no_time() -> None:
 LITERALS = [*(c.int, c.bool, c.range), *(codecs.limit, codecs.limit_v1), cpu._max_codec, cpu._percent]
 
 
-@given(any_text | st.sampled_from(["512M", "1.5G", "max", "max 100000", "max ²", "1/0", "", "1e5", "0.5", "ib", "inf", "nan"]))
+@given(
+    any_text
+    | st.sampled_from(["512M", "1.5G", "max", "max 100000", "max ²", "1/0", "", "1e5", "0.5", "ib", "inf", "nan"])
+)
+@example("max ²")
 def test_word_is_a_value_or_invalid(word: str) -> None:
     for one in LITERALS:
         try:
@@ -281,6 +303,8 @@ def test_word_is_a_value_or_invalid(word: str) -> None:
 
 
 def test_exponent_is_refused_before_it_is_computed() -> None:
-    program = "from cgroups import converter\ntry: converter.int_literal('1e99999999')\nexcept ValueError: print('refused')"
+    program = (
+        "from cgroups import converter\ntry: converter.int_literal('1e99999999')\nexcept ValueError: print('refused')"
+    )
     done = subprocess.run([sys.executable, "-c", program], timeout=10, check=True, capture_output=True, text=True)
     assert done.stdout == "refused\n"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cgroups import _python_backend
 from cgroups._interface import Failure, Shape
@@ -18,7 +20,9 @@ Both = tuple[ModuleType, ModuleType]
 # ---- layouts ------------------------------------------------------------------------
 
 keys = st.lists(st.sampled_from(["anon", "file", "anon_thp", "a", "é", "\udcff", "k\x7f"]), min_size=1, max_size=5)
-plain = st.integers(0, 99) | st.integers(0, (1 << 64) - 1) | st.sampled_from([10**18, 10**19 - 1, 10**19, (1 << 64) - 1])
+plain = (
+    st.integers(0, 99) | st.integers(0, (1 << 64) - 1) | st.sampled_from([10**18, 10**19 - 1, 10**19, (1 << 64) - 1])
+)
 odd = st.sampled_from(["max", "-1", "x", "", str(1 << 64), "007", "0" * 25 + "7", "5 further", "1.50", "5\t"])
 
 
@@ -89,6 +93,20 @@ def test_layout_is_kept_while_it_fits(implementation: ModuleType, tmp_path: Path
     (tmp_path / "memory.stat").write_bytes(b"anon 3\n")
     other, values = file.read_keyed(layout)
     assert (other.keys, values) == (("anon",), [3])
+
+
+# ---- links -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY, os.O_PATH, os.O_PATH | os.O_DIRECTORY])
+@pytest.mark.parametrize("path", ["link", "to_file", "link/file"])
+def test_no_symbolic_link_is_opened(implementation: ModuleType, tmp_path: Path, path: str, flags: int) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "file").write_bytes(b"5\n")
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "to_file").symlink_to("real/file")
+    with pytest.raises(Failure):
+        os.close(implementation.open_directory(str(tmp_path), 0).open(path, flags))
 
 
 # ---- size ------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cgroups._interface import Failure, Status
 
@@ -37,7 +38,9 @@ component = (
 path = st.lists(component, max_size=4).map(lambda parts: b"/" + b"/".join(parts))
 u32 = st.integers(0, 300) | st.integers(0, (1 << 32) - 1) | st.just((1 << 32) - 1)
 flags = st.sampled_from([b"rw", b"ro", b"rw,nosuid,nodev,noexec,relatime", b"rw,relatime,idmapped"])
-optional = st.lists(st.sampled_from([b"shared:1", b"master:12", b"propagate_from:2", b"unbindable", b"future"]), max_size=3)
+optional = st.lists(
+    st.sampled_from([b"shared:1", b"master:12", b"propagate_from:2", b"unbindable", b"future"]), max_size=3
+)
 source = st.sampled_from([b"cgroup", b"cgroup2", b"", b"none", b"systemd", b"-", b"a\\040b"]) | path.map(escape)
 options = st.sampled_from(
     [
@@ -144,6 +147,12 @@ def test_broken_line_is_refused_where_it_starts(
     text = head + line + b"\n" + after[0]
     for module in both:
         assert outcome(module, text) == (Status.SYNTAX, len(head), text[len(head) :][:40], 0), module.NAME
+
+
+def test_numbers_with_thousands_of_zeros(both: Both) -> None:
+    line = b"1 2 %b7:3 / /mnt rw - cgroup none rw" % (b"0" * 5000)
+    for module in both:
+        assert outcome(module, line) == [(1, 7, 3, "/", "/mnt", "rw", "rw")], module.NAME
 
 
 def test_table_of_over_a_mebibyte(both: Both) -> None:

@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cgroups.errors import InvalidValue
 from cgroups.spec import NAME_MAX, check_controller, check_name, parse_spec, split_path
@@ -15,7 +16,9 @@ any_text = (
     st.text()
     | st.text(st.characters(categories=["Cs", "Ll"]))
     | st.text("ab./:,=\n\0 é\udcff", max_size=20)
-    | st.lists(st.sampled_from(["memory", "name=systemd", "..", ".", "", "a", ":", "/", ",", "\n", "\0", "x" * 256])).map("".join)
+    | st.lists(
+        st.sampled_from(["memory", "name=systemd", "..", ".", "", "a", ":", "/", ",", "\n", "\0", "x" * 256])
+    ).map("".join)
 )
 
 

@@ -56,7 +56,10 @@ def test_the_python_one_is_chosen() -> None:
 
 
 def test_python_needs_no_cffi() -> None:
-    code = SHOW + "; import sys; print([name for name in sys.modules if name.split('.')[0] in ('cffi', '_cffi_backend') or name.endswith('._native')])"
+    code = (
+        SHOW
+        + "; import sys; print([name for name in sys.modules if name.split('.')[0] in ('cffi', '_cffi_backend') or name.endswith('._native')])"
+    )
     result = run(WITHOUT_CFFI + code, "python")
     assert result.stdout == "python\n[]\n"
 
@@ -97,7 +100,18 @@ def test_auto_does_not_hide_a_broken_installation(choice: str) -> None:
 HEAVY = [
     *("typer", "click", "rich", "numpy", "typing_extensions", "setuptools"),
     *("dataclasses", "inspect", "asyncio", "socket", "subprocess", "logging", "tempfile", "pathlib", "fractions"),
-    *("decimal", "argparse", "json", "pickle", "unittest", "concurrent.futures", "multiprocessing", "ctypes", "pwd", "grp"),
+    *(
+        "decimal",
+        "argparse",
+        "json",
+        "pickle",
+        "unittest",
+        "concurrent.futures",
+        "multiprocessing",
+        "ctypes",
+        "pwd",
+        "grp",
+    ),
 ]
 
 

@@ -218,7 +218,6 @@ def text_of(parameter: Parameter, version: int, directory: Path) -> str | None:
     return next((path.read_text() for path in paths if path.exists()), None)
 
 
-
 @pytest.mark.parametrize("parameter", READABLE, ids=str)
 def test_v1(parameter: Parameter, v1: Host) -> None:
     controller = {"cgroup": "memory", "": "memory", "io": "blkio"}.get(parameter.controller, parameter.controller)

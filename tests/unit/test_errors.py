@@ -249,7 +249,12 @@ def test_subsystem_not_attached_elsewhere(v1_cgroup: Callable[[str], Cgroup]) ->
     raises(
         cgroups.SubsystemNotAttached,
         lambda: Parameters.get(Pids.current, cgroup),
-        *("cannot read pids.current of memory:", "not on this hierarchy", "/sys/fs/cgroup/pids", f"pids:{cgroup.location}"),
+        *(
+            "cannot read pids.current of memory:",
+            "not on this hierarchy",
+            "/sys/fs/cgroup/pids",
+            f"pids:{cgroup.location}",
+        ),
         parameter="pids.current",
     )
 
@@ -299,7 +304,13 @@ def test_access_denied_in_a_captured_tree(v1_cgroup: Callable[[str], Cgroup]) ->
     raises(
         cgroups.AccessDenied,
         lambda: Parameters.set(Memory.limit_in_bytes, cgroup, 4096),
-        *("memory.limit_in_bytes", "4096", str(cgroup.path), "not on a cgroup file system", "a captured tree is read-only"),
+        *(
+            "memory.limit_in_bytes",
+            "4096",
+            str(cgroup.path),
+            "not on a cgroup file system",
+            "a captured tree is read-only",
+        ),
         path=cgroup.path,
     )
 
@@ -360,7 +371,9 @@ def test_a_refused_attach(recorded_v2: Any, number: int, kind: type[CgroupError]
     recorded_v2.refuse("cgroup.procs", "4321", number)
     cgroup = recorded_v2.cgroup
     tried = "cannot move process 4321 into :/job/a"
-    raises(kind, lambda: cgroup.add_process(4321), tried, str(cgroup.path), words, errno.errorcode[number], errno=number)
+    raises(
+        kind, lambda: cgroup.add_process(4321), tried, str(cgroup.path), words, errno.errorcode[number], errno=number
+    )
 
 
 def test_a_move_names_the_common_ancestor(recorded_v2: Any) -> None:
@@ -383,7 +396,9 @@ def test_a_refused_removal(recorded_v2: Any) -> None:
     assert type(error) is cgroups.CgroupBusy
     for word in ("cannot remove :/job/a", str(cgroup.path), "EBUSY", "1 processes are inside and 0 cgroups below"):
         assert word in str(error)
-    raises(cgroups.CgroupBusy, cgroup.remove, "cannot remove :/job/a", "ENOTEMPTY", path=cgroup.path, errno=errno.ENOTEMPTY)
+    raises(
+        cgroups.CgroupBusy, cgroup.remove, "cannot remove :/job/a", "ENOTEMPTY", path=cgroup.path, errno=errno.ENOTEMPTY
+    )
     assert cgroup.exists
 
 

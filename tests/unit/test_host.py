@@ -149,7 +149,9 @@ def write_cgroup(host: Host, pid: int, text: str) -> list[Cgroup]:
     return host.process_info(pid)
 
 
-def test_process_info_of_the_captured_processes(v1: Host, v2: Host, v1_cgroup: Callable[[str], Cgroup], job: Cgroup) -> None:
+def test_process_info_of_the_captured_processes(
+    v1: Host, v2: Host, v1_cgroup: Callable[[str], Cgroup], job: Cgroup
+) -> None:
     names = ["name=systemd", "pids", "blkio", "freezer", "devices", "memory", "cpuset", "cpuacct", "cpu", ""]
     info = v1.process_info(5447)
     assert info == [v1_cgroup(name) for name in names]
@@ -160,7 +162,7 @@ def test_process_info_of_the_captured_processes(v1: Host, v2: Host, v1_cgroup: C
 def test_process_info_of_names_with_colons(v1: Host, v1_root: Path) -> None:
     (v1_root / "sys/fs/cgroup/memory/a:b::c").mkdir()
     (v1_root / "sys/fs/cgroup/unified/0::").mkdir()
-    memory, unified = write_cgroup(v1, 1, "4:memory:/a:b::c\n0::/0::\n")
+    memory, unified = write_cgroup(v1, 9, "4:memory:/a:b::c\n0::/0::\n")
     assert (memory.location, unified.location) == ("/a:b::c", "/0::")
     assert memory.exists
     assert unified.exists
@@ -170,19 +172,19 @@ def test_process_info_of_names_with_colons(v1: Host, v1_root: Path) -> None:
 
 def test_process_info_of_a_removed_cgroup(v1: Host, v1_root: Path) -> None:
     """A zombie's cgroup may be gone: the kernel says so, and it is no part of the name, unless it is."""
-    [gone] = write_cgroup(v1, 1, "4:memory:/job (deleted)\n")
+    [gone] = write_cgroup(v1, 9, "4:memory:/job (deleted)\n")
     assert gone.location == "/job"
     assert not gone.exists
     with pytest.raises(cgroups.CgroupGone):
         gone.processes()
     (v1_root / "sys/fs/cgroup/memory/job (deleted)").mkdir()
-    [real] = write_cgroup(v1, 1, "4:memory:/job (deleted)\n")
+    [real] = write_cgroup(v1, 9, "4:memory:/job (deleted)\n")
     assert real.location == "/job (deleted)"
     assert real.exists
 
 
 def test_process_info_outside_the_cgroup_namespace(v1: Host) -> None:
-    [outside] = write_cgroup(v1, 1, "4:memory:/../../other\n")
+    [outside] = write_cgroup(v1, 9, "4:memory:/../../other\n")
     assert outside.path is None
     assert not outside.exists
     assert outside != v1.find_exn("memory")
@@ -202,16 +204,21 @@ def test_process_info_outside_the_cgroup_namespace(v1: Host) -> None:
 
 
 def test_process_info_of_what_is_not_mounted(v1: Host) -> None:
-    infos = write_cgroup(v1, 1, "11:future:/a\n10:name=elogind:/1\n9:net_cls,net_prio:/b\n4:memory:/cgroups-capture\n")
-    assert [str(one) for one in infos] == ["future:/a", "name=elogind:/1", "net_cls,net_prio:/b", "memory:/cgroups-capture"]
+    infos = write_cgroup(v1, 9, "11:future:/a\n10:name=elogind:/1\n9:net_cls,net_prio:/b\n4:memory:/cgroups-capture\n")
+    assert [str(one) for one in infos] == [
+        "future:/a",
+        "name=elogind:/1",
+        "net_cls,net_prio:/b",
+        "memory:/cgroups-capture",
+    ]
     assert [one.path is None for one in infos] == [True, True, True, False]
     assert infos[2].hierarchy.subsystems == ("net_cls", "net_prio")
     assert infos[1].hierarchy.label == "elogind"
 
 
 def test_process_info_of_broken_text(v1: Host) -> None:
-    assert write_cgroup(v1, 1, "") == []
-    assert [one.location for one in write_cgroup(v1, 1, "junk\n4:memory\n\n4:memory:/\udcff")] == ["/\udcff"]
+    assert write_cgroup(v1, 9, "") == []
+    assert [one.location for one in write_cgroup(v1, 9, "junk\n4:memory\n\n4:memory:/\udcff")] == ["/\udcff"]
 
 
 def test_process_info_of_no_process(v1: Host) -> None:
@@ -318,7 +325,7 @@ def test_a_bind_mounted_subtree(tmp_path: Path) -> None:
         host.find_exn("memory:/docker/12345")
     assert "shows /docker/1234" in str(caught.value)
     assert host.find("memory:/inner") is None
-    mine, other = write_cgroup(host, 1, "4:memory:/docker/1234/inner\n4:memory:/user\n")
+    mine, other = write_cgroup(host, 9, "4:memory:/docker/1234/inner\n4:memory:/user\n")
     assert (mine, mine.path) == (inner, inner.path)
     assert other.path is None
 
@@ -346,7 +353,7 @@ def test_several_mounts_of_parts(tmp_path: Path) -> None:
 def test_a_root_above_the_cgroup_namespace(tmp_path: Path) -> None:
     """``/../..``: the mount shows what is above this namespace's root."""
     host = make_host(tmp_path / "root", "/cg /../.. cgroup2 rw", directories=("/cg/user/me",))
-    cgroup, inside = write_cgroup(host, 1, "0::/../../user/me\n0::/mine\n")
+    cgroup, inside = write_cgroup(host, 9, "0::/../../user/me\n0::/mine\n")
     assert cgroup.path == f"{host.root}/cg/user/me"
     assert cgroup.exists
     assert host.find_exn(":/user/me") == cgroup
@@ -360,8 +367,8 @@ def test_co_mounted_controllers(tmp_path: Path) -> None:
     specs = ("cpu:/a", "cpuacct:/a", "cpu,cpuacct:/a", "cpuacct,cpu:/a")
     assert {host.find_exn(spec) for spec in specs} == {Cgroup(both, "/a")}
     assert str(host.find_exn("cpuacct:/a")) == "cpu,cpuacct:/a"
-    assert write_cgroup(host, 1, "4:cpu,cpuacct:/a\n") == [host.find_exn("cpu:/a")]
-    assert write_cgroup(host, 1, "4:cpuacct,cpu:/a\n") == [host.find_exn("cpu:/a")]
+    assert write_cgroup(host, 9, "4:cpu,cpuacct:/a\n") == [host.find_exn("cpu:/a")]
+    assert write_cgroup(host, 9, "4:cpuacct,cpu:/a\n") == [host.find_exn("cpu:/a")]
 
 
 def test_a_named_hierarchy(tmp_path: Path) -> None:
@@ -402,6 +409,7 @@ def test_a_capture_of_a_unified_hierarchy_without_its_root_s_files(v1: Host, v1_
 
 
 def test_a_missing_table_is_said(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
     with pytest.raises(CgroupOSError) as caught:
         Host(str(tmp_path)).find("memory:/a")
     assert caught.value.path == f"{tmp_path}/proc/self/mountinfo"
@@ -414,7 +422,7 @@ def test_a_broken_table_is_said(tmp_path: Path) -> None:
     table = tmp_path / "proc/self/mountinfo"
     first = table.read_text()
     table.write_text(first + "torn line\n")
-    for use in (lambda: host.find("memory:/"), host.scan, lambda: write_cgroup(host, 1, "1:memory:/\n")):
+    for use in (lambda: host.find("memory:/"), host.scan, lambda: write_cgroup(host, 9, "1:memory:/\n")):
         with pytest.raises(ParseError) as caught:
             use()
         assert caught.value.path == str(table)

@@ -27,7 +27,9 @@ def line(
     device: str = "0:32",
 ) -> bytes:
     """A line of mountinfo, proc(5)."""
-    return f"35 31 {device} {root} {point} {flags} {optional}- {kind} {source} {options}\n".encode("utf-8", "surrogateescape")
+    return f"35 31 {device} {root} {point} {flags} {optional}- {kind} {source} {options}\n".encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def rows(implementation: ModuleType, text: bytes) -> list[tuple[Any, ...]]:
@@ -103,7 +105,9 @@ def test_octal_escapes(implementation: ModuleType, text: str, decoded: str) -> N
     assert row[3:5] == (decoded, decoded)
 
 
-@pytest.mark.parametrize("optional", ["", "shared:5 ", "master:1 ", "shared:5 master:1 propagate_from:2 ", "unbindable ", "future "])
+@pytest.mark.parametrize(
+    "optional", ["", "shared:5 ", "master:1 ", "shared:5 master:1 propagate_from:2 ", "unbindable ", "future "]
+)
 def test_optional_fields(implementation: ModuleType, optional: str) -> None:
     assert rows(implementation, line(optional=optional)) == rows(implementation, line())
 

@@ -356,7 +356,9 @@ def test_by_name_or_file(name: str, parameter: Parameter) -> None:
     assert Subsystem.parameter_named(name) is parameter
 
 
-@pytest.mark.parametrize("name", ["", "memory", "memory.", "memory.nothing", "nothing.max", "hugetlb", "hugetlb.2MB.nothing"])
+@pytest.mark.parametrize(
+    "name", ["", "memory", "memory.", "memory.nothing", "nothing.max", "hugetlb", "hugetlb.2MB.nothing"]
+)
 def test_an_unknown_name(name: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         Subsystem.parameter_named(name)
@@ -413,7 +415,9 @@ def test_hugetlb_instances() -> None:
     assert Hugetlb("16MB").size == "16MB"
 
 
-@pytest.mark.parametrize("size", ["", "2", "MB", "2M", "2mb", "02MB", "2 MB", "2MB\n", "2TB", "../2MB", 2, None, b"2MB", ["2MB"]])
+@pytest.mark.parametrize(
+    "size", ["", "2", "MB", "2M", "2mb", "02MB", "2 MB", "2MB\n", "2TB", "../2MB", 2, None, b"2MB", ["2MB"]]
+)
 def test_hugetlb_sizes_that_are_none(size: Any) -> None:
     with pytest.raises(InvalidValue):
         Hugetlb(size)
@@ -519,7 +523,9 @@ PAGE_LIMIT = (1 << 63) - PAGE
         ("0", 0),
     ],
 )
-def test_v1_s_unlimited(v1_cgroup: Callable[[str], Cgroup], text: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_v1_s_unlimited(
+    v1_cgroup: Callable[[str], Cgroup], text: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from cgroups.subsystem import codecs
 
     if codecs.PAGE_LIMIT != PAGE_LIMIT:

@@ -227,7 +227,10 @@ def test_triples(implementation: ModuleType, captured: Any) -> None:
     ("text", "cells"),
     [
         (b"", []),
-        (b"8:0 Read 1\n8:0 Write 2\n8:16 Read 3\n", [("8:0", ROW), ("Read", 1), ("Write", 2), ("8:16", ROW), ("Read", 3)]),
+        (
+            b"8:0 Read 1\n8:0 Write 2\n8:16 Read 3\n",
+            [("8:0", ROW), ("Read", 1), ("Write", 2), ("8:16", ROW), ("Read", 3)],
+        ),
         (b"8:0\n", [("8:0", ROW)]),  # a torn line
         (b"8:0 Read 1 2 more\n", [("8:0", ROW), ("Read", 1)]),
         (b"Total 5\nTotal 6\n", [("", ROW), ("Total", 5), ("Total", 6)]),

@@ -137,7 +137,12 @@ V1_WRITES = [
     ("cpu", Cpu.max_burst, 5, [("cpu.cfs_burst_us", "5")]),
     # The quota gives way while the period changes: no quota in between is refused for its period.
     *(
-        ("cpu", Cpu.max, value, [("cpu.cfs_quota_us", quota) if name == "q" else ("cpu.cfs_period_us", quota) for name, quota in steps])
+        (
+            "cpu",
+            Cpu.max,
+            value,
+            [("cpu.cfs_quota_us", quota) if name == "q" else ("cpu.cfs_period_us", quota) for name, quota in steps],
+        )
         for value, steps in (
             (CpuMax(50000, 200000), [("q", "-1"), ("p", "200000"), ("q", "50000")]),
             (CpuMax(MAX, 200000), [("q", "-1"), ("p", "200000"), ("q", "-1")]),
@@ -185,7 +190,9 @@ def test_resets_of_v1(recorded_v1: Callable[[str], Any], controller: str, parame
     assert recorded.writes == [write]
 
 
-@pytest.mark.parametrize("parameter", [Memory.failcnt, Memory.max_usage_in_bytes, Cpuacct.usage, Blkio.reset_stats, HUGE.failcnt], ids=str)
+@pytest.mark.parametrize(
+    "parameter", [Memory.failcnt, Memory.max_usage_in_bytes, Cpuacct.usage, Blkio.reset_stats, HUGE.failcnt], ids=str
+)
 def test_what_v2_cannot_reset(recorded_v2: Any, parameter: Any) -> None:
     with pytest.raises(ParameterNotSupported) as caught:
         Parameters.reset(parameter, recorded_v2.cgroup)
@@ -220,14 +227,22 @@ REFUSED: list[tuple[str, Any, list[Any]]] = [
     ("cpu", Cpu.cfs_period_us, [999, 1000001, MAX, *BAD_INTS]),
     ("cpu", Cpu.max, [5, "5", (), (1, 2, 3), (999,), CpuMax(5000, 1), CpuMax(5000, MAX), [5000]]),  # type: ignore[arg-type]
     ("cpuset", Cpuset.cpus, [[-1], [65536], ["0"], [0.5], [True], [None], "0-3", b"0", 5, None]),
-    ("blkio", Blkio.throttle_read_bps_device, [{DISK: -1}, {DISK: "5"}, {DISK: 1 << 64}, {"8:0": 5}, {(8,): 5}, {(8, -1): 5}, 5, None, [DISK]]),
+    (
+        "blkio",
+        Blkio.throttle_read_bps_device,
+        [{DISK: -1}, {DISK: "5"}, {DISK: 1 << 64}, {"8:0": 5}, {(8,): 5}, {(8, -1): 5}, 5, None, [DISK]],
+    ),
     ("blkio", Blkio.throttle_read_iops_device, [{DISK: 1 << 32}, {(8, 1 << 32): 5}]),
     ("blkio", Blkio.weight, [0, 1001, *BAD_INTS]),
     ("blkio", Blkio.weight_device, [{DISK: 0}, {DISK: 1001}, {DISK: MAX}, 5]),
     ("pids", Pids.max, [-1, 4194305, *BAD_INTS]),
     ("freezer", Freezer.state, ["FREEZING", "frozen", "", True, 1, None]),
     ("devices", Devices.allow, ["", "c", "c 1:3", "x 1:3 r", "c 1:x r", "c 1:3 z", "c 1:3 r\nc 1:4 r", 5, None]),
-    ("devices", Devices.allow, [DeviceRule("c", -1, 0, "r"), DeviceRule("c", 1, 1 << 32, "r"), DeviceRule("x", 1, 1, "r")]),
+    (
+        "devices",
+        Devices.allow,
+        [DeviceRule("c", -1, 0, "r"), DeviceRule("c", 1, 1 << 32, "r"), DeviceRule("x", 1, 1, "r")],
+    ),
     ("devices", Devices.deny, [DeviceRule("c", 1, 1, ""), ("c", 1, 3, "r")]),
     ("memory", NetCls.classid, [-1, 1 << 32, *BAD_INTS]),
 ]
@@ -257,7 +272,10 @@ V2_REFUSED: list[tuple[Any, list[Any]]] = [
     (Core.type, ["domain", "", True]),
     (Core.max_depth, [-1, 1 << 31]),
     (Core.subtree_control, ["memory", [5], ["+memory"], ["memory cpu"], [""], ["a\n"], 5, None]),
-    (Rdma.max, [{"mlx": 5}, {"mlx": {"x": 1}}, {"a b": {}}, {"mlx": {"hca_handle": 1 << 31}}, {"mlx": {"hca_handle": True}}]),
+    (
+        Rdma.max,
+        [{"mlx": 5}, {"mlx": {"x": 1}}, {"a b": {}}, {"mlx": {"hca_handle": 1 << 31}}, {"mlx": {"hca_handle": True}}],
+    ),
     (Misc.max, [{"a b": 5}, {"": 5}, {"sev": -1}, {"sev": "max"}, {"a=b": 1}, 5]),
 ]
 
@@ -296,7 +314,15 @@ def test_memory_and_swap_need_a_limit_on_memory_first(recorded_v2: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameter", "value"), [(Memory.use_hierarchy, False), (Memory.oom_control, True), (Memory.swappiness, 5), (Cpuset.cpu_exclusive, True), (Cpuset.mem_exclusive, True)], ids=str
+    ("parameter", "value"),
+    [
+        (Memory.use_hierarchy, False),
+        (Memory.oom_control, True),
+        (Memory.swappiness, 5),
+        (Cpuset.cpu_exclusive, True),
+        (Cpuset.mem_exclusive, True),
+    ],
+    ids=str,
 )
 def test_what_v2_does_not_have(recorded_v2: Any, parameter: Any, value: Any) -> None:
     with pytest.raises(ParameterNotSupported) as caught:
@@ -384,7 +410,11 @@ def test_weights_by_device(recorded_v1: Callable[[str], Any], recorded_v2: Any) 
     Parameters.set(Blkio.weight_device, recorded_v2.cgroup, {OTHER: 10})
     assert recorded_v2.writes == [("io.weight", "8:0 default"), ("io.weight", "8:16 1")]
     Parameters.set(Io.weight, recorded_v2.cgroup, DeviceTable({OTHER: 77}, default=200))
-    assert sorted(recorded_v2.writes) == [("io.weight", "8:0 default"), ("io.weight", "8:16 77"), ("io.weight", "default 200")]
+    assert sorted(recorded_v2.writes) == [
+        ("io.weight", "8:0 default"),
+        ("io.weight", "8:16 77"),
+        ("io.weight", "default 200"),
+    ]
 
 
 def test_bfq_s_weight_goes_first_and_unscaled(recorded_v2: Any) -> None:
@@ -462,7 +492,9 @@ def test_an_undo_that_is_refused_does_not_hide_the_error(recorded_v2: Any) -> No
 def test_a_partition_is_read_back(recorded_v2: Any) -> None:
     """The kernel takes what cannot be, and says so only when asked."""
     name = "cpuset.cpus.partition"
-    recorded_v2.when(name, "root", lambda: recorded_v2.put(name, "root invalid (Cpu list in cpuset.cpus not exclusive)\n"))
+    recorded_v2.when(
+        name, "root", lambda: recorded_v2.put(name, "root invalid (Cpu list in cpuset.cpus not exclusive)\n")
+    )
     with pytest.raises(InvalidValue) as caught:
         Parameters.set(Cpuset.cpus_partition, recorded_v2.cgroup, "root")
     assert "Cpu list in cpuset.cpus not exclusive" in str(caught.value)
