@@ -292,7 +292,7 @@ def _parse_mount(line: bytes) -> MountRow | None:
     if version is None:
         return None
     strings = (_unescape(root), _unescape(point), _decode(flags), _decode(options))
-    return MountRow((version, int(major), int(minor), *strings))
+    return MountRow((version, _to_int(major), _to_int(minor), *strings))
 
 
 def parse_mountinfo(data: bytes) -> list[MountRow]:

@@ -156,7 +156,7 @@ def int_literal(word: str) -> builtins.int:
     if match is not None:
         whole, part, unit = match.groups("")
         shift = 10 * ("kmgtpe".index(unit.lower()) + 1) if unit else 0
-        value, rest = divmod(builtins.int(whole + part) << shift, 10 ** len(part))
+        value, rest = divmod(builtins.int(whole + part) << shift, builtins.int("1" + "0" * len(part)))
         if rest == 0:
             return value
     message = f"{shown(word)} is not a number such as 512, 512M or 1.5G"

@@ -14,7 +14,7 @@ _Static_assert(sizeof(int) == 4, "errno and descriptors cross as 32 bits");
 _Static_assert(CHAR_BIT == 8, "control files are bytes");
 
 /* Closes the descriptor of the variable when it leaves its scope. */
-#define CG_CLOSE __attribute__((cleanup(cg_close_descriptor)))
+#define CG_CLOSE __attribute__((cleanup(cg_close_descriptor), unused))
 void cg_close_descriptor(const int *fd);
 
 /* One pread(2) at offset 0, EINTR retried: the bytes read, or -errno. */

@@ -296,8 +296,12 @@ void cg_cache_after_fork(struct cg_cache *cache, int in_child)
         return;
     }
     pthread_mutex_init(&cache->lock, NULL);
-    for (size_t i = 0; i < cache->count; i++)
-        cache->kept[i]->pins = 0;
+    for (size_t i = cache->count; i-- > 0;) {
+        struct cg_file *file = cache->kept[i];
+        file->pins = 0;
+        if (file->stale)
+            close(detach(cache, file));
+    }
 }
 
 /* ---- reading ------------------------------------------------------------ */

@@ -114,7 +114,7 @@ static int open_by_component(int directory, const char *path, int flags)
         memcpy(name, path, length);
         name[length] = '\0';
         const char *opened = length ? name : ".";
-        if (*next == '\0')
+        if (path[length] == '\0')
             return refuse_link(open_retrying(from, opened, flags), flags);
         int below = open_retrying(from, opened, O_PATH | O_DIRECTORY);
         if (below < 0)
@@ -132,7 +132,8 @@ int cg_open_beneath(int directory, const char *path, int flags, int *fd_ret, int
         .resolve = BENEATH | NO_SYMLINKS | NO_MAGICLINKS,
     };
     long fd;
-    if (!is_below(path) || flags & (O_CREAT | O_TRUNC)) {
+    bool creates = flags & (O_CREAT | O_TRUNC) || (flags & O_TMPFILE) == O_TMPFILE;
+    if (!is_below(path) || creates) {
         *error_ret = is_below(path) ? EINVAL : EXDEV;
         return CG_OS;
     }

@@ -141,7 +141,13 @@ def _write_max_v1(cgroup: Cgroup, parameter: str, value: CpuMax) -> None:
 
 def _decode_percent(cells: Cells) -> Any:
     text = cells[0][1]
-    return MAX if text == "max" else float(text)
+    if text == "max":
+        return MAX
+    value = float(text)
+    if not 0 <= value <= 100:  # noqa: PLR2004 - nan is neither
+        message = f"{text} is no percentage"
+        raise ValueError(message)
+    return value
 
 
 def _encode_percent(value: Any) -> str:

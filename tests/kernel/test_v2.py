@@ -282,11 +282,11 @@ def test_subtree_control_replaces_and_is_undone(cgroup: Cgroup) -> None:
         Parameters.set(Core.subtree_control, cgroup, wanted)
         assert set(Parameters.get(Core.subtree_control, cgroup)) == set(wanted)
         assert set(inner.subsystems) == set(wanted)
-    with pytest.raises(InvalidValue):
+    with pytest.raises(SubsystemNotAvailable):
         Parameters.set(Core.subtree_control, cgroup, [*there, "nonesuch"])
     assert set(Parameters.get(Core.subtree_control, cgroup)) == set(there)
     Parameters.set(Core.subtree_control, cgroup, [])
-    with pytest.raises(InvalidValue):
+    with pytest.raises(SubsystemNotAvailable):
         Parameters.set(Core.subtree_control, cgroup, [*there, "nonesuch"])
     assert Parameters.get(Core.subtree_control, cgroup) == ()
 

@@ -431,7 +431,7 @@ def test_a_refused_creation(job: Cgroup, number: int, kind: type[CgroupError], w
 )
 def test_a_refused_controller(v2: Host, job: Cgroup, number: int, kind: type[CgroupError], words: str) -> None:
     failure = Failure(Status.OS, number)
-    error = diagnosis.explain_enable(failure, v2.find_exn(":/job"), "memory", job)
+    error = diagnosis.explain_control(failure, v2.find_exn(":/job"), "+memory", job)
     assert type(error) is kind
     tried = "cannot enable memory for the children of :/job"
     for word in (tried, "cgroup.subtree_control", "which :/job/a needs", words, errno.errorcode[number]):
