@@ -8,6 +8,8 @@ that says it; errors.py maps what needs no looking.
 from __future__ import annotations
 
 import errno
+import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from ._interface import Failure, Shape, Status
@@ -134,11 +136,43 @@ def _missing(cgroup: Cgroup, name: str, tried: str, what: str, error: int) -> Cg
         )
     if name.endswith(".pressure") and cgroup.version == 2:  # noqa: PLR2004 - the version
         return _no_pressure(tried, path, what)
+    if _is_passing(cgroup, name):
+        message = f"{tried}: it was being removed, or has been made again"
+        return CgroupGone(message, path=cgroup.path, parameter=what, errno=error)
     absent = missing_controller(cgroup, controller, tried, facts)
     if absent is not None:
         return absent
     hint = "the root cgroup has fewer files than the others" if cgroup.is_root else "this kernel has no such file"
     return ParameterNotSupported(f"{tried}: there is no {name}", hint=hint, **facts)
+
+
+def has_file(cgroup: Cgroup, name: str) -> bool:
+    """Whether a cgroup has a control file."""
+    directory, below = cgroup.place()
+    try:
+        os.close(directory.open(f"{below}/{name}" if below else name, os.O_PATH))
+    except Failure as failure:
+        if failure.errno in ABSENT:
+            return False
+        raise explain(failure, cgroup, name, "look for") from None
+    return True
+
+
+REMOVAL_S = 0.0005
+"""Longer than the kernel takes from a removal's first file to the directory itself."""
+
+
+def _is_passing(cgroup: Cgroup, name: str) -> bool:
+    """Whether a file is missing for a moment only.
+
+    A removal takes the controllers' files, then the others, then the
+    directory, so that in between a cgroup looks like one of a kernel without
+    the file.  Nothing tells the two apart but looking again.
+    """
+    directory, below = cgroup.place()
+    before = directory.inode(below)
+    time.sleep(REMOVAL_S)
+    return has_file(cgroup, name) or not has_file(cgroup, "cgroup.procs") or directory.inode(below) != before
 
 
 def missing_controller(cgroup: Cgroup, controller: str, tried: str, facts: dict[str, Any]) -> CgroupError | None:

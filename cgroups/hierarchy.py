@@ -48,7 +48,7 @@ class Hierarchy:
         self.host = host
         self.version = version
         self.label = label
-        self.mounts = tuple(sorted(usable, key=lambda mount: mount.root != "/"))
+        self.mounts = tuple(sorted(usable, key=lambda mount: (mount.above, mount.root) != (0, "/")))
         self.mount_point = self.mounts[0].path if self.mounts else ""
         self.root_location = self.mounts[0].root if self.mounts else "/"
         self._names = names
@@ -218,11 +218,12 @@ class Cgroup:
     thread, and after a fork in parent and child.
     """
 
-    __slots__ = ("__weakref__", "_files", "_place", "hierarchy", "location", "readers")
+    __slots__ = ("__weakref__", "_files", "_place", "_visible", "hierarchy", "location", "readers")
 
     def __init__(self, hierarchy: Hierarchy, location: str, *, visible: bool = True) -> None:
         self.hierarchy = hierarchy
         self.location = location
+        self._visible = visible
         self._place = hierarchy.mount_of(location) if visible else None
         self._files: dict[str, File] = {}
         # How each parameter is read here; filled by Subsystem.Parameters.
@@ -258,7 +259,7 @@ class Cgroup:
         """The cgroup above; None for the root."""
         if self.is_root:
             return None
-        return Cgroup(self.hierarchy, self.location.rpartition("/")[0] or "/")
+        return Cgroup(self.hierarchy, self.location.rpartition("/")[0] or "/", visible=self._visible)
 
     @property
     def subsystems(self) -> tuple[str, ...]:
@@ -292,7 +293,7 @@ class Cgroup:
         return (
             isinstance(other, Cgroup)
             and self.location == other.location
-            and (self._place is None) == (other._place is None)
+            and self._visible == other._visible
             and self.hierarchy == other.hierarchy
         )
 
@@ -405,7 +406,7 @@ class Cgroup:
 
     def child(self, name: str) -> Cgroup:
         """The cgroup of this name below, whether it exists or not."""
-        return Cgroup(self.hierarchy, f"{self.location.rstrip('/')}/{name}")
+        return Cgroup(self.hierarchy, f"{self.location.rstrip('/')}/{name}", visible=self._visible)
 
     def _child_names(self) -> list[str]:
         directory, below = self.place()
@@ -483,8 +484,8 @@ class Cgroup:
             message = f"cannot remove {self}: it is the root of its hierarchy"
             raise InvalidValue(message, path=self.path)
         self.place_for_writing(f"remove {self}")
-        below = [cgroup for cgroup in self.walk() if cgroup is not self] if recursive else []
-        for cgroup in below:
+        below = self.descendants() if recursive else []
+        for cgroup in (self, *below) if recursive else ():
             diagnosis.check_removable(cgroup, of=self)
         for cgroup in reversed(below):
             try:

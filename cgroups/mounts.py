@@ -146,7 +146,9 @@ class Table:
         self.fd = fd
         self.identity = identity
         self.groups: dict[tuple[Any, ...], list[Mount]] = {}
-        for mount in mounts:
+        # Of several mounts at one point only the last can be reached.
+        on_top = {mount.path: mount for mount in mounts}
+        for mount in on_top.values():
             self.groups.setdefault((mount.version, frozenset(mount.subsystems), mount.label), []).append(mount)
         # What the host derives from it, and what it had derived from the one before.
         self.index: Any = None

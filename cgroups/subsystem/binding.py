@@ -7,7 +7,6 @@ for the few translations that are a rule of their own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -53,18 +52,6 @@ def read_file(cgroup: Cgroup, name: str, codec: Reader[R], parameter: str) -> R:
     """One read of one file, for whoever does not bind."""
     value: R = File(name, codec).reader(cgroup, parameter)(cgroup)
     return value
-
-
-def has_file(cgroup: Cgroup, name: str) -> bool:
-    """Whether a cgroup has a control file."""
-    directory, below = cgroup.place()
-    try:
-        os.close(directory.open(f"{below}/{name}" if below else name, os.O_PATH))
-    except Failure as failure:
-        if diagnosis.is_absence(failure):
-            return False
-        raise diagnosis.explain(failure, cgroup, name, "look for") from None
-    return True
 
 
 def _malformed(error: ValueError, cgroup: Cgroup, name: str, parameter: str) -> CgroupError:
@@ -134,7 +121,7 @@ class FirstOf(Binding[R, W]):
 
     def _there(self, cgroup: Cgroup) -> Binding[R, W]:
         for binding in self.bindings:
-            if has_file(cgroup, binding.files[0]):
+            if diagnosis.has_file(cgroup, binding.files[0]):
                 return binding
         return self.bindings[0]
 

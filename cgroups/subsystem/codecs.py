@@ -100,6 +100,7 @@ class LimitCodec(Converter[Limit, Limit]):
 limit = LimitCodec()
 limit_v1 = LimitCodec(unlimited="-1", threshold=PAGE_LIMIT)
 huge_limit_v1 = LimitCodec(unlimited="-1", threshold=HUGE_LIMIT)
+huge_limit_v2 = LimitCodec(threshold=HUGE_LIMIT)  # which shows the number until one is set
 quota_v1 = LimitCodec(1000, unlimited="-1")
 quota_v2 = LimitCodec(1000)
 

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 from ..errors import InvalidValue, shown
 from ..values import Limit, NumaStat, Stat
 from .binding import File, Key
-from .codecs import count, huge_limit_v1, limit, numa_stat, stat_of
+from .codecs import count, huge_limit_v1, huge_limit_v2, numa_stat, stat_of
 from .parameter import (
     Keyed,
     Parameter,
@@ -79,7 +79,7 @@ def _make(huge: Hugetlb, size: str) -> Hugetlb:
     at = f"hugetlb.{size}"
 
     def limits(v1: str, v2: str, of: str) -> ReadWrite[Limit, Limit]:
-        return read_write(File(v1, huge_limit_v1), File(v2, limit), "bytes", f"the limit on {of}")
+        return read_write(File(v1, huge_limit_v1), File(v2, huge_limit_v2), "bytes", f"the limit on {of}")
 
     def used(v1: str, v2: str, of: str) -> Readable[int]:
         return readable(File(v1, count), File(v2, count), "bytes", f"{of}, now")

@@ -45,17 +45,17 @@ def the_seed(pid: int) -> None:
 
 def finding() -> str | None:
     found = Hierarchy.find("memory:/a")
-    assert_type(found, "Cgroup | None")
+    assert_type(found, Cgroup | None)
     if found is None:
         return None
-    assert_type(found.path, "str | None")
-    assert_type(found.parent, "Cgroup | None")
+    assert_type(found.path, str | None)
+    assert_type(found.parent, Cgroup | None)
     assert_type(found.children(), list[Cgroup])
     assert_type(found.walk(), Iterator[Cgroup])
     assert_type(found.processes(), list[int])
     assert_type(found.subsystems, tuple[str, ...])
     assert_type(found.hierarchy, Hierarchy)
-    assert_type(found.hierarchy.label, "str | None")
+    assert_type(found.hierarchy.label, str | None)
     assert_type(Hierarchy.root(found.hierarchy), Cgroup)
     assert_type(Hierarchy.scan(["memory"]), list[Hierarchy])
     assert_type(Hierarchy.process_info(1), list[Cgroup])
@@ -73,10 +73,10 @@ def creating(root: Cgroup) -> Cgroup:
 
 def limits(cgroup: Cgroup) -> int:
     limit = Parameters.get(Memory.limit_in_bytes, cgroup)
-    assert_type(limit, "int | Max")
+    assert_type(limit, int | Max)
     if limit is not MAX:
         return limit + 1
-    assert_type(limit, "Literal[Max.MAX]")
+    assert_type(limit, Literal[Max.MAX])
     value: Limit = MAX
     assert_type(float(MAX), float)
     smaller: bool = limit < 5
@@ -87,18 +87,18 @@ def limits(cgroup: Cgroup) -> int:
 def stats(cgroup: Cgroup) -> None:
     stat = Parameters.get(Memory.stat, cgroup)
     assert_type(stat, MemoryStat)
-    assert_type(stat.rss, "int | None")
+    assert_type(stat.rss, int | None)
     assert_type(stat["rss"], int)
-    assert_type(stat.get("rss"), "int | None")
+    assert_type(stat.get("rss"), int | None)
     assert_type(Parameters.get(Memory.stat["anon"], cgroup), int)
     pressure = Parameters.get(Memory.pressure, cgroup)
-    assert_type(pressure.some, "PressureLine | None")
-    assert_type(pressure["full"].avg10, "float | None")
+    assert_type(pressure.some, PressureLine | None)
+    assert_type(pressure["full"].avg10, float | None)
     assert_type(Parameters.get(Memory.pressure["some", "avg10"], cgroup), float)
     throttles = Parameters.get(Subsystem.Blkio.throttle_read_bps_device, cgroup)
-    assert_type(throttles, "DeviceTable[int | Max]")
-    assert_type(throttles[Device(8, 0)], "int | Max")
-    assert_type(throttles.total, "int | None")
+    assert_type(throttles, DeviceTable[int | Max])
+    assert_type(throttles[Device(8, 0)], int | Max)
+    assert_type(throttles.total, int | None)
 
 
 def kinds(cgroup: Cgroup) -> None:
@@ -135,21 +135,22 @@ def own_parameters(cgroup: Cgroup) -> None:
     assert_type(Parameters.get(items, cgroup), list[float])
     assert_type(Converter.read(Converter.range, "0-3"), list[int])
     assert_type(Converter.write(Converter.device, (8, 0)), str)
-    assert_type(Converter.read(Converter.triple(Converter.int, Converter.int, Converter.bool, sep=":"), "1:2:1"), tuple[int, int, bool])
+    triple = Converter.triple(Converter.int, Converter.int, Converter.bool, sep=":")
+    assert_type(Converter.read(triple, "1:2:1"), tuple[int, int, bool])
 
 
 def errors() -> None:
     try:
         Hierarchy.find_exn("memory:/a")
     except cgroups.CgroupError as error:
-        assert_type(error.path, "str | None")
-        assert_type(error.hint, "str | None")
-        assert_type(error.parameter, "str | None")
+        assert_type(error.path, str | None)
+        assert_type(error.hint, str | None)
+        assert_type(error.parameter, str | None)
 
 
 def controllers() -> None:
     controller = Subsystem.find("memory")
-    assert_type(controller.hierarchy, "Hierarchy | None")
-    assert_type(controller.version, "int | None")
+    assert_type(controller.hierarchy, Hierarchy | None)
+    assert_type(controller.version, int | None)
     assert_type(cgroups.backend, str)
     cgroups.set_fd_budget(100)

@@ -45,8 +45,8 @@ KINDS: dict[str, tuple[Kind, str]] = {
     ),
     "limits": (
         Kind("int | Max", ("5", "MAX", "1 << 40"), NO_LIMIT),
-        "memory: limit_in_bytes memsw_limit_in_bytes soft_limit_in_bytes kmem_limit_in_bytes kmem_tcp_limit_in_bytes max"
-        " min low high swap_high swap_max zswap_max; cpu: cfs_quota_us; pids: max; cgroup: max_depth max_descendants;"
+        "memory: limit_in_bytes memsw_limit_in_bytes soft_limit_in_bytes kmem_limit_in_bytes kmem_tcp_limit_in_bytes"
+        " max min low high swap_high swap_max zswap_max; cpu: cfs_quota_us; pids: max; cgroup: max_depth max_descendants;"
         " hugetlb: limit_in_bytes max rsvd_limit_in_bytes rsvd_max",
     ),
     "numbers": (
@@ -89,7 +89,9 @@ KINDS: dict[str, tuple[Kind, str]] = {
     "priorities": (Kind("str", ('"idle"', '"no-change"'), ("5", "True", "None")), "io: prio_class"),
     "types": (Kind("str", ('"threaded"',), ('"domain"', "5", "None")), "cgroup: type"),
     "states": (
-        Kind('Literal["THAWED", "FREEZING", "FROZEN"]', ('"FROZEN"', '"THAWED"'), ('"FREEZING"', '"frozen"', "True", "1")),
+        Kind(
+            'Literal["THAWED", "FREEZING", "FROZEN"]', ('"FROZEN"', '"THAWED"'), ('"FREEZING"', '"frozen"', "True", "1")
+        ),
         "freezer: state",
     ),
     "lists": (
@@ -98,7 +100,9 @@ KINDS: dict[str, tuple[Kind, str]] = {
         " mems_effective cpus_exclusive_effective cpus_isolated; cgroup: procs threads",
     ),
     "ranges": (
-        Kind("list[int]", ("[0, 1]", "range(4)", "{5}", "(i for i in (1, 2))"), ("5", '"0-3"', "[0.5]", '["0"]', "None")),
+        Kind(
+            "list[int]", ("[0, 1]", "range(4)", "{5}", "(i for i in (1, 2))"), ("5", '"0-3"', "[0.5]", '["0"]', "None")
+        ),
         "cpuset: cpus mems cpus_exclusive",
     ),
     "words": (Kind("tuple[str, ...]"), "cgroup: controllers"),
@@ -108,12 +112,17 @@ KINDS: dict[str, tuple[Kind, str]] = {
     ),
     "cpu usages": (Kind("dict[int, CpuacctUsage]"), "cpuacct: usage_all"),
     "weights by device": (
-        Kind("DeviceTable[int]", (f"{{{DEVICE}: 5}}", "DeviceTable[int]()"), (*NO_TABLE, f"{{{DEVICE}: 5.0}}", f"{{{DEVICE}: MAX}}")),
+        Kind(
+            "DeviceTable[int]",
+            (f"{{{DEVICE}: 5}}", "DeviceTable[int]()"),
+            (*NO_TABLE, f"{{{DEVICE}: 5.0}}", f"{{{DEVICE}: MAX}}"),
+        ),
         "blkio: weight_device; io: weight bfq_weight",
     ),
     "throttles": (
         Kind("DeviceTable[int | Max]", (f"{{{DEVICE}: 5}}", f"{{{DEVICE}: MAX}}"), (*NO_TABLE, f'{{{DEVICE}: "5"}}')),
-        "blkio: throttle_read_bps_device throttle_read_iops_device throttle_write_bps_device throttle_write_iops_device",
+        "blkio: throttle_read_bps_device throttle_read_iops_device"
+        " throttle_write_bps_device throttle_write_iops_device",
     ),
     "operations": (
         Kind("DeviceTable[dict[str, int]]"),
@@ -124,7 +133,8 @@ KINDS: dict[str, tuple[Kind, str]] = {
     ),
     "numbers by device": (
         Kind("DeviceTable[int]"),
-        "blkio: time sectors avg_queue_size group_wait_time empty_time idle_time dequeue time_recursive sectors_recursive",
+        "blkio: time sectors avg_queue_size group_wait_time empty_time idle_time dequeue"
+        " time_recursive sectors_recursive",
     ),
     "io stats": (Kind("DeviceTable[dict[str, Any]]"), "io: stat"),
     "io limits": (
@@ -136,7 +146,11 @@ KINDS: dict[str, tuple[Kind, str]] = {
         "io: max latency",
     ),
     "io costs": (
-        Kind("DeviceTable[dict[str, Any]]", (f'{{{DEVICE}: {{"rpct": 95.0, "ctrl": "user"}}}}',), (*NO_TABLE, f"{{{DEVICE}: {{5: 5}}}}")),
+        Kind(
+            "DeviceTable[dict[str, Any]]",
+            (f'{{{DEVICE}: {{"rpct": 95.0, "ctrl": "user"}}}}',),
+            (*NO_TABLE, f"{{{DEVICE}: {{5: 5}}}}"),
+        ),
         "io: cost_qos cost_model",
     ),
     "interfaces": (
@@ -170,7 +184,8 @@ from typing import Any, Literal
 
 from typing_extensions import assert_type
 
-from cgroups import MAX, Cgroup, CpuMax, Device, DeviceRule, DeviceTable, Hugetlb, Max, OomControl, Parameters, Subsystem
+from cgroups import MAX, Cgroup, CpuMax, Device, DeviceRule, DeviceTable, Hugetlb, Max, OomControl
+from cgroups import Parameters, Subsystem
 from cgroups.subsystem.hugetlb import HugetlbEvents
 from cgroups.subsystem.pids import PidsEvents
 from cgroups.values import (
@@ -178,9 +193,9 @@ from cgroups.values import (
 )
 
 get, set_, reset = Parameters.get, Parameters.set, Parameters.reset
-used: list[Any] = [Any, Mapping, Literal, assert_type, MAX, CpuMax, Device, DeviceRule, DeviceTable, Hugetlb, Max, OomControl]
-used += [HugetlbEvents, PidsEvents, CgroupEvents, CgroupStat, CpuacctStat, CpuacctUsage, CpuStat, MemoryEvents, MemoryStat]
-used += [NumaStat, Pressure, Subsystem]
+used: list[Any] = [Any, Mapping, Literal, assert_type, MAX, CpuMax, Device, DeviceRule, DeviceTable, Hugetlb]
+used += [Max, OomControl, HugetlbEvents, PidsEvents, CgroupEvents, CgroupStat, CpuacctStat, CpuacctUsage, CpuStat]
+used += [MemoryEvents, MemoryStat, NumaStat, Pressure, Subsystem]
 """
 """What the generated programs start with; everything is used, so that no checker finds fault with that."""
 

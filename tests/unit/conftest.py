@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -176,3 +178,61 @@ def _tree(root: Path) -> dict[str, tuple[int, bytes | None]]:
 def tree_of() -> Callable[[Path], dict[str, tuple[int, bytes | None]]]:
     """Every path below a directory, with its mode and content: to compare before and after."""
     return _tree
+
+
+def _make_tree(root: Path, table: str, *directories: str) -> Host:
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/mountinfo").write_text(table)
+    for directory in directories:
+        (root / directory.lstrip("/")).mkdir(parents=True)
+    return Host(str(root))
+
+
+@pytest.fixture
+def tree() -> Callable[..., Host]:
+    """``tree(root, table, *directories)``: a host with this mount table and these directories."""
+    return _make_tree
+
+
+def _open_fds() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def open_fds() -> Callable[[], int]:
+    """How many descriptors are open once the collector has run: a host and its hierarchies refer to each other."""
+    return _open_fds
+
+
+def _make_host(root: Path, *mounts: str, directories: tuple[str, ...] = ()) -> Host:
+    """A tree with this mount table (``POINT ROOT TYPE OPTIONS`` each) and these directories."""
+    (root / "proc/self").mkdir(parents=True)
+    lines = []
+    for number, mount in enumerate(mounts):
+        point, part, kind, options = mount.split(" ")
+        lines.append(f"{40 + number} 31 0:{40 + number} {part} {point} rw,nosuid - {kind} src {options}\n")
+        (root / point.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    (root / "proc/self/mountinfo").write_text("".join(lines))
+    for directory in directories:
+        (root / directory.lstrip("/")).mkdir(parents=True)
+    return Host(str(root))
+
+
+def _write_cgroup(host: Host, pid: int, text: str) -> list[Cgroup]:
+    path = Path(host.root) / f"proc/{pid}"
+    path.mkdir(exist_ok=True)
+    (path / "cgroup").write_bytes(text.encode("utf-8", "surrogateescape"))
+    return host.process_info(pid)
+
+
+@pytest.fixture
+def make_host() -> Callable[..., Host]:
+    """``make_host(root, "POINT ROOT TYPE OPTIONS", …, directories=())``: a host with these mounts."""
+    return _make_host
+
+
+@pytest.fixture
+def write_cgroup() -> Callable[[Host, int, str], list[Cgroup]]:
+    """``write_cgroup(host, pid, text)``: process_info of a process with this /proc/PID/cgroup."""
+    return _write_cgroup

@@ -56,10 +56,8 @@ def test_the_python_one_is_chosen() -> None:
 
 
 def test_python_needs_no_cffi() -> None:
-    code = (
-        SHOW
-        + "; import sys; print([name for name in sys.modules if name.split('.')[0] in ('cffi', '_cffi_backend') or name.endswith('._native')])"
-    )
+    native = "name.partition('.')[0] in ('cffi', '_cffi_backend') or name.endswith('._native')"
+    code = f"{SHOW}; import sys; print([name for name in sys.modules if {native}])"
     result = run(WITHOUT_CFFI + code, "python")
     assert result.stdout == "python\n[]\n"
 
@@ -119,7 +117,8 @@ HEAVY = [
 def test_importing_is_light(choice: str, request: pytest.FixtureRequest) -> None:
     if choice == "native":
         request.getfixturevalue("built")
-    code = f"import sys; before = set(sys.modules); import cgroups; print(*sorted((set(sys.modules) - before) & {set(HEAVY)!r}))"
+    loaded = f"sorted((set(sys.modules) - before) & {set(HEAVY)!r})"
+    code = f"import sys; before = set(sys.modules); import cgroups; print(*{loaded})"
     # Isolated and without site: what a .pth file of an environment imports is not the package's.
     path = [str(Path(cgroups.__file__).parents[1]), *filter(None, sys.path)]
     result = run(f"import sys; sys.path[:] = {path!r}\n{code}", choice, "-I", "-S")

@@ -17,17 +17,13 @@ from cgroups import (
     Blkio,
     Cgroup,
     CgroupError,
-    Core,
-    Cpu,
     Cpuset,
-    Freezer,
     Host,
     Hugetlb,
     InvalidValue,
     Memory,
     Parameters,
     Pids,
-    diagnosis,
 )
 from cgroups._interface import Failure, Status
 from cgroups.errors import describe_access, from_errno, from_failure
@@ -323,146 +319,3 @@ def test_invalid_value_before_anything_is_written(job: Cgroup) -> None:
         parameter="pids.max",
         path=job.path,
     )
-
-
-# ---- each answer of the kernel to a write ------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("number", "kind", "words"),
-    [
-        (errno.EINVAL, InvalidValue, "the kernel does not take this value here"),
-        (errno.ERANGE, InvalidValue, "out of the range that the kernel takes"),
-        (errno.ENODEV, InvalidValue, "there is no such device"),
-        (errno.EBUSY, cgroups.CgroupBusy, "does not fit the new value"),
-        (errno.ENOSPC, cgroups.CgroupOSError, "without a CPU or a memory node"),
-        (errno.E2BIG, InvalidValue, "4096 bytes"),
-        (errno.EACCES, cgroups.AccessDenied, "is owned by"),
-        (errno.EPERM, cgroups.AccessDenied, "with mode"),
-        (errno.EIO, cgroups.CgroupOSError, "EIO"),
-    ],
-)
-def test_a_refused_write(recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
-    recorded_v2.refuse("memory.max", "8192", number)
-    cgroup = recorded_v2.cgroup
-    raises(
-        kind,
-        lambda: Parameters.set(Memory.limit_in_bytes, cgroup, 8192),
-        *("cannot set memory.limit_in_bytes of :/job/a to 8192", str(cgroup.path), words),
-        *(errno.errorcode[number], os.strerror(number)),
-        path=f"{cgroup.path}/memory.max",
-        parameter="memory.limit_in_bytes",
-        errno=number,
-    )
-
-
-@pytest.mark.parametrize(
-    ("number", "kind", "words"),
-    [
-        (errno.ESRCH, cgroups.ProcessNotFound, "there is no such process"),
-        (errno.EINVAL, InvalidValue, "a kernel thread"),
-        (errno.ENOSPC, cgroups.CgroupOSError, "its cpuset.cpus or cpuset.mems is empty: set both first"),
-        (errno.EBUSY, cgroups.CgroupBusy, "no internal processes"),
-        (errno.EOPNOTSUPP, cgroups.CgroupOSError, "'domain'"),
-        (errno.EACCES, cgroups.AccessDenied, "is owned by"),
-    ],
-)
-def test_a_refused_attach(recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
-    recorded_v2.refuse("cgroup.procs", "4321", number)
-    cgroup = recorded_v2.cgroup
-    tried = "cannot move process 4321 into :/job/a"
-    raises(
-        kind, lambda: cgroup.add_process(4321), tried, str(cgroup.path), words, errno.errorcode[number], errno=number
-    )
-
-
-def test_a_move_names_the_common_ancestor(recorded_v2: Any) -> None:
-    """A delegated user's move needs access where both trees meet."""
-    process = Path(recorded_v2.cgroup.hierarchy.host.root) / "proc/4321"
-    process.mkdir()
-    (process / "cgroup").write_text("0::/job/other/deep\n")
-    recorded_v2.refuse("cgroup.procs", "4321", errno.EACCES)
-    raises(
-        cgroups.AccessDenied,
-        lambda: recorded_v2.cgroup.add_process(4321),
-        *("it is in :/job/other/deep", "the common ancestor, :/job"),
-    )
-
-
-def test_a_refused_removal(recorded_v2: Any) -> None:
-    """The captured directory is not empty, so that rmdir(2) itself says no."""
-    cgroup = recorded_v2.cgroup
-    error = diagnosis.explain_remove(errno.EBUSY, cgroup)
-    assert type(error) is cgroups.CgroupBusy
-    for word in ("cannot remove :/job/a", str(cgroup.path), "EBUSY", "1 processes are inside and 0 cgroups below"):
-        assert word in str(error)
-    raises(
-        cgroups.CgroupBusy, cgroup.remove, "cannot remove :/job/a", "ENOTEMPTY", path=cgroup.path, errno=errno.ENOTEMPTY
-    )
-    assert cgroup.exists
-
-
-@pytest.mark.parametrize(
-    ("number", "kind", "words"),
-    [
-        (errno.EAGAIN, cgroups.CgroupOSError, "cgroup.max.depth or cgroup.max.descendants"),
-        (errno.ENOSPC, cgroups.CgroupOSError, "no id left"),
-        (errno.EEXIST, cgroups.CgroupExists, "the name is taken"),
-        (errno.EACCES, cgroups.AccessDenied, "write access to its parent"),
-        (errno.EROFS, cgroups.AccessDenied, "is owned by"),
-    ],
-)
-def test_a_refused_creation(job: Cgroup, number: int, kind: type[CgroupError], words: str) -> None:
-    error = diagnosis.explain_create(number, job.child("new"))
-    assert type(error) is kind
-    for word in ("cannot make :/job/a/new", f"{job.path}/new", words, errno.errorcode[number]):
-        assert word in str(error)
-
-
-@pytest.mark.parametrize(
-    ("number", "kind", "words"),
-    [
-        (errno.EBUSY, cgroups.CgroupBusy, "no internal processes: :/job has processes of its own"),
-        (errno.EOPNOTSUPP, cgroups.CgroupOSError, "a controller of domains alone"),
-        (errno.ENOENT, cgroups.SubsystemNotAttached, ":/job does not have memory itself"),
-        (errno.EINVAL, cgroups.SubsystemNotAvailable, "EINVAL"),
-        (errno.EACCES, cgroups.AccessDenied, ":/job is not delegated to this user"),
-    ],
-)
-def test_a_refused_controller(v2: Host, job: Cgroup, number: int, kind: type[CgroupError], words: str) -> None:
-    failure = Failure(Status.OS, number)
-    error = diagnosis.explain_control(failure, v2.find_exn(":/job"), "+memory", job)
-    assert type(error) is kind
-    tried = "cannot enable memory for the children of :/job"
-    for word in (tried, "cgroup.subtree_control", "which :/job/a needs", words, errno.errorcode[number]):
-        assert word in str(error)
-
-
-def test_threaded_cgroups_are_explained(v2: Host, v2_root: Path) -> None:
-    (v2_root / "sys/fs/cgroup/job/a/cgroup.type").write_text("threaded\n")
-    failure = Failure(Status.OS, errno.EOPNOTSUPP)
-    error = diagnosis.explain(failure, v2.find_exn(":/job/a"), "cgroup.procs", "read")
-    assert type(error) is cgroups.CgroupOSError
-    for word in ("cannot read cgroup.procs of :/job/a", "'threaded'", "domain", os.strerror(errno.EOPNOTSUPP)):
-        assert word in str(error)
-
-
-def test_a_hierarchy_that_was_unmounted(job: Cgroup) -> None:
-    error = diagnosis.explain(Failure(Status.FOREIGN), job, "memory.max", "read")
-    assert type(error) is cgroups.CgroupGone
-    assert "not a cgroup file system" in str(error)
-    assert "unmounted" in str(error)
-
-
-def test_wrong_kinds_of_parameter_say_what_they_are(job: Cgroup) -> None:
-    """A mistake in the program, not of the machine: TypeError."""
-    for function, words in (
-        (lambda: Parameters.set(Memory.usage_in_bytes, job, 5), "memory.usage_in_bytes cannot be set"),  # type: ignore[arg-type]
-        (lambda: Parameters.get(Core.kill, job), "cgroup.kill cannot be read"),  # type: ignore[arg-type]
-        (lambda: Parameters.reset(Cpu.shares, job), "cpu.shares cannot be reset"),  # type: ignore[arg-type]
-        (lambda: Parameters.get(Freezer.state, "freezer:/a"), "a Cgroup is expected"),  # type: ignore[arg-type]
-        (lambda: Parameters.get("memory.max", job), "a parameter such as"),  # type: ignore[arg-type]
-    ):
-        with pytest.raises(TypeError) as caught:
-            function()
-        assert words in str(caught.value)
