@@ -136,12 +136,12 @@ def _missing(cgroup: Cgroup, name: str, tried: str, what: str, error: int) -> Cg
         )
     if name.endswith(".pressure") and cgroup.version == 2:  # noqa: PLR2004 - the version
         return _no_pressure(tried, path, what)
-    if _is_passing(cgroup, name):
-        message = f"{tried}: it was being removed, or has been made again"
-        return CgroupGone(message, path=cgroup.path, parameter=what, errno=error)
     absent = missing_controller(cgroup, controller, tried, facts)
     if absent is not None:
         return absent
+    if not cgroup.is_captured and _is_passing(cgroup, name):
+        message = f"{tried}: it was being removed, or has been made again"
+        return CgroupGone(message, path=cgroup.path, parameter=what, errno=error)
     hint = "the root cgroup has fewer files than the others" if cgroup.is_root else "this kernel has no such file"
     return ParameterNotSupported(f"{tried}: there is no {name}", hint=hint, **facts)
 

@@ -306,6 +306,11 @@ class Cgroup:
     def __repr__(self) -> str:
         return f"<Cgroup {self}>"
 
+    @property
+    def is_captured(self) -> bool:
+        """Whether it is a plain directory of a captured tree, and so read-only."""
+        return self._place is not None and self._place[0].state == "plain"
+
     # ---- files, for this package -----------------------------------------------------
 
     def place(self) -> tuple[Directory, str]:
@@ -320,7 +325,7 @@ class Cgroup:
         if self._place is None:
             raise diagnosis.invisible(self)
         mount, below = self._place
-        if mount.state == "plain":
+        if self.is_captured:
             message = f"cannot {tried}: {self.path} is not on a cgroup file system"
             raise AccessDenied(message, path=self.path, hint="a captured tree is read-only")
         return mount.directory, below
