@@ -46,7 +46,8 @@ KINDS: dict[str, tuple[Kind, str]] = {
     "limits": (
         Kind("int | Max", ("5", "MAX", "1 << 40"), NO_LIMIT),
         "memory: limit_in_bytes memsw_limit_in_bytes soft_limit_in_bytes kmem_limit_in_bytes kmem_tcp_limit_in_bytes"
-        " max min low high swap_high swap_max zswap_max; cpu: cfs_quota_us; pids: max; cgroup: max_depth max_descendants;"
+        " max min low high swap_high swap_max zswap_max; cpu: cfs_quota_us; pids: max;"
+        " cgroup: max_depth max_descendants;"
         " hugetlb: limit_in_bytes max rsvd_limit_in_bytes rsvd_max",
     ),
     "numbers": (
