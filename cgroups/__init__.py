@@ -17,7 +17,7 @@ if not _sys.platform.startswith("linux"):
 
 from . import converter as Converter  # noqa: N812 - the seed's name for this module
 from . import subsystem as Subsystem  # noqa: N812
-from ._backend import backend as _backend
+from ._backend import backend as _implementation
 from .errors import (
     AccessDenied,
     CgroupBusy,
@@ -63,7 +63,7 @@ from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Limit, Max, Oo
 
 __version__ = "0.1.0"
 
-backend: str = _backend.NAME
+backend: str = _implementation.NAME
 """``native`` or ``python``: which one reads the files."""
 
 
@@ -74,7 +74,7 @@ def set_fd_budget(budget: int) -> None:
     """
     if not isinstance(budget, int) or isinstance(budget, bool) or budget < 0:
         raise InvalidValue(f"fd budget {shown(budget)}: an int from 0 is expected")
-    _backend.set_fd_budget(budget)
+    _implementation.set_fd_budget(budget)
 
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from . import creation, diagnosis
 from ._interface import Failure, Shape, Status
@@ -221,8 +221,8 @@ class Cgroup:
     __slots__ = ("__weakref__", "_files", "_place", "_visible", "hierarchy", "location", "readers")
 
     def __init__(self, hierarchy: Hierarchy, location: str, *, visible: bool = True) -> None:
-        self.hierarchy = hierarchy
-        self.location = location
+        self.hierarchy: Final = hierarchy
+        self.location: Final = location
         self._visible = visible
         self._place = hierarchy.mount_of(location) if visible else None
         self._files: dict[str, File] = {}

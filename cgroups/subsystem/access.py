@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..errors import InvalidValue, shown
 from .binding import Binding, File
@@ -20,9 +20,14 @@ from .parameter import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..converter import Converter, Reader
     from ..hierarchy import Cgroup
+    from ..values import Device, Limit
     from .controllers import Controller
+    from .core import Threaded
+    from .freezer import NewState
 
 __all__ = [
     "KeyParameter",
@@ -89,7 +94,26 @@ def _check(parameter: Any, kind: type[Parameter], verb: str, cgroup: Any) -> Non
         raise TypeError(message)
 
 
-def set(parameter: Writable[W], cgroup: Cgroup, value: W) -> None:
+# Concrete forms first: of a literal or a dict alone a type checker takes W too narrow, or too wide.
+@overload
+def set(parameter: Writable[NewState], cgroup: Cgroup, value: NewState) -> None: ...
+@overload
+def set(parameter: Writable[Threaded], cgroup: Cgroup, value: Threaded) -> None: ...
+@overload
+def set(
+    parameter: Writable[Mapping[Device, Mapping[str, Limit]]],
+    cgroup: Cgroup,
+    value: Mapping[Device, Mapping[str, Limit]],
+) -> None: ...
+@overload
+def set(
+    parameter: Writable[Mapping[str, Mapping[str, Limit]]], cgroup: Cgroup, value: Mapping[str, Mapping[str, Limit]]
+) -> None: ...
+@overload
+def set(parameter: Writable[Mapping[str, Limit]], cgroup: Cgroup, value: Mapping[str, Limit]) -> None: ...
+@overload
+def set(parameter: Writable[W], cgroup: Cgroup, value: W) -> None: ...
+def set(parameter: Writable[Any], cgroup: Cgroup, value: Any) -> None:
     """Sets a parameter of a cgroup.  A value that cannot be is refused before anything is written.
 
     Raises, beside what :func:`get` does:

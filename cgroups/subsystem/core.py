@@ -21,6 +21,8 @@ from .parameter import Parameter, PressureParameter, ReadWrite, keyed, read_writ
 if TYPE_CHECKING:
     from ..hierarchy import Cgroup
 
+Threaded = Literal["threaded"]
+
 _depth = LimitCodec(0, INT_MAX)
 
 
@@ -77,7 +79,7 @@ class Core:
 
     CONTROLLER: ClassVar = "cgroup"
 
-    type: ReadWrite[str, Literal["threaded"]] = read_write(
+    type: ReadWrite[str, Threaded] = read_write(
         None,
         File("cgroup.type", Converter[Any, Any](raw_text.decode, one_of("threaded").encode)),
         "word",

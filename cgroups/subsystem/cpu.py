@@ -6,15 +6,16 @@ Sources: Documentation/scheduler/sched-bwc.rst, cgroup-v2.rst (CPU).
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from .._interface import Cells, Shape
 from ..converter import Converter
 from ..errors import CgroupError, InvalidValue, shown
-from ..values import MAX, CpuMax, CpuStat, Limit
+from ..values import MAX, CpuMax, CpuStat, Limit, Max
 from .binding import Custom, Field, File, read_file
 from .codecs import boolean, bounded_int, pressure, quota_v1, quota_v2, stat_of
-from .parameter import PressureParameter, keyed, read_write
+from .parameter import PressureParameter, ReadWrite, keyed, read_write
 
 if TYPE_CHECKING:
     from ..hierarchy import Cgroup
@@ -128,18 +129,17 @@ def _write_max_v1(cgroup: Cgroup, parameter: str, value: CpuMax) -> None:
         for name, text in steps:
             cgroup.write_text(name, text, parameter, value)
     except CgroupError:
-        for name, text in (
-            ("cpu.cfs_period_us", str(before.period)),
-            ("cpu.cfs_quota_us", quota_v1.encode(before.quota)),
-        ):
-            cgroup.write_text(name, text, parameter, value)
+        # As far as it goes: the error that led here is the one to report.
+        with suppress(CgroupError):
+            cgroup.write_text("cpu.cfs_period_us", str(before.period), parameter, value)
+            cgroup.write_text("cpu.cfs_quota_us", quota_v1.encode(before.quota), parameter, value)
         raise
 
 
 # ---- cpu.uclamp: a percentage with two decimals, or max ----------------------------------
 
 
-def _decode_percent(cells: Cells) -> Any:
+def _decode_percent(cells: Cells) -> float | Max:
     text = cells[0][1]
     if text == "max":
         return MAX
@@ -150,7 +150,7 @@ def _decode_percent(cells: Cells) -> Any:
     return value
 
 
-def _encode_percent(value: Any) -> str:
+def _encode_percent(value: float | Max) -> str:
     if value is MAX:
         return "max"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:  # noqa: PLR2004
@@ -167,7 +167,9 @@ def _percent_literal(word: str) -> Any:
         raise InvalidValue(message) from None
 
 
-_percent: Converter[Any, Any] = Converter(_decode_percent, _encode_percent, Shape.TEXT, _percent_literal)
+_percent: Converter[float | Max, float | Max] = Converter(
+    _decode_percent, _encode_percent, Shape.TEXT, _percent_literal
+)
 
 _TIMES = {"throttled_time": ("throttled_usec", 1000), "burst_time": ("burst_usec", 1000)}
 _REAL_TIME = "v2 has no real-time budget; the cpu controller takes no real-time processes"
@@ -185,13 +187,13 @@ class Cpu:
         "2-262144",
         "the share of CPU time among siblings, 1024 by default; v2: cpu.weight, by the curve of the container runtimes",
     )
-    cfs_quota_us = read_write(
+    cfs_quota_us: ReadWrite[Limit, Limit] = read_write(
         File("cpu.cfs_quota_us", quota_v1),
         Field("cpu.max", 0, write=_write_quota),
         "us",
         "CPU time that may be used in each period, at least 1000, or MAX",
     )
-    cfs_period_us = read_write(
+    cfs_period_us: ReadWrite[int, int] = read_write(
         File("cpu.cfs_period_us", period_codec),
         Field("cpu.max", 1, write=_write_period),
         "us",
@@ -254,10 +256,10 @@ class Cpu:
     idle = read_write(
         File("cpu.idle", boolean), File("cpu.idle", boolean), "bool", "whether it runs only when nothing else does"
     )
-    uclamp_min = read_write(
+    uclamp_min: ReadWrite[float | Max, float | Max] = read_write(
         File("cpu.uclamp.min", _percent), File("cpu.uclamp.min", _percent), "percent", "the least frequency asked for"
     )
-    uclamp_max = read_write(
+    uclamp_max: ReadWrite[float | Max, float | Max] = read_write(
         File("cpu.uclamp.max", _percent), File("cpu.uclamp.max", _percent), "percent", "the greatest frequency, or MAX"
     )
     pressure = PressureParameter(

@@ -5,9 +5,10 @@ Sources: Documentation/admin-guide/cgroup-v1/cpusets.rst, cgroup-v2.rst (Cpuset)
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, final
 
-from ..errors import InvalidValue
+from ..errors import CgroupError, InvalidValue
 from .binding import Constant, Custom, File, read_file
 from .codecs import boolean, bounded_int, count, cpu_list, one_of, raw_text
 from .parameter import read_write, readable
@@ -33,7 +34,8 @@ def _write_partition(cgroup: Cgroup, parameter: str, value: str) -> None:
     cgroup.write_text("cpuset.cpus.partition", text, parameter, value)
     after = _read_partition(cgroup, parameter)
     if after.startswith(f"{text} invalid"):
-        cgroup.write_text("cpuset.cpus.partition", before.partition(" ")[0], parameter, value)
+        with suppress(CgroupError):
+            cgroup.write_text("cpuset.cpus.partition", before.partition(" ")[0], parameter, value)
         message = f"the kernel answers {after!r}"
         raise InvalidValue(message, hint="the partition was left as it was")
 

@@ -11,7 +11,7 @@ from ..values import MAX, Device, DeviceTable, Limit
 from .binding import File
 from .block import check_bfq, check_io, check_io_max, io_max_line
 from .codecs import device_numbers, device_rows, pressure, word_of
-from .parameter import PressureParameter, read_write, readable
+from .parameter import PressureParameter, ReadWrite, read_write, readable
 from .replacing import Replacing
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Io:
     cost_model = read_write(
         None, _cost("io.cost.model"), "device table", "the cost model; the root alone", no_v1=_NO_V1
     )
-    prio_class = read_write(
+    prio_class: ReadWrite[str, str] = read_write(
         File("blkio.prio.class", word_of("no-change", "promote-to-rt", "restrict-to-be", "idle", "none-to-rt")),
         File("io.prio.class", word_of("no-change", "promote-to-rt", "restrict-to-be", "idle", "none-to-rt")),
         "word",
