@@ -33,9 +33,15 @@ def _auto() -> ModuleType:
         # Exactly the extension: a broken one, or a missing cffi, is an error.
         if error.name != f"{__package__}._native":
             raise
+    tree = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if os.path.isdir(f"{tree}/csrc"):
+        what = f"cgroups is imported from its source tree, {tree}, where no extension is built"
+        fix = "Run Python from another directory"
+    else:
+        what = "cgroups was installed without its C extension"
+        fix = "Install a C compiler and reinstall"
     warnings.warn(
-        "cgroups was installed without its C extension: reading is several times slower. "
-        "Install a C compiler and reinstall, or set CGROUPS_BACKEND=python to say that this is intended.",
+        f"{what}: reading is several times slower. {fix}, or set CGROUPS_BACKEND=python to say that this is intended.",
         RuntimeWarning,
         stacklevel=2,
     )

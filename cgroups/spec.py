@@ -94,6 +94,6 @@ def _parse(spec: str) -> Spec:
     names = tuple(head.split(",")) if head else ()
     for name in names:
         if not name or "/" in name or "\0" in name or "\n" in name:
-            raise _invalid("cgroup spec", spec, f"{shown(name)} is no controller")
+            raise _invalid("cgroup spec", spec, f"{shown(name)} is no controller; write CONTROLLER:/PATH, as memory:/a")
     location = "/" + "/".join(split_path(path)) if colon and path else None
     return Spec(names, location)

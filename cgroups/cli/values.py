@@ -106,7 +106,7 @@ def write(name: Name, cgroup: Cgroup, word: str) -> None:
     """Sets the parameter of a name to the value of a word."""
     parameter = name.parameter
     if not isinstance(parameter, Parameters.Writable) or name.keys:
-        message = f"{name} cannot be set: {'a key is read alone' if name.keys else parameter.doc}"
+        message = f"{name} cannot be set: {'a key is read alone' if name.keys else 'it is read-only'}"
         raise ParameterNotSupported(message, parameter=str(parameter))
     literal = literal_of(parameter, cgroup.version)
     try:

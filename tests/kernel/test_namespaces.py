@@ -171,6 +171,21 @@ def test_a_table_of_over_a_mebibyte(head: str, make_cgroup: MakeCgroup, run_unsh
     )
 
 
+END_HIERARCHY = """
+tmp, name = sys.argv[1:]
+os.mkdir(f"{tmp}/named")
+# A removed cgroup is freed a moment later, and until then its hierarchy outlives the last unmount.
+for _ in range(100):
+    if f":name={name}:" not in open("/proc/self/cgroup").read():
+        break
+    mount("x", f"{tmp}/named", "cgroup", data=f"none,name={name}")
+    time.sleep(0.05)
+    umount(f"{tmp}/named")
+else:
+    raise AssertionError(f"the hierarchy {name} is left behind")
+"""
+
+
 def test_a_named_hierarchy(run_unshared: Run) -> None:
     if "\tcgroup\n" not in Path("/proc/filesystems").read_text():
         pytest.skip("this kernel has no v1 file system")
@@ -197,7 +212,6 @@ def test_a_named_hierarchy(run_unshared: Run) -> None:
             os.waitpid(child, 0)
             assert before | {f"{head}:/"} == {str(one) for one in Hierarchy.process_info(os.getpid())}
         finally:
-            # Empty and unmounted, the hierarchy ends.
             for one in reversed(Hierarchy.find_exn(f"name={name}").descendants()):
                 one.remove()
             umount(f"{tmp}/named")
@@ -205,6 +219,7 @@ def test_a_named_hierarchy(run_unshared: Run) -> None:
         """,
         f"cgroups-test-{os.getpid()}",
     )
+    run_unshared(END_HIERARCHY, f"cgroups-test-{os.getpid()}")
 
 
 def test_a_thread_with_a_mount_namespace_of_its_own(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
