@@ -176,8 +176,9 @@ tmp, name = sys.argv[1:]
 os.mkdir(f"{tmp}/named")
 # A removed cgroup is freed a moment later, and until then its hierarchy outlives the last unmount.
 for _ in range(100):
-    if f":name={name}:" not in open("/proc/self/cgroup").read():
-        break
+    with open("/proc/self/cgroup") as file:
+        if f":name={name}:" not in file.read():
+            break
     mount("x", f"{tmp}/named", "cgroup", data=f"none,name={name}")
     time.sleep(0.05)
     umount(f"{tmp}/named")
