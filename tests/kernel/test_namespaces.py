@@ -174,16 +174,21 @@ def test_a_table_of_over_a_mebibyte(head: str, make_cgroup: MakeCgroup, run_unsh
 END_HIERARCHY = """
 tmp, name = sys.argv[1:]
 os.mkdir(f"{tmp}/named")
-# A removed cgroup is freed a moment later, and until then its hierarchy outlives the last unmount.
-for _ in range(100):
+
+def is_there():
     with open("/proc/self/cgroup") as file:
-        if f":name={name}:" not in file.read():
-            break
+        return f":name={name}:" in file.read()
+
+# A removed cgroup is freed a moment later, and a hierarchy that has one at its
+# last unmount stays: it ends at another unmount, and that a moment later too.
+for turn in range(10):
+    for _ in range(20):
+        if not is_there():
+            sys.exit()
+        time.sleep(0.05)
     mount("x", f"{tmp}/named", "cgroup", data=f"none,name={name}")
-    time.sleep(0.05)
     umount(f"{tmp}/named")
-else:
-    raise AssertionError(f"the hierarchy {name} is left behind")
+raise AssertionError(f"the hierarchy {name} is left behind")
 """
 
 
