@@ -63,6 +63,8 @@ class _Arena:
     def failure(self, status: int) -> Failure:
         if status == lib.CG_OS:
             return Failure(status, self.c.error)
+        if status == lib.CG_FOREIGN:
+            return Failure(status)
         offset, length = self.c.offset, self.c.text_length
         excerpt = ffi.buffer(self.c.text + offset, min(EXCERPT, length - offset))[:]
         return Failure(status, 0, offset, excerpt)

@@ -67,7 +67,7 @@ def _ids(owner: Owner) -> tuple[int, int]:
 def _uid(user: str) -> int:
     import pwd  # noqa: PLC0415 - importing the package has to stay cheap
 
-    if user.isdigit():
+    if user.isascii() and user.isdigit() and int(user) < 1 << 32:
         return int(user)
     try:
         return pwd.getpwnam(user).pw_uid
@@ -79,7 +79,7 @@ def _uid(user: str) -> int:
 def _gid(group: str) -> int:
     import grp  # noqa: PLC0415
 
-    if group.isdigit():
+    if group.isascii() and group.isdigit() and int(group) < 1 << 32:
         return int(group)
     try:
         return grp.getgrnam(group).gr_gid

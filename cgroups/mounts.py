@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import weakref
-from _thread import allocate_lock
+from _thread import RLock
 from typing import Any
 
 from ._backend import backend
@@ -174,25 +174,28 @@ class Tables:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._lock = allocate_lock()
+        self._lock = RLock()
         self._tables: list[Table] = []
         _all_tables.add(self)
 
     def forget(self) -> None:
         """For a forked child: it shares the parent's open files, and with them the events, so it starts anew."""
-        self._lock = allocate_lock()
+        self._lock = RLock()
         self._tables = []
 
     def current(self) -> Table:
         """The valid table of the calling thread."""
         with self._lock:
-            for i, table in enumerate(self._tables):
+            for table in tuple(self._tables):
                 state = mounts_state(table.fd, table.identity)
                 if state == SAME:
                     return table
                 if state == FOREIGN:
                     continue
-                self._tables[i] = fresh = self._reread(table)
+                # The event is consumed: were reading it again to fail, the old table would look valid.
+                self._tables.remove(table)
+                fresh = self._reread(table)
+                self._tables.insert(0, fresh)
                 return fresh
             table = self._read()
             self._tables.insert(0, table)

@@ -161,7 +161,11 @@ class Key(Binding[int, Any]):
                 at = _position(learned.keys, key, cgroup, name, parameter)
                 known = (learned, at)
             value = values[at]
-            return value * scale if isinstance(value, int) else value
+            if not isinstance(value, int):
+                raise _malformed(
+                    ValueError(f"the key {key} has the value {value}, not a number"), cgroup, name, parameter
+                )
+            return value * scale
 
         return read
 
