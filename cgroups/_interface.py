@@ -8,6 +8,7 @@ None (a key without a value) or ROW (the key opens a row).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import Any, Final, Protocol
@@ -35,6 +36,19 @@ class Status(IntEnum):
     RANGE = 3
     EMPTY = 4
     FOREIGN = 7
+
+
+_FILE_SYSTEM: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+
+
+def encode_name(name: str) -> bytes:
+    """A cgroup's name or path as the kernel has it: os.fsencode, without its detours."""
+    return name.encode(*_FILE_SYSTEM)
+
+
+def decode_name(name: bytes) -> str:
+    """The way back: what is listed, and what is in a mount table, is what open() takes."""
+    return name.decode(*_FILE_SYSTEM)
 
 
 RANGE_LAST: Final = 65535
@@ -90,6 +104,18 @@ class Layout:
         self.native = native
 
 
+def learn(cells: Cells, layout: Layout | None, make: Callable[[tuple[str, ...]], Layout]) -> Layout:
+    """The layout after a full read: the same object only where it would have fit.
+
+    That is, where the keys are the same and each has a number; whoever keeps
+    a layout has then nothing to check again.
+    """
+    keys = tuple(key for key, _ in cells)
+    if not all(isinstance(value, int) for _, value in cells):
+        return Layout(keys)
+    return layout if layout is not None and layout.keys == keys else make(keys)
+
+
 class MountRow(tuple[int, int, int, str, str, str, str]):
     """A line of mountinfo: version, major, minor, root, mount point, per-mount options, super block options."""
 
@@ -106,7 +132,9 @@ class File(Protocol):
         """
 
     def read(self, shape: int) -> Cells: ...
-    def read_keyed(self, layout: Layout | None) -> tuple[Layout, list[Any]]: ...
+    def read_keyed(self, layout: Layout | None) -> tuple[Layout, list[Any]]:
+        """The values of a flat keyed file, and their layout: the one given only where it fits, each value an int."""
+
     def close(self) -> None: ...
 
 

@@ -7,12 +7,10 @@ owns the memory that C writes to.  Documentation: csrc/cg_abi.h.
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final
 
-from ._interface import EXCERPT, ROW, Cells, Failure, Layout, MountRow, Status
+from ._interface import EXCERPT, ROW, Cells, Failure, Layout, MountRow, Status, decode_name, encode_name, learn
 from ._native import ffi, lib
 from .values import MAX
 
@@ -163,11 +161,8 @@ def _checked(pointer: Any) -> Any:
 
 _cache = _checked(lib.cg_cache_create(_default_budget()))
 
-os.register_at_fork(
-    before=partial(lib.cg_cache_before_fork, _cache),
-    after_in_parent=partial(lib.cg_cache_after_fork, _cache, 0),
-    after_in_child=partial(lib.cg_cache_after_fork, _cache, 1),
-)
+if lib.cg_cache_survive_forks(_cache) != 0:
+    raise MemoryError
 
 
 def set_fd_budget(budget: int) -> None:
@@ -182,9 +177,7 @@ def kept_fds() -> int:
     return int(lib.cg_cache_kept(_cache))
 
 
-def _layout(cells: Cells) -> Layout:
-    """The layout of cells that are all plain numbers; another has no native form and is read in full."""
-    keys = tuple(key for key, _ in cells)
+def _layout(keys: tuple[str, ...]) -> Layout:
     text = "".join(key + "\n" for key in keys).encode("utf-8", "surrogateescape")
     if not text:
         return Layout(keys)
@@ -199,7 +192,7 @@ class File:
     __slots__ = ("_c",)
 
     def __init__(self, directory: Any, path: str, flags: int) -> None:
-        pointer = lib.cg_file_create(_cache, directory, os.fsencode(path), flags)
+        pointer = lib.cg_file_create(_cache, directory, encode_name(path), flags)
         self._c = ffi.gc(_checked(pointer), lib.cg_file_destroy)
 
     def int_call(self) -> tuple[Callable[[Any], int], Any]:
@@ -228,9 +221,7 @@ class File:
                     return layout, values
             _give_back(arena)
         cells = self.read(lib.CG_KEYED)
-        if layout is None or layout.keys != tuple(key for key, _ in cells):
-            layout = _layout(cells)
-        return layout, [value for _, value in cells]
+        return learn(cells, layout, _layout), [value for _, value in cells]
 
     def close(self) -> None:
         lib.cg_file_close(self._c)
@@ -246,7 +237,7 @@ class Directory:
 
     def __init__(self, path: str, version: int) -> None:
         flags = lib.CG_FILE_DIRECTORY | _VERSION_FLAGS[version]
-        pointer = lib.cg_file_create(_cache, ffi.NULL, os.fsencode(path), flags)
+        pointer = lib.cg_file_create(_cache, ffi.NULL, encode_name(path), flags)
         self._c = ffi.gc(_checked(pointer), lib.cg_file_destroy)
 
     def file(self, path: str, *, listing: bool = False) -> File:
@@ -254,19 +245,19 @@ class Directory:
 
     def open(self, path: str, flags: int) -> int:
         fd, error = ffi.new("int *"), ffi.new("int *")
-        status = lib.cg_file_open(self._c, os.fsencode(path), flags, fd, error)
+        status = lib.cg_file_open(self._c, encode_name(path), flags, fd, error)
         if status != lib.CG_OK:
             raise Failure(status, error[0])
         return int(fd[0])
 
     def write(self, path: str, data: bytes) -> None:
         error = ffi.new("int *")
-        status = lib.cg_file_write(self._c, os.fsencode(path), data, len(data), error)
+        status = lib.cg_file_write(self._c, encode_name(path), data, len(data), error)
         if status != lib.CG_OK:
             raise Failure(status, error[0])
 
     def inode(self, path: str) -> int:
-        inode: int = lib.cg_file_inode(self._c, path.encode("utf-8", "surrogateescape"))
+        inode: int = lib.cg_file_inode(self._c, encode_name(path))
         return inode
 
     def device(self) -> tuple[int, int]:
@@ -292,7 +283,7 @@ def _mount_rows(strings: Any, mounts: Any, count: int) -> list[MountRow]:
     rows = []
     for at in range(0, count * width, width):
         version, major, minor, *bounds = columns[at : at + width]
-        fields = _slices(text, bounds[0::2], bounds[1::2])
+        fields = [decode_name(text[start:end]) for start, end in zip(bounds[0::2], bounds[1::2])]
         rows.append(MountRow((version, major, minor, *fields)))
     return rows
 

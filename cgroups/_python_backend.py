@@ -28,6 +28,8 @@ from ._interface import (
     MountRow,
     Shape,
     Status,
+    decode_name,
+    learn,
 )
 from .values import MAX
 
@@ -269,7 +271,7 @@ def _unescape(text: bytes) -> str:
             decoded += bytes([int(code, 8)]) + part[3:]
         else:
             decoded += b"\\" + part
-    return _decode(decoded)
+    return decode_name(decoded)
 
 
 def _is_u32(text: bytes) -> bool:
@@ -292,7 +294,7 @@ def _parse_mount(line: bytes) -> MountRow | None:
     version = {b"cgroup": 1, b"cgroup2": 2}.get(kind)
     if version is None:
         return None
-    strings = (_unescape(root), _unescape(point), _decode(flags), _decode(options))
+    strings = (_unescape(root), _unescape(point), decode_name(flags), decode_name(options))
     return MountRow((version, _to_int(major), _to_int(minor), *strings))
 
 
@@ -489,10 +491,7 @@ class File:
 
     def read_keyed(self, layout: Layout | None) -> tuple[Layout, list[Any]]:
         cells = self.read(Shape.KEYED)
-        keys = tuple(key for key, _ in cells)
-        if layout is None or layout.keys != keys:
-            layout = Layout(keys)
-        return layout, [value for _, value in cells]
+        return learn(cells, layout, Layout), [value for _, value in cells]
 
     def close(self) -> None:
         """Nothing is kept."""

@@ -158,6 +158,9 @@ def has_file(cgroup: Cgroup, name: str) -> bool:
     return True
 
 
+_lacking: set[tuple[Any, ...]] = set()
+"""What was found to be lacking for good; a loop over parameters asks for the same ones in each cgroup."""
+
 REMOVAL_S = 0.0005
 """Longer than the kernel takes from a removal's first file to the directory itself."""
 
@@ -169,10 +172,16 @@ def _is_passing(cgroup: Cgroup, name: str) -> bool:
     directory, so that in between a cgroup looks like one of a kernel without
     the file.  Nothing tells the two apart but looking again.
     """
+    kind = (cgroup.hierarchy.host.root, cgroup.hierarchy.key, cgroup.is_root, name)
+    if kind in _lacking:
+        return False
     directory, below = cgroup.place()
     before = directory.inode(below)
     time.sleep(REMOVAL_S)
-    return has_file(cgroup, name) or not has_file(cgroup, "cgroup.procs") or directory.inode(below) != before
+    if has_file(cgroup, name) or not has_file(cgroup, "cgroup.procs") or directory.inode(below) != before:
+        return True
+    _lacking.add(kind)
+    return False
 
 
 def missing_controller(cgroup: Cgroup, controller: str, tried: str, facts: dict[str, Any]) -> CgroupError | None:

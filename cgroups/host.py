@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable, Sequence
 
 from . import creation
+from ._interface import decode_name
 from .errors import (
+    CgroupGone,
     CgroupNotFound,
     InvalidValue,
     ProcessNotFound,
@@ -190,7 +192,7 @@ class Host:
             hint = f"the mount at {hierarchy.mount_point} shows {hierarchy.root_location} and what is below alone"
             raise CgroupNotFound(f"cannot make {shown(spec)}", hint=hint)
         controllers = _to_enable(hierarchy, names)
-        if target.exists and all(name in target.subsystems for name in controllers):
+        if _has(target, controllers):
             return target
         below = target.location.removeprefix(root.location.rstrip("/"))
         return creation.create(root, split_path(below), controllers, rights, exist_ok=True)
@@ -227,7 +229,7 @@ class Host:
                 error.errno or 0, f"cannot read the cgroups of process {pid}", path=path, kind=kind
             ) from None
         index = self._index()
-        text = data.decode("utf-8", "surrogateescape")
+        text = decode_name(data)
         return [cgroup for line in text.split("\n") if (cgroup := self._cgroup_of(line, index)) is not None]
 
     def _cgroup_of(self, line: str, index: _Index) -> Cgroup | None:
@@ -267,6 +269,14 @@ def _resolve(index: _Index, names: Sequence[str]) -> tuple[Hierarchy | None, str
         if index.find(name) != hierarchy:
             return None, f"{names[0]} and {name} are not on one hierarchy"
     return hierarchy, ""
+
+
+def _has(cgroup: Cgroup, controllers: Iterable[str]) -> bool:
+    """Whether a cgroup is there, with these controllers; it may go while one looks."""
+    try:
+        return cgroup.exists and all(name in cgroup.subsystems for name in controllers)
+    except CgroupGone:
+        return False
 
 
 def _to_enable(hierarchy: Hierarchy, names: Sequence[str]) -> list[str]:

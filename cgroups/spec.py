@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from ._interface import decode_name, encode_name
 from .errors import InvalidValue, shown
 
 NAME_MAX = 255
@@ -56,10 +57,10 @@ def _check_component(name: str, whole: str) -> None:
 
 def _encode(text: str, whole: str) -> bytes:
     try:
-        encoded = text.encode("utf-8", "surrogateescape")
+        encoded = encode_name(text)
     except UnicodeEncodeError:
         raise _invalid("cgroup name", whole, "it cannot be encoded") from None
-    if encoded.decode("utf-8", "surrogateescape") != text:
+    if decode_name(encoded) != text:
         raise _invalid("cgroup name", whole, "its surrogates together are a character, and it would be listed as that")
     return encoded
 

@@ -13,7 +13,7 @@
  *     interpreted by locale.
  *   - The caller owns all memory that it passes.  What a *_create function
  *     returns belongs to the caller until the matching *_destroy.
- *   - There are no globals.  A function without a struct cg_cache or struct
+ *   - There are no globals but one (cg_cache_survive_forks).  A function without a struct cg_cache or struct
  *     cg_file among its arguments is a pure function or a system call, and
  *     may be called from any thread.  All functions on a cache and its files
  *     may be called from any thread at once, except *_destroy, which must be
@@ -199,10 +199,12 @@ void cg_cache_set_budget(struct cg_cache *cache, size_t budget);
 size_t cg_cache_budget(struct cg_cache *cache);
 /* Descriptors kept now. */
 size_t cg_cache_kept(struct cg_cache *cache);
-/* Around fork(2): before in the parent, after in parent and child.  In the
- * child, whose other threads are gone, all pins are dropped. */
-void cg_cache_before_fork(struct cg_cache *cache);
-void cg_cache_after_fork(struct cg_cache *cache, int in_child);
+/* Makes the cache survive fork(2), in parent and child, however and by whom
+ * it is called: by pthread_atfork(3), so that nothing runs between taking the
+ * lock and the fork.  In the child, whose other threads are gone, all pins
+ * are dropped.  For one cache of a process, which is never destroyed: what
+ * keeps it is the one global.  An errno. */
+int cg_cache_survive_forks(struct cg_cache *cache);
 
 enum cg_file_flags {
     CG_FILE_DIRECTORY = 1, /* a directory, to open others beneath (O_PATH) */

@@ -284,17 +284,24 @@ size_t cg_cache_kept(struct cg_cache *cache)
     return count;
 }
 
-void cg_cache_before_fork(struct cg_cache *cache)
+/* ---- fork(2) -------------------------------------------------------------- */
+
+/* The handlers of pthread_atfork(3) have no argument. */
+static struct cg_cache *survivor;
+
+static void before_fork(void)
 {
-    pthread_mutex_lock(&cache->lock);
+    pthread_mutex_lock(&survivor->lock);
 }
 
-void cg_cache_after_fork(struct cg_cache *cache, int in_child)
+static void after_fork_in_parent(void)
 {
-    if (!in_child) {
-        pthread_mutex_unlock(&cache->lock);
-        return;
-    }
+    pthread_mutex_unlock(&survivor->lock);
+}
+
+static void after_fork_in_child(void)
+{
+    struct cg_cache *cache = survivor;
     pthread_mutex_init(&cache->lock, NULL);
     for (size_t i = cache->count; i-- > 0;) {
         struct cg_file *file = cache->kept[i];
@@ -302,6 +309,14 @@ void cg_cache_after_fork(struct cg_cache *cache, int in_child)
         if (file->stale)
             close(detach(cache, file));
     }
+}
+
+int cg_cache_survive_forks(struct cg_cache *cache)
+{
+    if (survivor != NULL)
+        return EBUSY;
+    survivor = cache;
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 /* ---- reading ------------------------------------------------------------ */

@@ -125,8 +125,22 @@ class FirstOf(Binding[R, W]):
                 return binding
         return self.bindings[0]
 
-    def reader(self, cgroup: Cgroup, parameter: str) -> Read:
-        return self._there(cgroup).reader(cgroup, parameter)
+    def reader(self, cgroup: Cgroup, parameter: str) -> Read:  # noqa: ARG002 - looked for at each read that fails
+        chosen: Read | None = None
+
+        def read(cgroup: Cgroup) -> Any:
+            nonlocal chosen
+            if chosen is not None:
+                try:
+                    return chosen(cgroup)
+                except ParameterNotSupported:
+                    chosen = None  # the other may be there instead by now
+            found = self._there(cgroup).reader(cgroup, parameter)
+            value = found(cgroup)
+            chosen = found
+            return value
+
+        return read
 
     def write(self, cgroup: Cgroup, parameter: str, value: W) -> None:
         self._there(cgroup).write(cgroup, parameter, value)

@@ -69,13 +69,15 @@ class Replacing(Binding[R, W]):
     def _replace(self, cgroup: Cgroup, parameter: str, before: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> None:
         steps = [(key, None) for key in before if key not in wanted]
         steps += list(wanted.items())
-        done = []
+        written = []
         try:
             for key, one in steps:
+                written.append(key)
                 self._write_line(cgroup, parameter, key, one)
-                done.append(key)
-        except CgroupError:
-            for key in reversed(done):
+        except BaseException as error:
+            if isinstance(error, CgroupError):
+                written.pop()  # it was refused; where it was interrupted, it may have been taken
+            for key in reversed(written):
                 self._restore(cgroup, parameter, key, before.get(key))
             raise
 

@@ -32,6 +32,8 @@ static void create(void)
     char path[4096], name[16], text[32];
     CHECK(getcwd(path, sizeof path) != NULL);
     cache = cg_cache_create(4);
+    CHECK_EQUAL(cg_cache_survive_forks(cache), 0);
+    CHECK_EQUAL(cg_cache_survive_forks(cache), EBUSY);
     directory = cg_file_create(cache, NULL, path, CG_FILE_DIRECTORY);
     CHECK(cache && directory);
     for (size_t i = 0; i < FILES; i++) {
@@ -183,9 +185,7 @@ static void *forker(void *argument)
     (void)argument;
     for (int round = 0; round < 60; round++) {
         int status;
-        cg_cache_before_fork(cache);
         pid_t pid = fork();
-        cg_cache_after_fork(cache, pid == 0);
         if (pid == 0)
             child();
         CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);

@@ -86,10 +86,15 @@ def test_layout_is_kept_while_it_fits(implementation: ModuleType, tmp_path: Path
     (tmp_path / "memory.stat").write_bytes(b"anon 1\nfile 2\n")
     layout, values = file.read_keyed(None)
     assert (layout.keys, values) == (("anon", "file"), [1, 2])
-    (tmp_path / "memory.stat").write_bytes(b"anon 18446744073709551615\nfile max\n")
+    (tmp_path / "memory.stat").write_bytes(b"anon 18446744073709551615\nfile 7\n\n")
     again, values = file.read_keyed(layout)
     assert again is layout
-    assert values == [(1 << 64) - 1, MAX]
+    assert values == [(1 << 64) - 1, 7]
+    # Whoever keeps a layout has checked its values once; so one with other values is another.
+    (tmp_path / "memory.stat").write_bytes(b"anon 5\nfile max\n")
+    other, values = file.read_keyed(layout)
+    assert other is not layout
+    assert values == [5, MAX]
     (tmp_path / "memory.stat").write_bytes(b"anon 3\n")
     other, values = file.read_keyed(layout)
     assert (other.keys, values) == (("anon",), [3])
