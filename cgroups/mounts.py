@@ -138,13 +138,25 @@ class Mount:
         return "hidden" if self._local and device != self.device else "cgroup"
 
 
+class Source:
+    """An open mountinfo, and whose table it is; closed with the last table that was read from it."""
+
+    def __init__(self, path: str, identity: Any) -> None:
+        self.fd = -1
+        self.path = path
+        self.identity = identity
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+
+
 class Table:
     """The cgroup mounts of one mount namespace, grouped by hierarchy, in table order."""
 
-    def __init__(self, path: str, fd: int, identity: Any, mounts: list[Mount]) -> None:
-        self.path = path
-        self.fd = fd
-        self.identity = identity
+    def __init__(self, source: Source, mounts: list[Mount]) -> None:
+        self.source = source
         self.groups: dict[tuple[Any, ...], list[Mount]] = {}
         # Of several mounts at one point only the last can be reached.
         on_top = {mount.path: mount for mount in mounts}
@@ -153,13 +165,6 @@ class Table:
         # What the host derives from it, and what it had derived from the one before.
         self.index: Any = None
         self.previous: Any = None
-
-    def close(self) -> None:
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    __del__ = close
 
 
 _all_tables: weakref.WeakSet[Tables] = weakref.WeakSet()
@@ -187,7 +192,8 @@ class Tables:
         """The valid table of the calling thread."""
         with self._lock:
             for table in tuple(self._tables):
-                state = mounts_state(table.fd, table.identity)
+                source = table.source
+                state = mounts_state(source.fd, source.identity)
                 if state == SAME:
                     return table
                 if state == FOREIGN:
@@ -224,29 +230,24 @@ class Tables:
     def _read(self) -> Table:
         path = self._path()
         try:
-            identity = backend.root_identity()
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            source = Source(path, backend.root_identity())
         except OSError as error:
             raise _unreadable(Failure(Status.OS, error.errno or 0), path) from None
         except Failure as failure:
             raise _unreadable(failure, path) from None
-        try:
-            return self._scan(path, fd, identity)
-        except BaseException:
-            os.close(fd)
-            raise
+        return self._scan(source)
 
     def _reread(self, table: Table) -> Table:
-        fresh = self._scan(table.path, table.fd, table.identity)
-        fresh.previous, table.fd = table.index, -1
+        fresh = self._scan(table.source)
+        fresh.previous = table.index
         return fresh
 
-    def _scan(self, path: str, fd: int, identity: Any) -> Table:
+    def _scan(self, source: Source) -> Table:
         try:
-            rows = backend.scan_mounts(fd)
+            rows = backend.scan_mounts(source.fd)
         except Failure as failure:
-            raise _unreadable(failure, path) from None
-        return Table(path, fd, identity, [Mount(row, self._root) for row in rows])
+            raise _unreadable(failure, source.path) from None
+        return Table(source, [Mount(row, self._root) for row in rows])
 
 
 def _unreadable(failure: Failure, path: str) -> CgroupError:

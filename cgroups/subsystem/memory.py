@@ -113,6 +113,15 @@ def _read_oom_kills(cgroup: Cgroup, parameter: str) -> OomControl:
 _oom_control = Converter(_decode_oom_control, boolean.encode, Shape.KEYED, boolean.literal)
 
 
+# Under v1's name and under v2's: one meaning.
+_CURRENT = File("memory.usage_in_bytes", count), File("memory.current", count)
+_MAX = File("memory.limit_in_bytes", limit_v1), File("memory.max", limit)
+_PEAK = (
+    File("memory.max_usage_in_bytes", count, reset="0"),
+    File("memory.peak", count, hint="from Linux 6.12 a reset is for one open file alone, before there is none"),
+)
+
+
 @final
 class Memory:
     """Memory: what a cgroup uses, and may use.  Bytes, and MAX where there is no limit."""
@@ -126,8 +135,7 @@ class Memory:
         "memory by kind, in bytes, and counts of events; v2 has v1's names too where it has the number",
     )
     usage_in_bytes = readable(
-        File("memory.usage_in_bytes", count),
-        File("memory.current", count),
+        *_CURRENT,
         "bytes",
         "memory used, descendants included",
     )
@@ -138,8 +146,7 @@ class Memory:
         "memory and swap used; on v2 the sum of two files",
     )
     max_usage_in_bytes = read_reset(
-        File("memory.max_usage_in_bytes", count, reset="0"),
-        File("memory.peak", count, hint="from Linux 6.12 a reset is for one open file alone, before there is none"),
+        *_PEAK,
         "bytes",
         "the most memory that was ever used; v2 from Linux 5.19",
     )
@@ -151,8 +158,7 @@ class Memory:
         no_v2="Memory.peak and Memory.swap_peak are apart, and of different moments",
     )
     limit_in_bytes = read_write(
-        File("memory.limit_in_bytes", limit_v1),
-        File("memory.max", limit),
+        *_MAX,
         "bytes",
         "the limit on memory; rounded down to a page; below what cannot be reclaimed v1 answers EBUSY, v2 kills",
     )
@@ -288,20 +294,16 @@ class Memory:
     )
 
     current = readable(
-        File("memory.usage_in_bytes", count),
-        File("memory.current", count),
+        *_CURRENT,
         "bytes",
         "memory used, descendants included",
     )
     peak = readable(
-        File("memory.max_usage_in_bytes", count),
-        File("memory.peak", count),
+        *_PEAK,
         "bytes",
         "the most memory that was ever used; v2 from Linux 5.19",
     )
-    max = read_write(
-        File("memory.limit_in_bytes", limit_v1), File("memory.max", limit), "bytes", "the hard limit on memory"
-    )
+    max = read_write(*_MAX, "bytes", "the hard limit on memory")
     min = read_write(
         None,
         File("memory.min", limit),

@@ -144,20 +144,7 @@ def test_parse_errors_quote_the_text(status: Status, words: str) -> None:
 # ---- each for real, on captured trees ----------------------------------------------------------
 
 
-def raises(kind: type[CgroupError], function: Callable[[], object], *words: str, **facts: Any) -> CgroupError:
-    """The error of a call, with all of these words in its message."""
-    with pytest.raises(CgroupError) as caught:
-        function()
-    error = caught.value
-    assert type(error) is kind, repr(error)
-    for word in words:
-        assert word in str(error), str(error)
-    for name, value in facts.items():
-        assert getattr(error, name) == value
-    return error
-
-
-def test_parse_error(v1_cgroup: Callable[[str], Cgroup]) -> None:
+def test_parse_error(raises: Any, v1_cgroup: Callable[[str], Cgroup]) -> None:
     cgroup = v1_cgroup("memory")
     path = f"{cgroup.path}/memory.usage_in_bytes"
     Path(path).write_text("many\n")
@@ -174,7 +161,7 @@ def test_parse_error(v1_cgroup: Callable[[str], Cgroup]) -> None:
     raises(cgroups.ParseError, lambda: Parameters.get(Memory.use_hierarchy, cgroup), "2 is neither 0 nor 1")
 
 
-def test_parameter_not_supported_by_a_version(job: Cgroup, v1_cgroup: Callable[[str], Cgroup]) -> None:
+def test_parameter_not_supported_by_a_version(raises: Any, job: Cgroup, v1_cgroup: Callable[[str], Cgroup]) -> None:
     raises(
         cgroups.ParameterNotSupported,
         lambda: Parameters.get(Memory.swappiness, job),
@@ -198,7 +185,7 @@ def test_parameter_not_supported_by_a_version(job: Cgroup, v1_cgroup: Callable[[
     )
 
 
-def test_parameter_not_supported_by_a_kernel(job: Cgroup) -> None:
+def test_parameter_not_supported_by_a_kernel(raises: Any, job: Cgroup) -> None:
     raises(
         cgroups.ParameterNotSupported,
         lambda: Parameters.get(Memory.swap_peak, job),
@@ -213,7 +200,7 @@ def test_parameter_not_supported_by_a_kernel(job: Cgroup) -> None:
     )
 
 
-def test_pressure_that_is_off(job: Cgroup) -> None:
+def test_pressure_that_is_off(raises: Any, job: Cgroup) -> None:
     Path(f"{job.path}/memory.pressure").unlink()
     raises(
         cgroups.ParameterNotSupported,
@@ -223,7 +210,7 @@ def test_pressure_that_is_off(job: Cgroup) -> None:
     )
 
 
-def test_cgroup_gone(v1: Host, v1_root: Path) -> None:
+def test_cgroup_gone(raises: Any, v1: Host, v1_root: Path) -> None:
     directory = v1_root / "sys/fs/cgroup/memory/gone"
     directory.mkdir()
     cgroup = v1.find_exn("memory:/gone")
@@ -240,7 +227,7 @@ def test_cgroup_gone(v1: Host, v1_root: Path) -> None:
         raises(cgroups.CgroupGone, use, "cannot ", "memory:/gone", str(directory), "no longer", errno=errno.ENOENT)
 
 
-def test_subsystem_not_attached_elsewhere(v1_cgroup: Callable[[str], Cgroup]) -> None:
+def test_subsystem_not_attached_elsewhere(raises: Any, v1_cgroup: Callable[[str], Cgroup]) -> None:
     cgroup = v1_cgroup("memory")
     raises(
         cgroups.SubsystemNotAttached,
@@ -255,7 +242,7 @@ def test_subsystem_not_attached_elsewhere(v1_cgroup: Callable[[str], Cgroup]) ->
     )
 
 
-def test_subsystem_not_available(v1_cgroup: Callable[[str], Cgroup]) -> None:
+def test_subsystem_not_available(raises: Any, v1_cgroup: Callable[[str], Cgroup]) -> None:
     raises(
         cgroups.SubsystemNotAvailable,
         lambda: Parameters.get(Hugetlb("2MB").usage_in_bytes, v1_cgroup("memory")),
@@ -263,7 +250,7 @@ def test_subsystem_not_available(v1_cgroup: Callable[[str], Cgroup]) -> None:
     )
 
 
-def test_subsystem_not_attached_names_the_ancestor(v2: Host, v2_root: Path) -> None:
+def test_subsystem_not_attached_names_the_ancestor(raises: Any, v2: Host, v2_root: Path) -> None:
     """/job has memory; it does not enable it below; so /job/b has none, and neither has /job/b/c."""
     job = v2_root / "sys/fs/cgroup/job"
     (job / "cgroup.subtree_control").write_text("cpu pids\n")
@@ -282,7 +269,7 @@ def test_subsystem_not_attached_names_the_ancestor(v2: Host, v2_root: Path) -> N
         )
 
 
-def test_expected_root(v1_cgroup: Callable[[str], Cgroup]) -> None:
+def test_expected_root(raises: Any, v1_cgroup: Callable[[str], Cgroup]) -> None:
     raises(
         cgroups.ExpectedRoot,
         lambda: Parameters.get(Cpuset.memory_pressure_enabled, v1_cgroup("cpuset")),
@@ -295,7 +282,7 @@ def test_expected_root(v1_cgroup: Callable[[str], Cgroup]) -> None:
     )
 
 
-def test_access_denied_in_a_captured_tree(v1_cgroup: Callable[[str], Cgroup]) -> None:
+def test_access_denied_in_a_captured_tree(raises: Any, v1_cgroup: Callable[[str], Cgroup]) -> None:
     cgroup = v1_cgroup("memory")
     raises(
         cgroups.AccessDenied,
@@ -311,7 +298,7 @@ def test_access_denied_in_a_captured_tree(v1_cgroup: Callable[[str], Cgroup]) ->
     )
 
 
-def test_invalid_value_before_anything_is_written(job: Cgroup) -> None:
+def test_invalid_value_before_anything_is_written(raises: Any, job: Cgroup) -> None:
     raises(
         InvalidValue,
         lambda: Parameters.set(Pids.max, job, -1),

@@ -40,11 +40,6 @@ INNER = "/cgroups-capture/inner"
 DISK = Device(8, 0)
 
 
-@pytest.fixture
-def memory(v1_cgroup: Callable[[str], Cgroup]) -> Cgroup:
-    return v1_cgroup("memory")
-
-
 def put(cgroup: Cgroup, name: str, text: str) -> None:
     (Path(cgroup.path or "") / name).write_text(text)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +24,6 @@ from cgroups import (
 )
 from cgroups._interface import Failure, Status
 
-
-def raises(kind: type[CgroupError], function: Callable[[], object], *words: str, **facts: Any) -> CgroupError:
-    """The error of a call, with all of these words in its message."""
-    with pytest.raises(CgroupError) as caught:
-        function()
-    error = caught.value
-    assert type(error) is kind, repr(error)
-    for word in words:
-        assert word in str(error), str(error)
-    for name, value in facts.items():
-        assert getattr(error, name) == value
-    return error
-
-
 # ---- each answer of the kernel to a write ------------------------------------------------------------
 
 
@@ -56,7 +41,7 @@ def raises(kind: type[CgroupError], function: Callable[[], object], *words: str,
         (errno.EIO, cgroups.CgroupOSError, "EIO"),
     ],
 )
-def test_a_refused_write(recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
+def test_a_refused_write(raises: Any, recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
     recorded_v2.refuse("memory.max", "8192", number)
     cgroup = recorded_v2.cgroup
     raises(
@@ -81,7 +66,7 @@ def test_a_refused_write(recorded_v2: Any, number: int, kind: type[CgroupError],
         (errno.EACCES, cgroups.AccessDenied, "is owned by"),
     ],
 )
-def test_a_refused_attach(recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
+def test_a_refused_attach(raises: Any, recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
     recorded_v2.refuse("cgroup.procs", "4321", number)
     cgroup = recorded_v2.cgroup
     tried = "cannot move process 4321 into :/job/a"
@@ -90,7 +75,7 @@ def test_a_refused_attach(recorded_v2: Any, number: int, kind: type[CgroupError]
     )
 
 
-def test_a_move_names_the_common_ancestor(recorded_v2: Any) -> None:
+def test_a_move_names_the_common_ancestor(raises: Any, recorded_v2: Any) -> None:
     """A delegated user's move needs access where both trees meet."""
     process = Path(recorded_v2.cgroup.hierarchy.host.root) / "proc/4321"
     process.mkdir()
@@ -103,7 +88,7 @@ def test_a_move_names_the_common_ancestor(recorded_v2: Any) -> None:
     )
 
 
-def test_a_refused_removal(recorded_v2: Any) -> None:
+def test_a_refused_removal(raises: Any, recorded_v2: Any) -> None:
     """The captured directory is not empty, so that rmdir(2) itself says no."""
     cgroup = recorded_v2.cgroup
     error = diagnosis.explain_remove(errno.EBUSY, cgroup)
