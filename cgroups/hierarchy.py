@@ -200,6 +200,9 @@ class Hierarchy:
     def __hash__(self) -> int:
         return hash(self.key)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _hierarchy, (self.host, *self.key)
+
     def __repr__(self) -> str:
         return f"<Hierarchy v{self.version} {self.spec_head or 'unified'} at {self.mount_point or 'no mount'}>"
 
@@ -299,6 +302,9 @@ class Cgroup:
 
     def __hash__(self) -> int:
         return hash((self.hierarchy, self.location))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _cgroup, (self.hierarchy, self.location, self._visible)
 
     def __str__(self) -> str:
         return f"{self.hierarchy.spec_head}:{self.location}"
@@ -513,6 +519,17 @@ class Cgroup:
             raise diagnosis.explain_remove(error.errno or 0, self) from None
         finally:
             os.close(fd)
+
+
+# What copy and pickle call: a name is what crosses to another process, never an open file.
+
+
+def _hierarchy(host: Host, version: int, names: frozenset[str], label: str | None) -> Hierarchy:
+    return host.hierarchy_with(version, names, label)
+
+
+def _cgroup(hierarchy: Hierarchy, location: str, visible: bool) -> Cgroup:  # noqa: FBT001 - of this file alone
+    return Cgroup(hierarchy, location, visible=visible)
 
 
 def _join(below: str, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from . import creation
 from ._interface import decode_name
@@ -52,6 +53,15 @@ class _Index:
         self.by_names: dict[tuple[str, ...], Hierarchy] = {}
         self.by_names.update(((name,), hierarchy) for name, hierarchy in self.by_name.items())
 
+    def with_key(self, host: Host, version: int, names: Iterable[str], label: str | None) -> Hierarchy:
+        """The hierarchy of these facts; one without mounts where none shows it."""
+        names = tuple(names)
+        key = (version, frozenset(names), label)
+        for hierarchy in self.hierarchies:
+            if hierarchy.key == key:
+                return hierarchy
+        return Hierarchy(host, version, names, label, [])
+
     def find(self, name: str) -> Hierarchy | None:
         """Where a controller is: per controller, never per host.  v1 first: a v1 mount takes it from v2."""
         hierarchy = self.by_name.get(name)
@@ -85,6 +95,9 @@ class Host:
 
     def __hash__(self) -> int:
         return hash(self.root)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _host, (self.root,)
 
     def __repr__(self) -> str:
         return f"Host({self.root!r})"
@@ -122,6 +135,10 @@ class Host:
         """The hierarchy that a controller (or ``name=LABEL``) is on; '' is the unified one."""
         index = self._index()
         return index.find(controller) if controller else index.unified
+
+    def hierarchy_with(self, version: int, names: Iterable[str], label: str | None) -> Hierarchy:
+        """The hierarchy with exactly these controllers and this label, mounted or not: where a pickled one is here."""
+        return self._index().with_key(self, version, names, label)
 
     # ---- cgroups --------------------------------------------------------------------
 
@@ -249,13 +266,8 @@ class Host:
 
     def _hierarchy_in_line(self, number: str, names: str, index: _Index) -> Hierarchy:
         if number == "0" and not names:
-            return index.unified or Hierarchy(self, 2, (), None, [])
-        subsystems, label = controllers_of(names)
-        key = (1, frozenset(subsystems), label)
-        for hierarchy in index.hierarchies:
-            if hierarchy.key == key:
-                return hierarchy
-        return Hierarchy(self, 1, subsystems, label, [])
+            return index.with_key(self, 2, (), None)
+        return index.with_key(self, 1, *controllers_of(names))
 
 
 def _resolve(index: _Index, names: Sequence[str]) -> tuple[Hierarchy | None, str]:
@@ -286,4 +298,12 @@ def _to_enable(hierarchy: Hierarchy, names: Sequence[str]) -> list[str]:
     return [ALIASES["blkio"] if name == "blkio" else name for name in names if name not in IMPLICIT]
 
 
-Hierarchy._local = Host("/")  # noqa: SLF001 - the one place that may: it breaks the cycle of the two modules
+def _host(root: str) -> Host:
+    """What copy and pickle call: this process's own local host, or another of this root."""
+    return LOCAL if root == LOCAL.root else Host(root)
+
+
+LOCAL: Final = Host("/")
+"""The machine that this process runs on."""
+
+Hierarchy._local = LOCAL  # noqa: SLF001 - the one place that may: it breaks the cycle of the two modules

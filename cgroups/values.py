@@ -149,7 +149,8 @@ _KNOWN: dict[type, set[str]] = {}
 
 
 class MemoryStat(Stat[int]):
-    """memory.stat: bytes, and counts of events (``pg*``).
+    """memory.stat: bytes, and counts of events (``pg*``).  All are numbers as the kernel has them: where
+    nothing limits, v1's ``hierarchical_memory_limit`` is a page-rounded 2^63.
 
     On v2 the names of v1 are there too where the kernel has the number:
     ``rss`` is ``anon``, ``cache`` is ``file``, and ``total_x`` is ``x``, since

@@ -160,24 +160,34 @@ def set_of_bad(part: str) -> bool:
 
 
 def mk_get(controller: str | Controller, name: str, converter: Reader[R]) -> Readable[R]:
-    """The readable parameter of the control file ``controller.name``."""
+    """The readable parameter of the control file ``controller.name``, on both versions.
+
+    The converter says what the file contains: ``converter.int``, or one of
+    your own.  ``mk_get("memory", "vmpressure", converter.int)`` reads
+    ``memory.vmpressure``.
+    """
     file, owner = _own(controller, name, converter)
     parameter: Readable[R] = Readable(file, file, "", f"the control file {owner}.{name}").named(owner, name)
     return parameter
 
 
 def mk_set(controller: str | Controller, name: str, converter: Converter[R, W]) -> ReadWrite[R, W]:
-    """The same, settable too."""
+    """The readable and settable parameter of the control file ``controller.name``; the converter does both ways."""
     file, owner = _own(controller, name, converter)
     parameter: ReadWrite[R, W] = ReadWrite(file, file, "", f"the control file {owner}.{name}").named(owner, name)
     return parameter
 
 
 def mk_reset(controller: str | Controller, name: str, converter: Reader[R], reset_value: str = "0") -> ReadReset[R]:
-    """The same, resettable by writing ``reset_value``."""
+    """The readable parameter of the control file ``controller.name``, whose reset writes ``reset_value``."""
     if not isinstance(reset_value, str) or not reset_value or "\n" in reset_value or "\0" in reset_value:
         message = f"reset_value {shown(reset_value)} is not a text to write"
         raise InvalidValue(message)
     file, owner = _own(controller, name, converter, reset_value)
     parameter: ReadReset[R] = ReadReset(file, file, "", f"the control file {owner}.{name}").named(owner, name)
     return parameter
+
+
+def __dir__() -> list[str]:
+    # Newcomers read it: what the module imports is not what it offers.
+    return __all__

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InvalidValue, from_errno, shown
 from ..hierarchy import Hierarchy
+from ..host import LOCAL, Host
 from ..spec import ALIASES
 from .blkio import Blkio
 from .core import Core, _Everywhere
@@ -48,9 +49,8 @@ class Controller(NamedTuple):
     hierarchy: Hierarchy | None
 
 
-def _kernel_list() -> dict[str, tuple[int, bool]]:
+def _kernel_list(host: Host) -> dict[str, tuple[int, bool]]:
     """/proc/cgroups: name → (hierarchy id, enabled)."""
-    host = Hierarchy._local  # noqa: SLF001 - the local host
     path = f"{host.root.rstrip('/')}/proc/cgroups"
     try:
         with open(path, encoding="ascii") as file:
@@ -62,31 +62,31 @@ def _kernel_list() -> dict[str, tuple[int, bool]]:
     return {name: (int(number), enabled == "1") for name, number, _, enabled in lines}
 
 
-def find(name: str) -> Controller:
-    """The controller of this name; an unknown one is not available."""
+def find(name: str, *, host: Host = LOCAL) -> Controller:
+    """The controller of this name on a host; an unknown one is not available."""
     if not isinstance(name, str) or not name:
         message = f"controller {shown(name)} is not a name"
         raise InvalidValue(message)
-    return _describe(name, _kernel_list())
+    return _describe(host, name, _kernel_list(host))
 
 
-def _describe(name: str, known: dict[str, tuple[int, bool]]) -> Controller:
+def _describe(host: Host, name: str, known: dict[str, tuple[int, bool]]) -> Controller:
     number, enabled = known.get(name) or known.get(ALIASES.get(name, name)) or (0, False)
-    hierarchy = Hierarchy._local.hierarchy_of(name)  # noqa: SLF001 - the local host
+    hierarchy = host.hierarchy_of(name)
     if hierarchy is None:
         return Controller(number, name, enabled, available=False, version=None, hierarchy=None)
     return Controller(number, name, enabled=True, available=True, version=hierarchy.version, hierarchy=hierarchy)
 
 
-def find_all() -> list[Controller]:
+def find_all(*, host: Host = LOCAL) -> list[Controller]:
     """All controllers that the kernel names or a mounted hierarchy has."""
-    known = _kernel_list()
+    known = _kernel_list(host)
     names = dict.fromkeys(known)
-    for hierarchy in Hierarchy.scan():
+    for hierarchy in host.scan():
         names.update(dict.fromkeys(hierarchy.subsystems))
     if "io" in names:
         names.pop("blkio", None)
-    return [_describe(name, known) for name in names]
+    return [_describe(host, name, known) for name in names]
 
 
 # ---- parameters ----------------------------------------------------------------------

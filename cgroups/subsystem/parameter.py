@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..errors import ParameterNotSupported
+from ..errors import InvalidValue, ParameterNotSupported, shown
 from ..values import Pressure, Stat
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ class Parameter:
 
     def files(self, version: int) -> tuple[str, ...]:
         """The control files that it stands for on a version, 1 or 2; empty when there are none."""
+        if version not in self._bindings:
+            message = f"version {shown(version)} of control groups: 1 or 2 is expected"
+            raise InvalidValue(message, parameter=str(self))
         binding = self._bindings[version]
         return () if binding is None else binding.files
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,14 @@ from cgroups import (
     Cpu,
     Cpuset,
     Freezer,
+    Hierarchy,
     Host,
     InvalidValue,
     Io,
     Memory,
     Parameters,
     ProcessNotFound,
+    Subsystem,
 )
 from cgroups.hierarchy import PID_MAX
 
@@ -297,3 +301,27 @@ def test_a_mount_point_that_is_a_link_is_not_followed(tmp_path: Path, make_host:
     except CgroupOSError:
         found = None
     assert found is None
+
+
+# ---- copies -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("duplicate", [lambda one: pickle.loads(pickle.dumps(one)), copy.copy, copy.deepcopy])
+def test_a_name_crosses_to_another_process(shared_v1: Host, duplicate: Callable[[Any], Any]) -> None:
+    """What crosses is the name: the copy reads for itself, and need not exist."""
+    cgroup = shared_v1.find_exn(f"memory:{INNER}")
+    hidden = [one for one in shared_v1.process_info(5447) if one.path is None]
+    for one in (shared_v1, cgroup.hierarchy, cgroup, cgroup.child("gone"), *hidden):
+        copied = duplicate(one)
+        assert copied == one
+        assert hash(copied) == hash(one)
+    assert Parameters.get(Memory.usage_in_bytes, duplicate(cgroup)) == Parameters.get(Memory.usage_in_bytes, cgroup)
+    assert duplicate(Hierarchy.scan()) == Hierarchy.scan()
+
+
+def test_the_controllers_of_another_host(shared_v1: Host, shared_v2: Host) -> None:
+    assert Subsystem.find("memory", host=shared_v1).version == 1
+    assert Subsystem.find("memory", host=shared_v2).version == 2
+    assert not Subsystem.find("memory", host=shared_v2).hierarchy == Subsystem.find("memory", host=shared_v1).hierarchy
+    assert {one.name for one in Subsystem.find_all(host=shared_v1) if one.version == 1} >= {"memory", "cpu", "pids"}
+    assert {one.version for one in Subsystem.find_all(host=shared_v2) if one.available} == {2}

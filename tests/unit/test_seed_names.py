@@ -8,6 +8,7 @@ import pytest
 
 from cgroups import (
     Hugetlb,
+    InvalidValue,
     Parameters,
     Subsystem,
 )
@@ -276,3 +277,13 @@ def test_every_parameter_is_in_the_list_once() -> None:
         assert found == [one for one in Subsystem.parameters() if one.controller == controller]
     assert {one.controller for one in Subsystem.parameters("io")} == {"io", "blkio"}
     assert Subsystem.parameters("nothing") == []
+
+
+def test_files_of_no_version() -> None:
+    for version in (0, 3, "v1", None):
+        with pytest.raises(InvalidValue, match="1 or 2"):
+            Subsystem.Memory.stat.files(version)  # type: ignore[arg-type]
+
+
+def test_what_a_newcomer_lists() -> None:
+    assert {"get", "set", "reset", "mk_get"} <= set(dir(Parameters)) <= set(Parameters.__all__)
