@@ -218,19 +218,18 @@ def test_upstream_co_mounted_controllers_are_dropped(tmp_path: Path, tree: Any) 
     assert host.find_exn("cpu:/job").subsystems == ("cpu", "cpuacct")
 
 
-def test_upstream_subsystems_are_frozen_at_start_up(monkeypatch: pytest.MonkeyPatch, v1: Host, v2: Host) -> None:
+def test_upstream_subsystems_are_frozen_at_start_up(v1: Host, v2: Host, v1_root: Path) -> None:
     """Asked again, after the machine has changed."""
-    from cgroups import Hierarchy
-
-    monkeypatch.setattr(Hierarchy, "_local", v1)
-    found = Subsystem.find("memory")
+    found = Subsystem.find("memory", host=v1)
     assert (found.available, found.version, found.enabled) == (True, 1, True)
-    assert not Subsystem.find("rdma").available
-    assert Subsystem.find("no_such_thing") == (0, "no_such_thing", False, False, None, None)
-    monkeypatch.setattr(Hierarchy, "_local", v2)
-    assert Subsystem.find("memory").version == 2
-    assert Subsystem.find("rdma").available
-    assert {"memory", "io", "rdma"} <= {one.name for one in Subsystem.find_all() if one.available}
+    assert not Subsystem.find("rdma", host=v1).available
+    assert Subsystem.find("no_such_thing", host=v1) == (0, "no_such_thing", False, False, None, None)
+    assert Subsystem.find("memory", host=v2).version == 2
+    assert {"memory", "io", "rdma"} <= {one.name for one in Subsystem.find_all(host=v2) if one.available}
+    v1_root.joinpath("sys/fs/cgroup/unified/cgroup.controllers").write_text("rdma\n")
+    assert (Subsystem.find("rdma", host=v1).available, Subsystem.find("rdma", host=v1).version) == (True, 2)
+    v1_root.joinpath("proc/cgroups").write_text("no_such_thing 7 1 1\n")
+    assert Subsystem.find("no_such_thing", host=v1) == (7, "no_such_thing", True, False, None, None)
 
 
 def test_upstream_make_sub_escapes_the_tree(recorded_v1: Callable[[str], Any]) -> None:
