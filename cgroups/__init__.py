@@ -39,6 +39,7 @@ from .errors import (
 )
 from .hierarchy import Cgroup, Hierarchy
 from .host import Host
+from .limits import Capacity, Effective, Source, capacity
 from .subsystem import (
     Blkio,
     Core,
@@ -59,7 +60,7 @@ from .subsystem import (
     Pids,
     Rdma,
 )
-from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Limit, Max, OomControl
+from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
 __version__ = "0.1.0"
 
@@ -81,6 +82,7 @@ __all__ = [
     "MAX",
     "AccessDenied",
     "Blkio",
+    "Capacity",
     "Cgroup",
     "CgroupBusy",
     "CgroupError",
@@ -100,11 +102,13 @@ __all__ = [
     "DeviceTable",
     "Devices",
     "Dmem",
+    "Effective",
     "ExpectedRoot",
     "Freezer",
     "Hierarchy",
     "Host",
     "Hugetlb",
+    "Identity",
     "InvalidValue",
     "Io",
     "Limit",
@@ -122,9 +126,11 @@ __all__ = [
     "Pids",
     "ProcessNotFound",
     "Rdma",
+    "Source",
     "Subsystem",
     "SubsystemNotAttached",
     "SubsystemNotAvailable",
     "backend",
+    "capacity",
     "set_fd_budget",
 ]

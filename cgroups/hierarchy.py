@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from ._interface import Directory, File
     from .host import Host
+    from .limits import Effective, L
     from .mounts import Mount
+    from .subsystem.parameter import Readable
+    from .values import Identity
 
 __all__ = ["Cgroup", "Hierarchy"]
 
@@ -265,6 +268,13 @@ class Cgroup:
         return Cgroup(self.hierarchy, self.location.rpartition("/")[0] or "/", visible=self._visible)
 
     @property
+    def identity(self) -> Identity | None:
+        """What its path stands for: a systemd unit or slice, a container, a pod; None when it is none of them."""
+        from .identity import identify  # noqa: PLC0415 - its forms cost more than the rest of the import
+
+        return identify(self.location)
+
+    @property
     def subsystems(self) -> tuple[str, ...]:
         """The controllers of this cgroup: on v1 its hierarchy's, on v2 those in its ``cgroup.controllers``."""
         if self.version == 1:
@@ -316,6 +326,22 @@ class Cgroup:
     def is_captured(self) -> bool:
         """Whether it is a plain directory of a captured tree, and so read-only."""
         return self._place is not None and self._place[0].state == "plain"
+
+    def effective(self, parameter: Readable[L]) -> Effective[L]:
+        """The tightest value of a limit from here up to the root that is visible, since all of them hold here.
+
+        ``effective(Memory.limit_in_bytes).value`` is what this cgroup may
+        use, whoever limits it; ``cgroup`` says who, and ``hidden`` whether
+        there are cgroups above that this process cannot see.  Of Cpu.max the
+        least CPUs, of v2's memory and swap the sum of the two.
+
+        Raises:
+            InvalidValue: the parameter is no limit that holds for all cgroups below.
+            SubsystemNotAttached, ParameterNotSupported: this hierarchy, or this kernel, has no such limit.
+        """
+        from .limits import effective  # noqa: PLC0415 - it reads parameters, which are of cgroups
+
+        return effective(self, parameter)
 
     # ---- files, for this package -----------------------------------------------------
 

@@ -227,10 +227,16 @@ class Host:
             raise InvalidValue(message)
         return self._cgroups_in(f"{self.root.rstrip('/')}/proc/{pid}/cgroup", pid)
 
+    def cgroups_of(self, pid: int | None = None) -> list[Cgroup]:
+        """The same; of this process itself by default, whatever its number in the pid namespace of /proc is."""
+        if pid is not None:
+            return self.process_info(pid)
+        return self._cgroups_in(f"{self.root.rstrip('/')}/proc/self/cgroup", os.getpid())
+
     def own(self, controller: str) -> Cgroup:
         """The cgroup of this process for a controller; SubsystemNotAvailable when it is on no hierarchy."""
         hierarchy = self.hierarchy_of(controller)
-        for cgroup in self._cgroups_in(f"{self.root.rstrip('/')}/proc/self/cgroup", os.getpid()):
+        for cgroup in self.cgroups_of():
             if cgroup.hierarchy == hierarchy:
                 return cgroup
         message = f"cannot tell this process's cgroup: no mounted hierarchy has the controller {shown(controller)}"

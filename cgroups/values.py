@@ -390,3 +390,43 @@ class DeviceTable(Mapping[Device, V]):
             if (value := getattr(self, name)) not in (None, {})
         )
         return f"{type(self).__name__}({{{rows}}}{extras})"
+
+
+class Identity(NamedTuple):
+    """What a cgroup stands for.  What does not apply is None.
+
+    Attributes:
+        kind: ``unit``, ``slice``, ``container``, ``pod``, or ``qos`` (all pods of a class); what the path ends in.
+        unit: the systemd unit, unescaped: ``nginx.service``, ``session-1.scope``.
+        slice: the innermost slice, unescaped: ``system.slice``.
+        runtime: ``docker``, ``podman``, ``containerd`` or ``cri-o``; None too where the path does not tell.
+        container: its id, whole.
+        pod: the Kubernetes pod's uid, or podman's pod id.
+        qos: ``guaranteed``, ``burstable`` or ``besteffort``.
+        below: the path from there to the cgroup itself, '' where the cgroup is the thing.
+    """
+
+    kind: str
+    unit: str | None = None
+    slice: str | None = None
+    runtime: str | None = None
+    container: str | None = None
+    pod: str | None = None
+    qos: str | None = None
+    below: str = ""
+
+    @property
+    def name(self) -> str:
+        """A short name for people: ``nginx.service``, ``docker 4f0f5e1c9d2b``, ``pod 0b0f7a52-…``."""
+        names = {
+            "container": f"{self.runtime or 'container'} {(self.container or '')[:SHORT]}",
+            "pod": f"pod {self.pod}",
+            "qos": f"{self.qos} pods",
+            "unit": self.unit,
+            "slice": self.slice,
+        }
+        return names[self.kind] or ""
+
+
+SHORT: Final = 12
+"""How much of a container's id its own runtime shows."""

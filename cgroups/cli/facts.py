@@ -1,19 +1,31 @@
-"""What ``info`` and ``ps`` tell of a host: looked up here, printed elsewhere."""
+"""What ``info``, ``tree`` and ``ps`` tell of a host: looked up here, printed elsewhere."""
 
 from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..errors import CgroupError
+from ..errors import AccessDenied, CgroupError, CgroupGone
 from ..hierarchy import Cgroup, Hierarchy
 from ..host import Host
 from ..spec import ALIASES, IMPLICIT
-from ..subsystem import Core, Parameters
+from ..subsystem import Core, Cpuacct, Memory, Parameters, Pids
 from ..subsystem.controllers import TABLES
 
-__all__ = ["Process", "controllers_on", "enabled_below", "kernel", "missing", "processes", "user", "writable"]
+__all__ = [
+    "Node",
+    "Process",
+    "controllers_on",
+    "enabled_below",
+    "kernel",
+    "missing",
+    "processes",
+    "tree",
+    "user",
+    "writable",
+]
 
 
 def _text_of(path: str) -> str | None:
@@ -70,6 +82,69 @@ def user(uid: int, host: Host) -> str:
         return str(uid)
 
 
+# ---- trees -----------------------------------------------------------------------------
+
+
+class Node(NamedTuple):
+    """A cgroup of a tree, and what it uses: None is what it has no file for, or none that may be read."""
+
+    cgroup: Cgroup
+    depth: int
+    denied: bool
+    """Whether the cgroups below it may not be listed."""
+    processes: int | None
+    memory: int | None
+    cpu_ns: int | None
+    pids: int | None
+
+
+def tree(root: Cgroup, depth: int | None) -> Iterator[Node]:
+    """A cgroup and ``depth`` levels below it, parents first, sorted by name; what vanishes meanwhile is left out."""
+    # What the hierarchy has not is not looked for in each of thousands of cgroups.
+    columns = [
+        parameter if root.hierarchy.has(parameter.controller) else None
+        for parameter in (Memory.usage_in_bytes, Cpuacct.usage, Pids.current)
+    ]
+    # A loop: a tree of cgroups may be deeper than Python recurses.
+    waiting = [(root, 0)]
+    while waiting:
+        cgroup, level = waiting.pop()
+        denied, below = False, []
+        try:
+            processes = _process_count(cgroup)
+            usage = [None if parameter is None else _value(parameter, cgroup) for parameter in columns]
+            if depth is None or level < depth:
+                below = cgroup.children()
+        except AccessDenied:
+            if cgroup is root:
+                raise
+            denied = True
+        except CgroupGone:
+            if cgroup is root:
+                raise
+            continue
+        yield Node(cgroup, level, denied, processes, *usage)
+        waiting += [(child, level + 1) for child in reversed(below)]
+
+
+def _process_count(cgroup: Cgroup) -> int | None:
+    try:
+        return len(cgroup.processes())
+    except CgroupGone:
+        raise
+    except CgroupError:
+        return None
+
+
+def _value(parameter: Parameters.Readable[int], cgroup: Cgroup) -> int | None:
+    try:
+        return Parameters.get(parameter, cgroup)
+    except CgroupGone:
+        raise
+    except CgroupError:
+        return None
+
+
 # ---- hierarchies -----------------------------------------------------------------------
 
 
@@ -79,20 +154,19 @@ def kernel(host: Host) -> str | None:
     return None if release is None else release.strip()
 
 
-def controllers_on(hierarchy: Hierarchy) -> str:
-    """The controllers of a hierarchy, and its label; ``-`` where there is neither."""
-    label = [f"name={hierarchy.label}"] if hierarchy.label is not None else []
-    return " ".join([*hierarchy.subsystems, *label]) or "-"
+def controllers_on(hierarchy: Hierarchy) -> list[str]:
+    """The controllers of a hierarchy, and its label."""
+    return [*hierarchy.subsystems, *([f"name={hierarchy.label}"] if hierarchy.label is not None else [])]
 
 
-def enabled_below(hierarchy: Hierarchy) -> str:
+def enabled_below(hierarchy: Hierarchy) -> list[str]:
     """The controllers that cgroups below the root have: all of them on v1, on v2 those that the root enables."""
     if hierarchy.version == 1:
-        return " ".join(hierarchy.subsystems) or "-"
+        return [*hierarchy.subsystems]
     try:
-        return " ".join(Parameters.get(Core.subtree_control, hierarchy.root())) or "-"
+        return [*Parameters.get(Core.subtree_control, hierarchy.root())]
     except CgroupError:
-        return "-"
+        return []
 
 
 def writable(hierarchy: Hierarchy) -> str:

@@ -10,20 +10,22 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from ..converter import compact
-from ..errors import AccessDenied, CgroupGone
 from ..hierarchy import Cgroup
-from .values import Data, Name
+from ..subsystem.parameter import Parameter
+from .facts import Node
+from .values import Data, Name, access
 
-__all__ = ["as_json", "iec", "on_terminal", "printable", "show", "table", "tree", "values"]
+__all__ = ["as_json", "duration", "on_terminal", "parameters", "printable", "show", "size", "table", "tree", "values"]
 
 UNCUT = 1 << 20
 """A width that no line reaches."""
@@ -47,35 +49,46 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def show(what: str | RenderableType) -> None:
-    """Prints lines, or what rich draws.  All output goes through here."""
-    if not isinstance(what, str):
-        what = _drawn(what)
-    print(what, end="" if what.endswith("\n") or not what else "\n")
+def show(text: str) -> None:
+    """Prints lines.  All output goes through here."""
+    print(text, end="" if text.endswith("\n") or not text else "\n")
 
 
-def _drawn(what: RenderableType) -> str:
+def _drawn(what: RenderableType, *, plain: bool = False, at_least: int = 0) -> str:
     """What rich draws, as text: captured, since at a broken pipe rich ends the program with a code of its own."""
-    plain: dict[str, Any] = {} if on_terminal() else {"width": UNCUT, "color_system": None, "force_terminal": False}
-    console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False, **plain)
+    uncut: dict[str, Any] = {"width": UNCUT, "color_system": None, "force_terminal": False} if plain else {}
+    console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False, **uncut)
+    console.width = max(console.width, at_least)
     with console.capture() as capture:
         console.print(what)
     return capture.get()
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str | RenderableType:
-    """A table with a heading; in a pipe its columns are aligned, and the last is as long as it is."""
-    cells = [[printable(cell) for cell in row] for row in rows]
-    if on_terminal():
-        drawn = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            drawn.add_column(column, overflow="fold")
-        for row in cells:
-            drawn.add_row(*map(Text, row))
-        return drawn
-    lines = [[column.upper() for column in columns], *cells]
+NARROW = 12
+"""A column that wraps is not made narrower: below that the terminal may wrap the whole line."""
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table with a heading.  On a terminal all but the first column wrap; in a pipe the last is as long as it is."""
+    lines = [[column.upper() for column in columns], *([printable(cell) for cell in row] for row in rows)]
+    if not on_terminal():
+        return _aligned(lines)
+    first, *others = [max(map(len, column)) for column in zip(*lines)]
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for number, title in enumerate(lines[0]):
+        drawn.add_column(title, overflow="fold", no_wrap=number == 0, min_width=first if number == 0 else None)
+    for row in lines[1:]:
+        drawn.add_row(*map(Text, row))
+    return _drawn(drawn, at_least=first + sum(2 + min(width, NARROW) for width in others))
+
+
+def _aligned(lines: Sequence[Sequence[str]], *, numbers: int = 0) -> str:
+    """Columns, of which the first few are numbers, to the right."""
     widths = [max(map(len, column)) for column in zip(*lines)]
-    return "".join("  ".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in lines)
+    sides = [str.rjust if number < numbers else str.ljust for number in range(len(widths))]
+    return "".join(
+        "  ".join(side(cell, width) for side, cell, width in zip(sides, line, widths)).rstrip() + "\n" for line in lines
+    )
 
 
 def as_json(data: Any) -> str:
@@ -86,49 +99,73 @@ def as_json(data: Any) -> str:
 # ---- trees ---------------------------------------------------------------------------
 
 
-def tree(root: Cgroup, label: str, depth: int | None) -> Tree:
-    """The cgroups below one, ``depth`` levels of them; what vanishes meanwhile is left out."""
-    top = Tree(Text(printable(label), style="bold"))
-    # A loop: a tree of cgroups may be deeper than Python recurses.
-    waiting = [(root, top, 0)]
-    while waiting:
-        cgroup, branch, level = waiting.pop()
-        if depth is not None and level >= depth:
-            continue
-        try:
-            children = cgroup.children()
-        except CgroupGone:
-            continue
-        except AccessDenied:
-            if cgroup is root:
-                raise
-            branch.add(Text("(permission denied)", style="dim"))
-            continue
-        waiting += [(child, branch.add(Text(printable(child.name))), level + 1) for child in children]
-    return top
+_COLUMNS = ("PROCS", "MEMORY", "CPU", "PIDS", "CGROUP")
+
+
+def tree(nodes: Iterable[Node]) -> str:
+    """Trees, as the nodes come; what each uses stands before it, where no name is too long for it."""
+    lines: list[Sequence[str]] = [_COLUMNS]
+    tops: list[Tree] = []
+    # From the top to the last node.
+    way: list[Tree] = []
+    for node in nodes:
+        del way[node.depth :]
+        label = Text(printable(node.cgroup.name if way else _top(node.cgroup)))
+        way.append(way[-1].add(label) if way else Tree(label))
+        if node.depth == 0:
+            tops += way
+        counts = [_or_dash(node.processes, str), _or_dash(node.memory, size), _or_dash(node.cpu_ns, duration)]
+        lines.append((*counts, _or_dash(node.pids, str), ""))
+        if node.denied:
+            way[-1].add("(permission denied)")
+            lines.append(("", "", "", "", ""))
+    drawn = [line for top in tops for line in _drawn(top, plain=True).splitlines()]
+    return _aligned([_COLUMNS, *((*line[:-1], name) for line, name in zip(lines[1:], drawn))], numbers=4)
+
+
+def _top(cgroup: Cgroup) -> str:
+    return f"{cgroup}  v{cgroup.version}, {cgroup.hierarchy.mount_point}"
+
+
+def _or_dash(number: int | None, shown: Callable[[int], str]) -> str:
+    return "-" if number is None else shown(number)
 
 
 # ---- values ----------------------------------------------------------------------------
 
 
 class _Line(NamedTuple):
-    """One value: its name, its text, its unit, and its size where it is one of bytes."""
+    """One value: its name, its text, its unit, and the number as people say it, where that is another."""
 
     name: str
     text: str
     unit: str
-    size: str
+    human: str
 
 
-def values(found: Iterable[tuple[Name, Data]]) -> str | RenderableType:
-    """Parameters and what they read, one value a line, each under the name that ``get`` takes."""
+def values(found: Iterable[tuple[Name, Data]], *, short: bool = False) -> str:
+    """Parameters and what they read, one value a line, each under the name that ``get`` takes.
+
+    ``short``: on a terminal, of a list of processes how many there are, and the first few.
+    """
     lines = [line for name, data in found for line in _lines(name, data)]
     if not on_terminal():
         return "".join(f"{line.name} {line.text}".rstrip() + "\n" for line in lines)
+    if short:
+        lines = [line._replace(text=_few(line.text)) if line.unit in _TASKS else line for line in lines]
     return table(
         ("parameter", "value", "unit"),
-        [(line.name, f"{line.text} ({line.size})" if line.size else line.text, line.unit) for line in lines],
+        [(line.name, f"{line.text} ({line.human})" if line.human else line.text, line.unit) for line in lines],
     )
+
+
+_TASKS = ("process ids", "thread ids")
+FEW = 5
+
+
+def _few(text: str) -> str:
+    words = text.split()
+    return f"{len(words)}: {' '.join(words[:FEW])} …" if len(words) > FEW else text
 
 
 def _lines(name: Name, data: Data) -> Iterator[_Line]:
@@ -137,9 +174,7 @@ def _lines(name: Name, data: Data) -> Iterator[_Line]:
             yield from _lines(name.at(key), one)
     elif data is not None:
         unit = _unit(name)
-        whole = isinstance(data, int) and not isinstance(data, bool)
-        size = iec(int(str(data))) if whole and unit.startswith("bytes") else ""
-        yield _Line(printable(str(name)), printable(_text(data, unit)), unit, size)
+        yield _Line(printable(str(name)), printable(_text(data, unit)), unit, _human(data, unit))
 
 
 _RANGES = ("cpus", "nodes")
@@ -165,6 +200,8 @@ def _text(data: Data, unit: str) -> str:
 _UNITS_OF_KEYS: tuple[tuple[str, str], ...] = (
     (r"bytes (total_)?(pg|thp_|workingset_|zswp|swpin|swpout|numa_)", "count"),
     (r"\S+ nr_", "count"),
+    (r"OomControl oom_kill$", "count"),
+    (r"OomControl ", "bool"),
     (r"\S+ \w+_usec$", "us"),
     (r"percent total$", "us"),
     (r"device table \w+_bytes$|device table [rwd]bytes$", "bytes"),
@@ -184,7 +221,57 @@ def _unit(name: Name) -> str:
     return unit
 
 
-def iec(size: int) -> str:
-    """``1.5 GiB``; nothing where the bytes say it as well."""
-    power = min((abs(size).bit_length() - 1) // 10, 6) if size else 0
-    return f"{size / (1 << 10 * power):.1f} {'KMGTPE'[power - 1]}iB" if power > 0 else ""
+def _human(data: Data, unit: str) -> str:
+    if isinstance(data, bool) or not isinstance(data, int):
+        return ""
+    if unit == "bytes" and abs(data) >= KIB:
+        return size(data)
+    nanoseconds = data * NANOSECONDS.get(unit, 0)
+    return duration(nanoseconds) if nanoseconds >= SECOND else ""
+
+
+KIB = 1024
+SECOND = 1_000_000_000
+NANOSECONDS = {"ns": 1, "us": 1000}
+
+
+def size(number: int) -> str:
+    """Bytes as people say them: ``512 B``, ``1.5 GiB``."""
+    power = min((abs(number).bit_length() - 1) // 10, 6) if number else 0
+    return f"{number / (1 << 10 * power):.1f} {'KMGTPE'[power - 1]}iB" if power > 0 else f"{number} B"
+
+
+def duration(nanoseconds: int) -> str:
+    """A time as people say it: ``0.12s``, ``3m05s``, ``7h00m``, ``2d13h``."""
+    hundredths = nanoseconds // (SECOND // 100)
+    minutes, seconds = divmod(hundredths // 100, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d{hours:02}h"
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{seconds:02}s" if minutes else f"{seconds}.{hundredths % 100:02}s"
+
+
+# ---- parameters ------------------------------------------------------------------------
+
+
+def parameters(found: Iterable[Parameter]) -> str:
+    """What there is to know of parameters: in a pipe a line each, on a terminal a paragraph each."""
+    rows = [
+        (str(one), ",".join(access(one)) or "-", one.unit or "-", _files(one, 1), _files(one, 2), one.doc)
+        for one in found
+    ]
+    if not on_terminal():
+        return table(("parameter", "access", "unit", "v1", "v2", "what it is"), rows)
+    return _drawn(Group(*(part for row in rows for part in _paragraph(*row))))
+
+
+def _files(parameter: Parameter, version: int) -> str:
+    return ",".join(parameter.files(version)) or "-"
+
+
+def _paragraph(name: str, ways: str, unit: str, v1: str, v2: str, doc: str) -> tuple[RenderableType, ...]:
+    head = Text.assemble((name, "bold"), f"  {ways}  {unit}")
+    return head, Padding(Text(f"{doc}\nv1 {v1}  v2 {v2}"), (0, 0, 0, 4))

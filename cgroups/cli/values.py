@@ -23,7 +23,7 @@ from ..subsystem.binding import Binding, FirstOf
 from ..subsystem.codecs import limit_literal
 from ..values import CpuacctUsage, CpuMax, Device, DeviceRule, DeviceTable, Max, OomControl
 
-__all__ = ["SYNTAX", "Data", "Name", "literal_of", "named", "plain", "read", "write"]
+__all__ = ["SYNTAX", "Data", "Name", "access", "literal_of", "named", "plain", "read", "reset", "write"]
 
 Data = Union[None, bool, int, float, str, "list[Any]", "dict[str, Any]"]
 """What JSON can say."""
@@ -58,6 +58,12 @@ def named(word: str) -> Name:
         raise InvalidValue(message)
     selected = tuple(key.strip() for key in keys[:-1].split(",")) if bracket else ()
     return Name(parameter_named(whole), whole, selected)
+
+
+def access(parameter: Parameters.Parameter) -> list[str]:
+    """The commands that take a parameter; ``read`` is ``get``."""
+    kinds = {"read": Parameters.Readable, "set": Parameters.Writable, "reset": Parameters.Resettable}
+    return [word for word, kind in kinds.items() if isinstance(parameter, kind)]
 
 
 # ---- reading -----------------------------------------------------------------------
@@ -115,6 +121,15 @@ def write(name: Name, cgroup: Cgroup, word: str) -> None:
         message = f"cannot set {parameter} of {cgroup}: {error.message}"
         raise InvalidValue(message, parameter=str(parameter), path=cgroup.path, hint=error.hint) from None
     Parameters.set(parameter, cgroup, value)
+
+
+def reset(name: Name, cgroup: Cgroup) -> None:
+    """Resets the parameter of a name."""
+    parameter = name.parameter
+    if not isinstance(parameter, Parameters.Resettable) or name.keys:
+        message = f"{name} cannot be reset: it is no counter that starts again"
+        raise ParameterNotSupported(message, parameter=str(parameter))
+    Parameters.reset(parameter, cgroup)
 
 
 def literal_of(parameter: Parameters.Parameter, version: int) -> Literal:

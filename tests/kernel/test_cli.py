@@ -77,6 +77,17 @@ def assert_failed(ran: Ran) -> str:
     return ran.err
 
 
+def names_of(drawn: str) -> list[str]:
+    """The last column of a tree."""
+    heading, *lines = drawn.splitlines()
+    assert heading.split() == ["PROCS", "MEMORY", "CPU", "PIDS", "CGROUP"]
+    return [line[heading.index("CGROUP") :] for line in lines]
+
+
+def top_of(cgroup: Cgroup) -> str:
+    return f"{cgroup}  v{cgroup.version}, {cgroup.hierarchy.mount_point}"
+
+
 def text_of(cgroup: Cgroup, name: str) -> str:
     return Path(cgroup.path or "", name).read_text().strip()
 
@@ -126,7 +137,7 @@ def test_a_job_from_its_making_to_its_end(memory: Cgroup, spawn: Spawn) -> None:
         child.kill()
         child.wait()
     assert "cannot remove" in assert_failed(run("remove", f"{memory}/a"))
-    assert assert_done(run("tree", str(memory))) == f"{memory}\n└── a\n    └── b\n"
+    assert names_of(assert_done(run("tree", str(memory)))) == [top_of(memory), "└── a", "    └── b"]
     assert assert_done(run("remove", "-r", f"{memory}/a")) == ""
     assert not cgroup.exists
     assert memory.exists
@@ -171,7 +182,7 @@ def deep(make_cgroup: MakeCgroup) -> Iterator[Cgroup]:
 
 
 def test_a_deep_tree_is_shown_and_removed(deep: Cgroup) -> None:
-    assert len(assert_done(run("tree", str(deep))).splitlines()) == 1102
+    assert len(names_of(assert_done(run("tree", str(deep))))) == 1102
     assert_done(run("remove", "-r", f"{deep}/deep"))
     assert deep.children() == []
 
@@ -262,6 +273,77 @@ def test_what_the_kernel_refuses_is_one_line(make_cgroup: MakeCgroup) -> None:
     assert text_of(cgroup, "cpuset.cpus") == before
 
 
+# ---- tree, reset --------------------------------------------------------------------------------
+
+
+def _busy(cgroup: Cgroup, spawn: Spawn) -> "subprocess.Popen[bytes]":
+    """A process in a cgroup that has used memory and CPU time there, and waits."""
+    work = "import sys; input(); a = bytearray(8 << 20); sum(range(2_000_000)); print('done', flush=True); input()"
+    child = spawn(sys.executable, "-c", work, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert_done(run("attach", str(cgroup), str(child.pid)))
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(b"\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == b"done\n"
+    return child
+
+
+def test_reset(memory: Cgroup, spawn: Spawn) -> None:
+    if memory.version == 2:
+        assert "cannot be reset" in assert_failed(run("reset", str(memory), "memory.failcnt"))
+        return
+    child = _busy(memory, spawn)
+    child.kill()
+    child.wait()
+    assert int(text_of(memory, "memory.max_usage_in_bytes")) > 8 << 20
+    assert_done(run("reset", str(memory), "memory.force_empty"))
+    assert_done(run("reset", str(memory), "memory.max_usage_in_bytes"))
+    assert int(text_of(memory, "memory.max_usage_in_bytes")) < 4 << 20
+    assert "cannot be reset" in assert_failed(run("reset", str(memory), "memory.limit_in_bytes"))
+
+
+@pytest.mark.parametrize("controller", ["memory", "cpuacct", "pids"])
+def test_tree_tells_what_is_used(make_cgroup: MakeCgroup, spawn: Spawn, controller: str) -> None:
+    top = make_cgroup(controller)
+    assert_done(run("create", f"{top}/busy"))
+    busy = Hierarchy.find_exn(f"{top}/busy")
+    _busy(busy, spawn)
+    above, below = json.loads(assert_done(run("tree", "--json", str(top))))
+    assert (above["cgroup"], below["cgroup"]) == (str(top), str(busy))
+    assert (above["processes"], below["processes"]) == (0, 1)
+    column = {"memory": "memory_bytes", "cpuacct": "cpu_ns", "pids": "pids"}[controller]
+    least = {"memory": 4 << 20, "cpuacct": 1_000_000, "pids": 1}[controller]
+    assert above[column] >= least
+    assert below[column] >= least
+    if top.version == 1:
+        counted = set(top.hierarchy.subsystems)
+        for name, key in (("memory", "memory_bytes"), ("cpuacct", "cpu_ns"), ("pids", "pids")):
+            assert (below[key] is None) is (name not in counted)
+
+
+def test_a_tree_whose_cgroups_come_and_go(make_cgroup: MakeCgroup) -> None:
+    top = make_cgroup("pids")
+    code = (
+        "import os, sys, itertools\nprint(flush=True)\n"
+        "for n in itertools.count():\n"
+        "    names = [os.path.join(sys.argv[1], f'x{i}') for i in range(30)]\n"
+        "    [os.mkdir(name) for name in names]\n    [os.rmdir(name) for name in names]\n"
+        "    if os.path.exists(os.path.join(sys.argv[1], 'stop')): break\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, top.path or ""], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        try:
+            for _ in range(5):
+                names = names_of(assert_done(run("tree", str(top))))
+                assert names[0] == top_of(top)
+                assert all(name[4:].startswith("x") for name in names[1:])
+        finally:
+            (Path(top.path or "") / "stop").mkdir()
+            child.wait(30)
+
+
 # ---- get ---------------------------------------------------------------------------------
 
 
@@ -272,16 +354,17 @@ def test_get_reads_all_that_the_cgroup_has(make_cgroup: MakeCgroup, controller: 
     cgroup = make_cgroup(controller)
     found = json.loads(assert_done(run("get", "--json", str(cgroup))))
     there = set(os.listdir(cgroup.path or ""))
-    expected = {
-        str(parameter)
-        for parameter in Subsystem.parameters()
-        if isinstance(parameter, Parameters.Readable)
-        and parameter.files(cgroup.version)
-        and set(parameter.files(cgroup.version)) <= there
-    }
-    # A pressure file that is there may be off, a root file may be no cgroup's: nothing else may be missing.
-    assert {name for name in expected - found.keys() if "pressure" not in name} == set()
     known = {str(parameter): parameter for parameter in Subsystem.parameters()}
+    files = [file for name in found for file in known[name].files(cgroup.version) if file in there]
+    assert len(files) == len(set(files)), "a control file is there twice"
+    readable = {
+        file
+        for parameter in known.values()
+        if isinstance(parameter, Parameters.Readable)
+        for file in parameter.files(cgroup.version)
+    }
+    # A pressure file that is there may be off: nothing else may be missing.
+    assert {file for file in readable & there - set(files) if "pressure" not in file} == set()
     for name, value in found.items():
         assert set(known[name].files(cgroup.version)) & there, name
         # Nothing is in it, so nothing counts.
@@ -292,7 +375,10 @@ def test_get_reads_all_that_the_cgroup_has(make_cgroup: MakeCgroup, controller: 
 def test_get_agrees_with_the_files(memory: Cgroup) -> None:
     assert_done(run("set", str(memory), "memory.limit_in_bytes", "100M"))
     found = dict(line.split(" ", 1) for line in assert_done(run("get", str(memory))).splitlines() if " " in line)
-    assert found["memory.limit_in_bytes"] == found["memory.max"] == str(100 << 20)
+    shown, hidden = ["memory.limit_in_bytes", "memory.max"][:: 1 if memory.version == 1 else -1]
+    assert found[shown] == str(100 << 20)
+    assert hidden not in found
+    assert assert_done(run("get", str(memory), hidden)) == f"{hidden} {100 << 20}\n"
     for line in text_of(memory, "memory.stat").splitlines():
         assert f"memory.stat[{line.split()[0]}]" in found
 
@@ -300,9 +386,11 @@ def test_get_agrees_with_the_files(memory: Cgroup) -> None:
 def test_names_that_are_not_utf_8(memory: Cgroup) -> None:
     name = os.fsdecode(b"odd\xff\x1b[2J")
     assert_done(run("create", f"{memory}/{name}"))
-    assert assert_done(run("tree", str(memory))).splitlines()[1] == "└── odd\\xff\\x1b[2J"
+    assert names_of(assert_done(run("tree", str(memory))))[1] == "└── odd\\xff\\x1b[2J"
     assert "memory.usage_in_bytes 0\n" in assert_done(run("get", f"{memory}/{name}", "memory.usage_in_bytes"))
     assert "odd\\xff" in assert_failed(run("set", f"{memory}/{name}", "memory.swappiness", "300"))
+    paths = [one["path"] for one in json.loads(assert_done(run("tree", "--json", str(memory))))]
+    assert paths == [memory.path, f"{memory.path}/{name}"]
     assert_done(run("remove", f"{memory}/{name}"))
 
 
@@ -320,6 +408,9 @@ def test_nobody_may_read(memory: Cgroup, spawn: Spawn) -> None:
     as_nobody = json.loads(assert_done(run_as_nobody("get", "--json", str(memory))))
     assert as_nobody.keys() == json.loads(assert_done(run("get", "--json", str(memory)))).keys()
     assert f"{memory.name}\n" in assert_done(run_as_nobody("tree", "memory"))
+    [node] = json.loads(assert_done(run_as_nobody("tree", "--json", str(memory))))
+    assert (node["processes"], node["path"]) == (1, memory.path)
+    assert node["memory_bytes"] is not None
     [found] = json.loads(assert_done(run_as_nobody("ps", "--json", str(memory))))
     assert (found["pid"], found["command"]) == (child.pid, "sleep 60")
 
@@ -363,9 +454,11 @@ def closed(memory: Cgroup) -> Iterator[Cgroup]:
 
 def test_a_tree_with_a_part_that_nobody_may_see(memory: Cgroup, closed: Cgroup) -> None:
     assert_done(run("create", f"{memory}/open"))
-    assert assert_done(run_as_nobody("tree", str(memory))) == (
-        f"{memory}\n├── closed\n│   └── (permission denied)\n└── open\n"
-    )
+    drawn = assert_done(run_as_nobody("tree", str(memory)))
+    assert names_of(drawn) == [top_of(memory), "├── closed", "│   └── (permission denied)", "└── open"]
+    assert drawn.splitlines()[2].split()[:4] == ["-"] * 4
+    found = json.loads(assert_done(run_as_nobody("tree", "--json", str(memory))))
+    assert [(Path(one["path"]).name, one["denied"]) for one in found[1:]] == [("closed", True), ("open", False)]
     assert "ermission" in assert_failed(run_as_nobody("tree", str(closed)))
     assert "ermission" in assert_failed(run_as_nobody("get", str(closed), "memory.max"))
 

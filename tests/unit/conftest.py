@@ -1,18 +1,22 @@
-"""Captured trees as hosts of their own, and a recorder of what would be written to them."""
+"""Captured trees as hosts of their own, a recorder of what would be written to them, and the command on them."""
 
 from __future__ import annotations
 
 import gc
 import os
+import pty
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from cgroups import Cgroup, Host
+from cgroups import Cgroup, CgroupError, Host
 from cgroups._interface import Failure, Status
 
 V1_CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
@@ -83,6 +87,12 @@ INNER = "/cgroups-capture/inner"
 def v1_cgroup(v1: Host) -> Callable[[str], Cgroup]:
     """The captured cgroup of a v1 controller; of ``''`` that of the unified hierarchy."""
     return lambda controller: v1.find_exn(f"{controller}:{INNER}")
+
+
+@pytest.fixture
+def memory(v1_cgroup: Callable[[str], Cgroup]) -> Cgroup:
+    """The captured v1 cgroup of the memory controller."""
+    return v1_cgroup("memory")
 
 
 @pytest.fixture
@@ -236,3 +246,109 @@ def make_host() -> Callable[..., Host]:
 def write_cgroup() -> Callable[[Host, int, str], list[Cgroup]]:
     """``write_cgroup(host, pid, text)``: process_info of a process with this /proc/PID/cgroup."""
     return _write_cgroup
+
+
+# ---- the command ----------------------------------------------------------------------
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """The command ``cgroups``: in this process, as a program, and on a terminal."""
+
+    Ran = Ran
+
+    @staticmethod
+    def run(*words: str, root: Path | None = None) -> Ran:
+        """In this process."""
+        from typer.testing import CliRunner
+
+        from cgroups.cli.app import app
+
+        where = [] if root is None else ["--root", str(root)]
+        done = CliRunner().invoke(app, [*where, *words], prog_name="cgroups")
+        # All that may leave it is an exit code.
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+        return Ran(done.exit_code, done.stdout, done.stderr)
+
+    @staticmethod
+    def words(*words: str, root: Path) -> list[str]:
+        """Its command line."""
+        return [sys.executable, "-m", "cgroups", "--root", str(root), *words]
+
+    def program(self, *words: str, root: Path, **keywords: Any) -> Ran:
+        """As a program of its own."""
+        keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **keywords}
+        done = subprocess.run(self.words(*words, root=root), timeout=60, check=False, **keywords)
+        return Ran(done.returncode, done.stdout or "", done.stderr or "")
+
+    def on_terminal(self, *words: str, root: Path, columns: int = 120, styled: bool = False, **environment: str) -> str:
+        """What it draws on a terminal; without bold and colours, unless ``styled``."""
+        ours, its = pty.openpty()
+        variables = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", **environment}
+        with subprocess.Popen(self.words(*words, root=root), stdout=its, stdin=its, env=variables) as child:
+            os.close(its)
+            drawn = b""
+            try:
+                while data := os.read(ours, 65536):
+                    drawn += data
+            except OSError:  # EIO: the other end is closed
+                pass
+            os.close(ours)
+        assert child.returncode == 0, drawn
+        text = drawn.decode().replace("\r\n", "\n")
+        return text if styled else re.sub(r"\x1b\[[\d;]*m", "", text)
+
+    @staticmethod
+    def code(code: str, *words: str) -> Ran:
+        """A program of Python."""
+        command = [sys.executable, "-c", code, *words]
+        done = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True)
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    @staticmethod
+    def failed(ran: Ran) -> str:
+        """Exit code 1, nothing printed, and one line on stderr: that line."""
+        assert (ran.code, ran.out) == (1, ""), ran
+        assert ran.err.startswith("cgroups: "), ran
+        assert ran.err.endswith("\n"), ran
+        assert ran.err.count("\n") == 1, ran
+        return ran.err
+
+    @staticmethod
+    def misused(ran: Ran) -> str:
+        """Exit code 2, nothing printed, and how it is used: that."""
+        assert (ran.code, ran.out) == (2, ""), ran
+        assert "Usage: cgroups " in ran.err
+        assert "Traceback" not in ran.err
+        return ran.err
+
+
+@pytest.fixture(scope="session")
+def command() -> Command:
+    return Command()
+
+
+# ---- errors -----------------------------------------------------------------------------
+
+
+def _raises(kind: type[CgroupError], function: Callable[[], object], *words: str, **facts: Any) -> CgroupError:
+    with pytest.raises(CgroupError) as caught:
+        function()
+    error = caught.value
+    assert type(error) is kind, repr(error)
+    for word in words:
+        assert word in str(error), str(error)
+    for name, value in facts.items():
+        assert getattr(error, name) == value
+    return error
+
+
+@pytest.fixture
+def raises() -> Callable[..., CgroupError]:
+    """``raises(kind, function, *words, **facts)``: the error of a call, with these words in its message."""
+    return _raises

@@ -1,107 +1,60 @@
-"""The command ``cgroups`` on captured hosts: what it prints."""
+"""The command ``cgroups`` on captured hosts: what info, get and ps print."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 import cgroups
 from cgroups import Host, Parameters, Subsystem
 from cgroups.cli import render
-from cgroups.cli.app import app
+from cgroups.cli.reading import _is_own
 
 CAPTURE = "/cgroups-capture"
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-def run(*words: str, root: Path | None = None) -> Ran:
-    """The command, in this process."""
-    where = [] if root is None else ["--root", str(root)]
-    done = CliRunner().invoke(app, [*where, *words], prog_name="cgroups")
-    # All that may leave it is an exit code.
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    return Ran(done.exit_code, done.stdout, done.stderr)
-
-
-def program(*words: str, root: Path, **keywords: Any) -> Ran:
-    """The command, as a program of its own."""
-    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **keywords}
-    command = [sys.executable, "-m", "cgroups", "--root", str(root), *words]
-    done = subprocess.run(command, timeout=60, check=False, **keywords)
-    return Ran(done.returncode, done.stdout or "", done.stderr or "")
-
-
-def on_terminal(*words: str, root: Path, columns: int = 120) -> str:
-    """What it draws on a terminal."""
-    import pty
-
-    ours, its = pty.openpty()
-    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "cgroups", "--root", str(root), *words], stdout=its, stdin=its, env=environment
-    ) as child:
-        os.close(its)
-        drawn = b""
-        try:
-            while data := os.read(ours, 65536):
-                drawn += data
-        except OSError:  # EIO: the other end is closed
-            pass
-        os.close(ours)
-    assert child.returncode == 0, drawn
-    return drawn.decode().replace("\r\n", "\n")
 
 
 # ---- info ------------------------------------------------------------------------------
 
 
-def test_info_on_v1(v1_root: Path) -> None:
+def test_info_on_v1(command: Any, v1_root: Path) -> None:
     (v1_root / "proc/sys/kernel").mkdir(parents=True)
     (v1_root / "proc/sys/kernel/osrelease").write_text("6.18.1-captured\n")
-    ran = run("info", root=v1_root)
+    ran = command.run("info", root=v1_root)
     assert (ran.code, ran.err) == (0, "")
     lines = [line.split() for line in ran.out.splitlines() if line]
     assert lines[0][:4] == ["version", f"{cgroups.__version__},", cgroups.backend, "backend,"]
     assert ["kernel", "6.18.1-captured"] in lines
     assert ["root", str(v1_root)] in lines
     where = f"{v1_root}/sys/fs/cgroup"
-    assert ["v1", f"{where}/memory", "memory", "memory", *"nowhere: a captured tree".split()] in lines
-    assert ["v1", f"{where}/systemd", "name=systemd", "-", *"nowhere: a captured tree".split()] in lines
-    assert [line for line in lines if line[0] == "v2"][0][1] == f"{where}/unified"
+    assert [f"{where}/memory", "v1", "memory", "memory", *"nowhere: a captured tree".split()] in lines
+    assert [f"{where}/systemd", "v1", "name=systemd", "-", *"nowhere: a captured tree".split()] in lines
+    assert [line[0] for line in lines if line[1] == "v2"] == [f"{where}/unified"]
 
 
-def test_info_on_v2(v2_root: Path) -> None:
+def test_info_on_v2(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/cgroup.subtree_control").write_text("cpu memory\n")
-    ran = run("info", root=v2_root)
-    [line] = [line for line in ran.out.splitlines() if line.startswith("v2")]
+    ran = command.run("info", root=v2_root)
+    [line] = [line for line in ran.out.splitlines() if " v2 " in line]
     assert line.split()[2:12] == "cpuset cpu io memory hugetlb pids rdma misc cpu memory".split()
     assert "kernel   unknown" in ran.out
 
 
-def _why(ran: Ran) -> dict[str, str]:
+def _why(ran: Any) -> dict[str, str]:
     """The second table: controller to reason."""
     lines = ran.out.partition("\nMISSING")[2].splitlines()[1:]
     return {name: why.strip() for name, _, why in (line.partition(" ") for line in lines)}
 
 
-def test_info_says_what_is_missing_and_why(v2_root: Path) -> None:
+def test_info_says_what_is_missing_and_why(command: Any, v2_root: Path) -> None:
     listed = (v2_root / "proc/cgroups").read_text()
     assert "net_cls\t0\t3\t1" in listed
     listed = listed.replace("net_cls\t0\t3\t1", "net_cls\t0\t3\t0").replace("net_prio\t0\t3\t1", "net_prio\t7\t3\t1")
     (v2_root / "proc/cgroups").write_text(listed)
-    assert _why(run("info", root=v2_root)) == {
+    assert _why(command.run("info", root=v2_root)) == {
         "devices": "compiled in, but neither mounted on v1 nor listed by v2",
         "net_cls": "disabled at boot: cgroup_disable=net_cls",
         "net_prio": "on v1 hierarchy 7, which is not mounted here",
@@ -109,11 +62,11 @@ def test_info_says_what_is_missing_and_why(v2_root: Path) -> None:
     }
 
 
-def test_info_without_a_unified_hierarchy(v1_root: Path) -> None:
+def test_info_without_a_unified_hierarchy(command: Any, v1_root: Path) -> None:
     table = v1_root / "proc/self/mountinfo"
     lines = [line for line in table.read_text().splitlines() if "cgroup2" not in line and " pids" not in line]
     table.write_text("\n".join([*[line for line in lines if not line.endswith(",pids")], ""]))
-    why = _why(run("info", root=v1_root))
+    why = _why(command.run("info", root=v1_root))
     assert why["misc"].startswith("the kernel does not list it")
     assert why["perf_event"] == "compiled in, but not mounted"
     assert why["pids"] == "on v1 hierarchy 8, which is not mounted here"
@@ -121,76 +74,36 @@ def test_info_without_a_unified_hierarchy(v1_root: Path) -> None:
     assert "io" not in why  # blkio is there
 
 
-def test_info_of_this_host() -> None:
-    ran = run("info")
+def test_info_of_this_host(command: Any) -> None:
+    ran = command.run("info")
     assert (ran.code, ran.err) == (0, "")
     assert os.uname().release in ran.out
     for hierarchy in cgroups.Hierarchy.scan():
-        assert f" {hierarchy.mount_point} " in ran.out
+        assert f"\n{hierarchy.mount_point} " in ran.out
 
 
-# ---- tree ------------------------------------------------------------------------------
-
-
-def test_tree_of_a_cgroup(v1_root: Path) -> None:
-    (v1_root / f"sys/fs/cgroup/memory/{CAPTURE}/another").mkdir()
-    assert run("tree", "memory", root=v1_root).out.splitlines() == [
-        "memory:/",
-        "└── cgroups-capture",
-        "    ├── another",
-        "    └── inner",
+def test_info_as_json(command: Any, v2_root: Path) -> None:
+    (v2_root / "sys/fs/cgroup/cgroup.subtree_control").write_text("cpu memory\n")
+    found = json.loads(command.run("info", "--json", root=v2_root).out)
+    assert found["version"] == cgroups.__version__
+    assert (found["backend"], found["kernel"]) == (cgroups.backend, None)
+    assert (found["root"], found["uid"]) == (str(v2_root), os.geteuid())
+    assert found["hierarchies"] == [
+        {
+            "mounted_at": [f"{v2_root}/sys/fs/cgroup"],
+            "version": 2,
+            "controllers": "cpuset cpu io memory hugetlb pids rdma misc".split(),
+            "in_cgroups_below": ["cpu", "memory"],
+            "you_may_make_cgroups": "nowhere: a captured tree",
+        }
     ]
-    assert run("tree", f"memory:{CAPTURE}", root=v1_root).out.splitlines()[0] == f"memory:{CAPTURE}"
-
-
-@pytest.mark.parametrize(("depth", "lines"), [("0", 1), ("1", 2), ("2", 3), ("99", 3)])
-def test_tree_to_a_depth(v1_root: Path, depth: str, lines: int) -> None:
-    assert len(run("tree", "memory", "--depth", depth, root=v1_root).out.splitlines()) == lines
-
-
-def test_tree_of_all_hierarchies(v1_root: Path) -> None:
-    ran = run("tree", "--depth", "1", root=v1_root)
-    tops = [line for line in ran.out.splitlines() if line[0] not in "└├ │"]
-    assert len(tops) == 10
-    assert tops[3] == f"memory:/  v1, {v1_root}/sys/fs/cgroup/memory"
-    assert tops[-1] == f":/  v2, {v1_root}/sys/fs/cgroup/unified"
-    assert ran.out.count("└── cgroups-capture\n") == 10
-
-
-def test_tree_shows_names_as_they_are_and_never_lets_them_steer_the_terminal(v1_root: Path) -> None:
-    base = os.fsencode(v1_root / "sys/fs/cgroup/memory")
-    for name in (b"[red]a", b"\xff", b"e\x1b[2J", "é".encode(), b"x" * 200, b":smile:"):
-        os.mkdir(base + b"/" + name)
-    names = run("tree", "memory", "--depth", "1", root=v1_root).out.splitlines()
-    assert {line[4:] for line in names[1:]} >= {"[red]a", "\\xff", "e\\x1b[2J", "é", "x" * 200, ":smile:"}
-    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    ran = program("tree", "memory", "--depth", "1", root=v1_root, env=ascii_only)
-    assert (ran.code, ran.err) == (0, "")
-    assert "+-- [red]a\n" in ran.out
-    assert "+-- \\xc3\\xa9\n" in ran.out
-
-
-def test_a_tree_deeper_than_python_recurses(v1_root: Path) -> None:
-    base = os.open(v1_root / "sys/fs/cgroup/memory", os.O_RDONLY)
-    for _ in range(1200):
-        os.mkdir("d", dir_fd=base)
-        below = os.open("d", os.O_RDONLY, dir_fd=base)
-        os.close(base)
-        base = below
-    os.close(base)
-    try:
-        ran = run("tree", "memory", root=v1_root)
-    finally:
-        # Too deep for Python's own removal, too.
-        subprocess.run(["rm", "-rf", str(v1_root)], check=True)
-    assert (ran.code, ran.err) == (0, "")
-    assert len(ran.out.splitlines()) == 1 + 2 + 1200
+    assert found["missing"] == _why(command.run("info", root=v2_root))
 
 
 # ---- get -------------------------------------------------------------------------------
 
 
-def test_get_named_parameters(v2_root: Path) -> None:
+def test_get_named_parameters(command: Any, v2_root: Path) -> None:
     job = v2_root / "sys/fs/cgroup/job/a"
     (job / "cpu.max").write_text("max 100000\n")
     (job / "memory.max").write_text("18446744073709551615\n")
@@ -206,8 +119,8 @@ def test_get_named_parameters(v2_root: Path) -> None:
         "memory.oom.group",
         "io.max[8:0,wiops]",
     ]
-    ran = run("get", ":/job/a", *names, root=v2_root)
-    assert ran == Ran(
+    ran = command.run("get", ":/job/a", *names, root=v2_root)
+    assert ran == command.Ran(
         0,
         "memory.max 18446744073709551615\n"
         "memory.limit_in_bytes 18446744073709551615\n"
@@ -222,7 +135,7 @@ def test_get_named_parameters(v2_root: Path) -> None:
         "io.max[8:0,wiops] 100\n",
         "",
     )
-    found = json.loads(run("get", "--json", ":/job/a", *names, root=v2_root).out)
+    found = json.loads(command.run("get", "--json", ":/job/a", *names, root=v2_root).out)
     assert found == {
         "memory.max": 18446744073709551615,
         "memory.limit_in_bytes": 18446744073709551615,
@@ -234,18 +147,18 @@ def test_get_named_parameters(v2_root: Path) -> None:
     }
 
 
-def test_every_name_that_get_prints_is_one_that_it_takes(v2_root: Path) -> None:
-    lines = [line.partition(" ")[::2] for line in run("get", ":/job/a", root=v2_root).out.splitlines()]
-    again = run("get", ":/job/a", *(name for name, _ in lines), root=v2_root)
+def test_every_name_that_get_prints_is_one_that_it_takes(command: Any, v2_root: Path) -> None:
+    lines = [line.partition(" ")[::2] for line in command.run("get", ":/job/a", root=v2_root).out.splitlines()]
+    again = command.run("get", ":/job/a", *(name for name, _ in lines), root=v2_root)
     assert again.code == 0, again.err
     assert [line.partition(" ")[::2] for line in again.out.splitlines()] == lines
 
 
 @pytest.mark.parametrize("spec", [":/job/a", ":/", f"memory:{CAPTURE}", f"cpuacct:{CAPTURE}/inner", f"blkio:{CAPTURE}"])
-def test_get_of_all_that_there_is(v1_root: Path, v2_root: Path, spec: str) -> None:
+def test_get_of_all_that_there_is(command: Any, v1_root: Path, v2_root: Path, spec: str) -> None:
     root = v2_root if spec.startswith(":") else v1_root
     cgroup = Host(str(root)).find_exn(spec)
-    ran = run("get", "--json", spec, root=root)
+    ran = command.run("get", "--json", spec, root=root)
     assert (ran.code, ran.err) == (0, "")
     found = json.loads(ran.out)
     there = set(os.listdir(cgroup.path or ""))
@@ -253,19 +166,87 @@ def test_get_of_all_that_there_is(v1_root: Path, v2_root: Path, spec: str) -> No
         files = set(parameter.files(cgroup.version))
         if not isinstance(parameter, Parameters.Readable) or not files & there:
             assert str(parameter) not in found
-        elif files <= there and parameter.controller not in ("blkio",):
+        # What goes by the file's own name is there, what translates or renames it is not.
+        own = str(parameter).replace("_", ".") in {file.replace("_", ".") for file in files}
+        if isinstance(parameter, Parameters.Readable) and own and files <= there:
             assert str(parameter) in found
 
 
-def test_get_leaves_out_what_v2_always_is(v2_root: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_get_of_all_names_each_control_file_once(version: int) -> None:
+    shown = [one for one in Subsystem.parameters() if _is_own(one, version)]
+    named: dict[str, list[str]] = {}
+    for parameter in shown:
+        for file in parameter.files(version):
+            named.setdefault(file, []).append(str(parameter))
+    files = {file for parameter in Subsystem.parameters() for file in parameter.files(version)}
+    assert named.keys() == files
+    assert {file: names for file, names in named.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "name", "shown"),
+    [
+        (1, "memory.limit_in_bytes", True),
+        (1, "memory.max", False),
+        (1, "cpu.cfs_quota_us", True),
+        (1, "cpu.max", False),
+        (1, "cpuset.effective_cpus", True),
+        (1, "cgroup.threads", True),
+        (1, "blkio.weight_device", True),
+        (2, "memory.limit_in_bytes", False),
+        (2, "memory.max", True),
+        (2, "memory.memsw_limit_in_bytes", False),
+        (2, "memory.failcnt", False),
+        (2, "memory.events_local", True),
+        (2, "cpu.shares", False),
+        (2, "cpuacct.usage", False),
+        (2, "cpu.stat", True),
+        (2, "freezer.state", False),
+        (2, "blkio.throttle_read_bps_device", False),
+        (2, "cgroup.irq_pressure", True),
+    ],
+)
+def test_get_of_all_shows_a_control_file_under_its_own_name(version: int, name: str, shown: bool) -> None:
+    assert _is_own(Subsystem.parameter_named(name), version) is shown
+
+
+def test_get_of_all_has_single_values_first_and_then_tables(command: Any, v2_root: Path) -> None:
+    found = json.loads(command.run("get", "--json", ":/job/a", root=v2_root).out)
+    tables = [isinstance(value, dict) for value in found.values()]
+    assert set(tables) == {True, False}
+    assert tables == sorted(tables)
+    order = {str(one): number for number, one in enumerate(Subsystem.parameters())}
+    for kind in (True, False):
+        names = [name for name, table in zip(found, tables) if table is kind]
+        assert names == sorted(names, key=order.__getitem__)
+    lines = command.run("get", ":/job/a", root=v2_root).out.splitlines()
+    assert [*dict.fromkeys(line.partition(" ")[0].partition("[")[0] for line in lines)] == [*found]
+
+
+def test_a_list_of_processes_is_a_count_on_a_terminal(command: Any, v2_root: Path) -> None:
+    ids = [*range(100, 143)]
+    (v2_root / "sys/fs/cgroup/job/a/cgroup.procs").write_text("".join(f"{pid}\n" for pid in ids))
+    drawn = command.on_terminal("get", ":/job/a", root=v2_root)
+    [line] = [line.split() for line in drawn.splitlines() if line.startswith("cgroup.procs")]
+    assert line == "cgroup.procs 43: 100 101 102 103 104 … process ids".split()
+    # In full where another program reads it, and where it is asked for.
+    whole = " ".join(map(str, ids))
+    assert f"cgroup.procs {whole}\n" in command.run("get", ":/job/a", root=v2_root).out
+    assert json.loads(command.run("get", "--json", ":/job/a", root=v2_root).out)["cgroup.procs"] == ids
+    named = command.on_terminal("get", ":/job/a", "cgroup.procs", root=v2_root)
+    assert [word for word in named.split() if word.isdigit()] == whole.split()
+
+
+def test_get_leaves_out_what_v2_always_is(command: Any, v2_root: Path) -> None:
     # A constant is no control file: it is read when it is named.
-    assert "memory.use_hierarchy" not in run("get", ":/job/a", root=v2_root).out
-    assert run("get", ":/job/a", "memory.use_hierarchy", root=v2_root).out == "memory.use_hierarchy true\n"
+    assert "memory.use_hierarchy" not in command.run("get", ":/job/a", root=v2_root).out
+    assert command.run("get", ":/job/a", "memory.use_hierarchy", root=v2_root).out == "memory.use_hierarchy true\n"
 
 
-def test_get_of_all_goes_on_after_what_is_broken_and_says_so(v2_root: Path) -> None:
+def test_get_of_all_goes_on_after_what_is_broken_and_says_so(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/memory.high").write_text("\x00garbage\n")
-    ran = run("get", ":/job/a", root=v2_root)
+    ran = command.run("get", ":/job/a", root=v2_root)
     assert ran.code == 1
     assert ran.err.startswith("cgroups: cannot read memory.high of :/job/a")
     assert ran.err.count("\n") == 1
@@ -273,33 +254,34 @@ def test_get_of_all_goes_on_after_what_is_broken_and_says_so(v2_root: Path) -> N
     assert "pids.current" in ran.out
 
 
-def test_a_table_without_rows_is_there(v2_root: Path) -> None:
+def test_a_table_without_rows_is_there(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/io.max").write_text("")
-    assert run("get", ":/job/a", "io.max", root=v2_root).out == "io.max\n"
-    assert json.loads(run("get", "--json", ":/job/a", "io.max", root=v2_root).out) == {"io.max": {}}
+    assert command.run("get", ":/job/a", "io.max", root=v2_root).out == "io.max\n"
+    assert json.loads(command.run("get", "--json", ":/job/a", "io.max", root=v2_root).out) == {"io.max": {}}
 
 
-def test_get_on_a_terminal_has_units(v2_root: Path) -> None:
+def test_get_on_a_terminal_has_units(command: Any, v2_root: Path) -> None:
     job = v2_root / "sys/fs/cgroup/job/a"
     (job / "memory.max").write_text("1610612736\n")
     (job / "memory.stat").write_text("anon 1048576\nfile 1023\npgfault 4096\nworkingset_refault_anon 2048\n")
-    drawn = on_terminal("get", ":/job/a", "memory.max", "memory.stat", "cpu.stat", "pids.max", root=v2_root)
+    drawn = command.on_terminal("get", ":/job/a", "memory.max", "memory.stat", "cpu.stat", "pids.max", root=v2_root)
     lines = {line.split()[0]: line.split()[1:] for line in drawn.splitlines() if line}
     assert lines["memory.max"] == ["1610612736", "(1.5", "GiB)", "bytes"]
     assert lines["memory.stat[anon]"] == ["1048576", "(1.0", "MiB)", "bytes"]
     assert lines["memory.stat[file]"] == ["1023", "bytes"]
     assert lines["memory.stat[pgfault]"] == ["4096", "count"]
     assert lines["memory.stat[workingset_refault_anon]"] == ["2048", "count"]
-    assert lines["cpu.stat[usage_usec]"][1:] == ["us"]
-    assert "memory.max 1610612736\n" in run("get", ":/job/a", "memory.max", root=v2_root).out
+    assert lines["cpu.stat[usage_usec]"][-1] == "us"
+    assert "PARAMETER" in lines
+    assert "memory.max 1610612736\n" in command.run("get", ":/job/a", "memory.max", root=v2_root).out
 
 
 @pytest.mark.parametrize(
     ("size", "text"),
     [
-        (0, ""),
-        (1, ""),
-        (1023, ""),
+        (0, "0 B"),
+        (1, "1 B"),
+        (1023, "1023 B"),
         (1024, "1.0 KiB"),
         (1536, "1.5 KiB"),
         (-2048, "-2.0 KiB"),
@@ -307,15 +289,51 @@ def test_get_on_a_terminal_has_units(v2_root: Path) -> None:
     ],
 )
 def test_sizes(size: int, text: str) -> None:
-    assert render.iec(size) == text
+    assert render.size(size) == text
 
 
-def test_a_narrow_terminal_cuts_nothing(v2_root: Path) -> None:
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (0, "0.00s"),
+        (9_999_999, "0.00s"),
+        (1_500_000_000, "1.50s"),
+        (59_999_999_999, "59.99s"),
+        (60 * 10**9, "1m00s"),
+        (3599 * 10**9, "59m59s"),
+        (3600 * 10**9, "1h00m"),
+        (86399 * 10**9, "23h59m"),
+        (90000 * 10**9, "1d01h"),
+        (1000 * 86400 * 10**9, "1000d00h"),
+    ],
+)
+def test_durations(nanoseconds: int, text: str) -> None:
+    assert render.duration(nanoseconds) == text
+
+
+def test_a_narrow_terminal_cuts_nothing_and_wraps_no_name(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/memory.max").write_text("1610612736\n")
-    drawn = on_terminal("get", ":/job/a", "memory.max", root=v2_root, columns=20)
-    assert "…" not in drawn
-    # The number is folded over two lines.
-    assert "1610612736" in "".join(filter(str.isdigit, drawn.rpartition("unit")[2]))
+    (v2_root / "sys/fs/cgroup/job/a/cpuset.cpus").write_text("0,2,4,6,8,10,12,14,16,18,20\n")
+    for columns in (20, 40, 60):
+        drawn = command.on_terminal("get", ":/job/a", "memory.max", "cpuset.cpus", root=v2_root, columns=columns)
+        assert "…" not in drawn
+        lines = drawn.splitlines()
+        assert [line.split()[0] for line in lines if line[0] != " "] == ["PARAMETER", "memory.max", "cpuset.cpus"]
+        # The values may be folded over several lines.
+        values = "".join(line[13:].partition("bytes")[0] for line in lines[1:])
+        assert "".join(filter(str.isdigit, values)).startswith("1610612736")
+        assert "02468101214161820" in "".join(filter(str.isdigit, values))
+
+
+def test_no_colour_where_none_is_wanted(command: Any, v2_root: Path) -> None:
+    for words in (["info"], ["tree"], ["get", ":/job/a", "memory.max"], ["parameters", "pids"]):
+        # NO_COLOR leaves bold, by its own words; a dumb terminal has not even that.
+        drawn = command.on_terminal(*words, root=v2_root, styled=True, NO_COLOR="1")
+        assert drawn.replace("\x1b[1m", "").replace("\x1b[0m", "").count("\x1b") == 0
+        assert "\x1b" not in command.on_terminal(*words, root=v2_root, styled=True, TERM="dumb")
+    for words in (["info"], ["tree"], ["get", ":/job/a"], ["parameters"]):
+        ran = command.program(*words, root=v2_root, env={**os.environ, "FORCE_COLOR": "1"})
+        assert (ran.code, "\x1b" in ran.out) == (0, False)
 
 
 # ---- ps --------------------------------------------------------------------------------
@@ -329,15 +347,15 @@ def _process(root: Path, pid: int, name: str, command: bytes | None, state: str 
         (directory / "cmdline").write_bytes(command)
 
 
-def test_ps(v2_root: Path) -> None:
+def test_ps(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/cgroup.procs").write_text("0\n10\n11\n12\n13\n14\n")
     _process(v2_root, 10, "sleep", b"sleep\x0060\x00")
     # 11 has ended before it is looked at, 12 while it is.
     _process(v2_root, 12, "gone", None)
     _process(v2_root, 13, "kworker/0:1", b"", "I (idle)")
     _process(v2_root, 14, "evil", b"\x1b[2Jevil\xff\n\x00", "R (running)")
-    ran = run("ps", ":/job/a", root=v2_root)
-    assert ran == Ran(
+    ran = command.run("ps", ":/job/a", root=v2_root)
+    assert ran == command.Ran(
         0,
         "PID  USER  STATE     COMMAND\n"
         "10   1000  sleeping  sleep 60\n"
@@ -345,16 +363,16 @@ def test_ps(v2_root: Path) -> None:
         "14   1000  running   \\x1b[2Jevil\\xff\\n\n",
         "",
     )
-    found = json.loads(run("ps", "--json", ":/job/a", root=v2_root).out)
+    found = json.loads(command.run("ps", "--json", ":/job/a", root=v2_root).out)
     assert found[0] == {"pid": 10, "user": "1000", "state": "sleeping", "command": "sleep 60"}
     assert [one["pid"] for one in found] == [10, 13, 14]
-    assert "sleep 60" in on_terminal("ps", ":/job/a", root=v2_root)
+    assert "sleep 60" in command.on_terminal("ps", ":/job/a", root=v2_root)
 
 
-def test_ps_of_an_empty_cgroup(v1_root: Path) -> None:
+def test_ps_of_an_empty_cgroup(command: Any, v1_root: Path) -> None:
     (v1_root / f"sys/fs/cgroup/memory{CAPTURE}/cgroup.procs").write_text("")
-    assert run("ps", f"memory:{CAPTURE}", root=v1_root) == Ran(0, "PID  USER  STATE  COMMAND\n", "")
-    assert json.loads(run("ps", "--json", f"memory:{CAPTURE}", root=v1_root).out) == []
+    assert command.run("ps", f"memory:{CAPTURE}", root=v1_root) == command.Ran(0, "PID  USER  STATE  COMMAND\n", "")
+    assert json.loads(command.run("ps", "--json", f"memory:{CAPTURE}", root=v1_root).out) == []
 
 
 # ---- text --------------------------------------------------------------------------------

@@ -5,56 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from cgroups.cli.app import app
+import cgroups
 
 CAPTURE = "/cgroups-capture"
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-def run(*words: str, root: Path | None = None) -> Ran:
-    """The command, in this process."""
-    where = [] if root is None else ["--root", str(root)]
-    done = CliRunner().invoke(app, [*where, *words], prog_name="cgroups")
-    # All that may leave it is an exit code.
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    return Ran(done.exit_code, done.stdout, done.stderr)
-
-
-def program(*words: str, root: Path, **keywords: Any) -> Ran:
-    """The command, as a program of its own."""
-    keywords = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **keywords}
-    command = [sys.executable, "-m", "cgroups", "--root", str(root), *words]
-    done = subprocess.run(command, timeout=60, check=False, **keywords)
-    return Ran(done.returncode, done.stdout or "", done.stderr or "")
-
-
-def run_code(code: str, *words: str) -> Ran:
-    done = subprocess.run([sys.executable, "-c", code, *words], timeout=60, check=False, capture_output=True, text=True)
-    return Ran(done.returncode, done.stdout, done.stderr)
-
-
-def assert_failed(ran: Ran) -> str:
-    """Exit code 1, nothing printed, and one line on stderr."""
-    assert (ran.code, ran.out) == (1, ""), ran
-    assert ran.err.startswith("cgroups: "), ran
-    assert ran.err.endswith("\n"), ran
-    assert ran.err.count("\n") == 1, ran
-    return ran.err
 
 
 # ---- failures, and their exit codes ------------------------------------------------------
@@ -66,7 +27,6 @@ FAILURES = [
     (["get", "memory:/../x"], "'..'"),
     (["get", "nope:/"], "no mounted hierarchy has the controller nope"),
     (["get", "memory:/a\nb"], "newline"),
-    (["get", f"memory:{CAPTURE}", "nope"], "there is no parameter 'nope'"),
     (["get", f"memory:{CAPTURE}", "memory.high"], "does not exist in version 1"),
     (["get", f"memory:{CAPTURE}", "cpu.shares"], "find cpu:/cgroups-capture"),
     (["get", f"memory:{CAPTURE}", "memory.stat[nope]"], "has no key 'nope'"),
@@ -75,7 +35,9 @@ FAILURES = [
     (["set", f"memory:{CAPTURE}", "memory.usage_in_bytes", "1"], "cannot be set"),
     (["set", f"memory:{CAPTURE}", "memory.limit_in_bytes", "lots"], "'lots' is not a number"),
     (["set", f"memory:{CAPTURE}", "memory.limit_in_bytes", "-5"], "-5"),
-    (["set", f"memory:{CAPTURE}", "nope", "1"], "there is no parameter 'nope'"),
+    (["set", f"memory:{CAPTURE}", "memory.stat[rss]", "1"], "a key is read alone"),
+    (["reset", f"memory:{CAPTURE}", "memory.limit_in_bytes"], "cannot be reset"),
+    (["reset", "memory:/nope", "memory.failcnt"], "no cgroup"),
     (["set", "memory:/nope", "memory.limit_in_bytes", "1"], "no cgroup"),
     (["tree", "memory:/nope"], "no cgroup"),
     (["ps", "memory:/nope"], "no cgroup"),
@@ -90,6 +52,7 @@ FAILURES = [
 ]
 
 WRITES = [
+    ["reset", f"memory:{CAPTURE}", "memory.failcnt"],
     ["set", f"memory:{CAPTURE}", "memory.limit_in_bytes", "1.5G"],
     ["set", f"blkio:{CAPTURE}", "blkio.throttle_read_bps_device", "8:0=1M"],
     ["set", f"blkio:{CAPTURE}", "blkio.throttle_read_bps_device", ""],
@@ -102,22 +65,22 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("words", "said"), FAILURES)
-def test_a_failure_is_one_line_and_exit_code_1(v1_root: Path, words: list[str], said: str) -> None:
-    assert said in assert_failed(run(*words, root=v1_root))
+def test_a_failure_is_one_line_and_exit_code_1(command: Any, v1_root: Path, words: list[str], said: str) -> None:
+    assert said in command.failed(command.run(*words, root=v1_root))
 
 
 @pytest.mark.parametrize("words", WRITES)
 def test_a_captured_tree_is_not_written(
-    v1_root: Path, tree_of: Callable[[Path], dict[str, Any]], words: list[str]
+    command: Any, v1_root: Path, tree_of: Callable[[Path], dict[str, Any]], words: list[str]
 ) -> None:
     before = tree_of(v1_root)
-    assert "a captured tree is read-only" in assert_failed(run(*words, root=v1_root))
+    assert "a captured tree is read-only" in command.failed(command.run(*words, root=v1_root))
     assert tree_of(v1_root) == before
 
 
-def test_a_root_without_a_mount_table(tmp_path: Path) -> None:
-    assert "mount table" in assert_failed(run("info", root=tmp_path))
-    assert "root ''" in assert_failed(run("--root", "", "info"))
+def test_a_root_without_a_mount_table(command: Any, tmp_path: Path) -> None:
+    assert "mount table" in command.failed(command.run("info", root=tmp_path))
+    assert "root ''" in command.failed(command.run("--root", "", "info"))
 
 
 USAGE = [
@@ -139,74 +102,143 @@ USAGE = [
     ["remove"],
     ["ps"],
     ["info", "memory"],
+    ["get", f"memory:{CAPTURE}", "nope"],
+    ["get", f"memory:{CAPTURE}", "memory.stat["],
+    ["get", f"memory:{CAPTURE}", "hugetlb.3XB.max"],
+    ["set", f"memory:{CAPTURE}", "nope", "1"],
+    ["reset", f"memory:{CAPTURE}", "nope"],
+    ["reset", f"memory:{CAPTURE}"],
+    ["parameters", "nope"],
+    ["parameters", "memory", "cpu"],
+    ["parameters", ""],
 ]
 
 
 @pytest.mark.parametrize("words", USAGE)
-def test_words_that_make_no_command_are_exit_code_2(tmp_path: Path, words: list[str]) -> None:
-    ran = run(*words, root=tmp_path)
-    assert (ran.code, ran.out) == (2, "")
-    assert "Usage: cgroups " in ran.err
-    assert "Traceback" not in ran.err
+def test_words_that_make_no_command_are_exit_code_2(command: Any, v1_root: Path, words: list[str]) -> None:
+    command.misused(command.run(*words, root=v1_root))
 
 
-COMMANDS = ["info", "tree", "get", "set", "create", "remove", "attach", "ps"]
+MEANT = [
+    (["get", f"memory:{CAPTURE}", "memory.usage"], "did you mean memory.usage_in_bytes"),
+    (["get", f"memory:{CAPTURE}", "limit_in_bytes"], "memory.limit_in_bytes"),
+    (["get", f"memory:{CAPTURE}", "memroy.oom.group"], "did you mean memory.oom.group"),
+    (["get", f"memory:{CAPTURE}", "memory.sta[rss]"], "did you mean memory.stat"),
+    (["set", f"memory:{CAPTURE}", "memory.mx", "1"], "did you mean memory.max"),
+    (["set", f"pids:{CAPTURE}", "pid.max", "1"], "did you mean pids.max"),
+    (["reset", f"memory:{CAPTURE}", "memory.failcount"], "did you mean memory.failcnt"),
+]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str) -> None:
-    ran = run(command, "--help")
+@pytest.mark.parametrize(("words", "said"), MEANT)
+def test_a_parameter_that_there_is_not_names_the_nearest(
+    command: Any, v1_root: Path, words: list[str], said: str
+) -> None:
+    message = command.misused(command.run(*words, root=v1_root))
+    assert said in message
+    assert message.endswith("'cgroups parameters' lists all\n")
+
+
+def test_what_is_near_nothing_is_not_guessed_at(command: Any, v1_root: Path) -> None:
+    for word in ("xyzzy", "", "["):
+        message = command.misused(command.run("get", "memory", word, root=v1_root))
+        assert "did you mean" not in message
+        assert "'cgroups parameters' lists all" in message
+
+
+def test_a_name_is_said_once_though_it_has_two_spellings(command: Any, v1_root: Path) -> None:
+    # memory.oom.group and memory.oom_group are one parameter.
+    message = command.misused(command.run("get", "memory", "memory.oom-group", root=v1_root))
+    meant = message.partition("did you mean ")[2].partition("?")[0]
+    assert meant.count("oom") - meant.count("oom_control") == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("memroy:/job", "did you mean memory"),
+        ("cpu,cpuact:/job", "cpuacct"),
+        ("name=sytemd:/job", "did you mean name=systemd?"),
+        ("ROOT/sys/fs/cgroup/memory/cgroups-capture/nope", "did you mean memory:/cgroups-capture/nope?"),
+        ("ROOT/sys/fs/cgroup/memory", "did you mean memory:/?"),
+        ("ROOT/sys/fs/cgroup/unified/a/", "did you mean :/a?"),
+    ],
+)
+def test_a_spec_that_names_nothing_names_what_may_be_meant(command: Any, v1_root: Path, spec: str, said: str) -> None:
+    assert said in command.failed(command.run("get", spec.replace("ROOT", str(v1_root)), root=v1_root))
+
+
+@pytest.mark.parametrize("spec", ["xyzzy:/", "/xyzzy", "memory:/nope", "memory,cpu:/"])
+def test_a_spec_that_is_near_nothing_is_not_guessed_at(command: Any, v1_root: Path, spec: str) -> None:
+    assert "did you mean" not in command.failed(command.run("get", spec, root=v1_root))
+
+
+COMMANDS = ["info", "tree", "get", "set", "reset", "create", "remove", "attach", "ps", "parameters"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(command: Any, name: str) -> None:
+    ran = command.run(name, "--help")
     assert (ran.code, ran.err) == (0, "")
-    assert f": cgroups {command}" in ran.out
-    assert run(command, "-h").out == ran.out
+    assert f": cgroups {name}" in ran.out
+    assert command.run(name, "-h").out == ran.out
 
 
-def test_the_help_names_every_command() -> None:
-    ran = run("--help")
+def test_the_help_names_every_command(command: Any) -> None:
+    ran = command.run("--help")
     assert ran.code == 0
-    assert [command for command in COMMANDS if f"\n  {command} " not in ran.out] == []
+    listed = [line.split()[0] for line in ran.out.partition("Commands:\n")[2].splitlines()]
+    assert listed == COMMANDS
+
+
+def test_the_version(command: Any) -> None:
+    assert command.run("--version") == command.Ran(
+        0, f"cgroups {cgroups.__version__} ({cgroups.backend} backend)\n", ""
+    )
 
 
 # ---- broken pipes, full disks, interrupts ---------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [["info"], ["tree"], ["get", "--json", "memory"], ["--help"], ["get", "--help"]])
-def test_nobody_reads(v1_root: Path, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["info"], ["tree"], ["get", "--json", "memory"], ["--help"], ["--version"], ["parameters"]]
+)
+def test_nobody_reads(command: Any, v1_root: Path, words: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    ran = program(*words, root=v1_root, stdout=writer)
+    ran = command.program(*words, root=v1_root, stdout=writer)
     os.close(writer)
-    assert ran == Ran(0, "", "")
+    assert ran == command.Ran(0, "", "")
 
 
-def test_whoever_reads_stops_early(v1_root: Path) -> None:
+def test_whoever_reads_stops_early(command: Any, v1_root: Path) -> None:
     for number in range(5000):
         (v1_root / f"sys/fs/cgroup/memory/{'x' * 40}{number}").mkdir()
     with subprocess.Popen(
-        [sys.executable, "-m", "cgroups", "--root", str(v1_root), "tree", "memory"],
+        command.words("tree", "memory", root=v1_root),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as child:
         assert child.stdout is not None
-        assert child.stdout.readline() == b"memory:/\n"
+        assert child.stdout.readline().split() == b"PROCS MEMORY CPU PIDS CGROUP".split()
         child.stdout.close()  # more is to come than a pipe holds
         assert child.stderr is not None
         assert child.stderr.read() == b""
     assert child.returncode == 0
 
 
-def test_a_full_disk_is_a_failure(v1_root: Path) -> None:
+def test_a_full_disk_is_a_failure(command: Any, v1_root: Path) -> None:
     with open("/dev/full", "w") as full:
-        ran = program("tree", root=v1_root, stdout=full)
-    assert "No space left on device" in assert_failed(ran)
+        ran = command.program("tree", root=v1_root, stdout=full)
+    assert "No space left on device" in command.failed(ran)
 
 
-def test_an_interrupt_is_exit_code_130(v1_root: Path) -> None:
+def test_an_interrupt_is_exit_code_130(command: Any, v1_root: Path) -> None:
     table = v1_root / "proc/self/mountinfo"
     table.unlink()
     os.mkfifo(table)
     with subprocess.Popen(
-        [sys.executable, "-m", "cgroups", "--root", str(v1_root), "info"],
+        command.words("info", root=v1_root),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -226,33 +258,55 @@ def test_an_interrupt_is_exit_code_130(v1_root: Path) -> None:
     assert (child.returncode, out, err) == (130, "", "")
 
 
+def test_without_anywhere_to_print(command: Any, v1_root: Path) -> None:
+    words = " ".join(command.words("tree", root=v1_root))
+    done = subprocess.run(["sh", "-c", f"exec {words} >&-"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_completion_knows_the_parameters_and_the_commands(command: Any) -> None:
+    code = "from cgroups.cli import main\nmain()"
+
+    def complete(*words: str) -> list[str]:
+        variables = {
+            "_CGROUPS_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(["cgroups", *words]),
+            "COMP_CWORD": str(len(words)),
+        }
+        return command.code(f"import os\nos.environ.update({variables!r})\n{code}").out.split()
+
+    assert complete("pa") == ["parameters"]
+    assert complete("get", "memory", "pids.m") == ["pids.max"]
+    assert complete("set", "memory", "memory.usage_in") == ["memory.usage_in_bytes"]
+
+
 # ---- the extra ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_without_the_extra_it_says_what_installs_it(missing: str) -> None:
+def test_without_the_extra_it_says_what_installs_it(command: Any, missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None\nfrom cgroups.cli import main\nmain()"
-    message = assert_failed(run_code(code, "info"))
+    message = command.failed(command.code(code, "info"))
     assert "pip install 'cgroups-cffi[cli]'" in message
     assert missing in message
 
 
-def test_a_fault_of_its_own_is_not_taken_for_a_missing_extra() -> None:
+def test_a_fault_of_its_own_is_not_taken_for_a_missing_extra(command: Any) -> None:
     code = "import sys; sys.modules['cgroups.cli.facts'] = None\nfrom cgroups.cli import main\nmain()"
-    ran = run_code(code, "info")
+    ran = command.code(code, "info")
     assert "pip install" not in ran.err
     assert "cgroups.cli.facts" in ran.err
 
 
-def test_the_library_imports_neither_typer_nor_rich() -> None:
+def test_the_library_imports_neither_typer_nor_rich(command: Any) -> None:
     known = "{name.partition('.')[0] for name in sys.modules}"
     code = f"import sys, cgroups, cgroups.cli\nprint({known} & {{'typer', 'rich', 'click'}})"
-    assert run_code(code) == Ran(0, "set()\n", "")
+    assert command.code(code) == command.Ran(0, "set()\n", "")
 
 
-def test_the_entry_point_and_the_module_are_the_same(v1_root: Path) -> None:
+def test_the_entry_point_and_the_module_are_the_same(command: Any, v1_root: Path) -> None:
     [entry] = entry_points(group="console_scripts", name="cgroups")
     assert entry.value == "cgroups.cli:main"
-    by_entry = run_code("from cgroups.cli import main\nmain()", "--root", str(v1_root), "tree")
-    assert by_entry == program("tree", root=v1_root) == run("tree", root=v1_root)
+    by_entry = command.code("from cgroups.cli import main\nmain()", "--root", str(v1_root), "tree")
+    assert by_entry == command.program("tree", root=v1_root) == command.run("tree", root=v1_root)
     assert by_entry.code == 0

@@ -1,0 +1,113 @@
+"""The words that several commands take: what they become, and what is said of those that name nothing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import CgroupNotFound, InvalidValue, shown
+from ..hierarchy import Cgroup
+from ..host import Host
+from ..subsystem import parameters
+from .values import Name, named
+
+__all__ = [
+    "AsJson",
+    "Spec",
+    "cgroup_of",
+    "controller_named",
+    "host_of",
+]
+
+
+# ---- cgroups ---------------------------------------------------------------------------
+
+
+def host_of(context: typer.Context) -> Host:
+    """The host that the option ``--root`` names."""
+    host: Host = context.obj
+    return host
+
+
+def cgroup_of(context: typer.Context, spec: str) -> Cgroup:
+    """The cgroup of a SPEC; the error says what may have been meant."""
+    host = host_of(context)
+    try:
+        return host.find_exn(spec)
+    except (CgroupNotFound, InvalidValue) as error:
+        parts = (error.hint, _of_directory(host, spec) if spec.startswith("/") else _of_controller(host, spec))
+        raise type(error)(error.message, hint="; ".join(filter(None, parts)) or None) from None
+
+
+def _of_directory(host: Host, path: str) -> str:
+    """What to write for a path of the file system, where it is a cgroup's."""
+    for hierarchy in host.scan():
+        for mount in hierarchy.mounts:
+            if f"{path}/".startswith(f"{mount.path}/"):
+                location = f"{mount.root.rstrip('/')}/{path[len(mount.path) :].strip('/')}"
+                return f"did you mean {hierarchy.spec_head}:{location}?"
+    return ""
+
+
+def _of_controller(host: Host, spec: str) -> str:
+    """Of a controller that there is nowhere, the nearest that there is."""
+    hierarchies = host.scan()
+    known = {one.controller for one in parameters()} | {name for one in hierarchies for name in one.subsystems}
+    known |= {f"name={one.label}" for one in hierarchies if one.label}
+    known -= {"", "cgroup"}  # no controllers: what every cgroup has
+    unknown = (name for name in spec.partition(":")[0].split(",") if name and name not in known)
+    return next((_did_you_mean(name, {one: one for one in sorted(known)}) for name in unknown), "")
+
+
+# ---- parameters ------------------------------------------------------------------------
+
+
+NEAREST = 3
+
+
+def _did_you_mean(word: str, known: Mapping[str, Any]) -> str:
+    """``did you mean A or B?``, of names and what they name; nothing where nothing is near."""
+    near: dict[Any, str] = {}
+    beginnings = [name for name in known if word and name.startswith(word)]
+    for name in [*beginnings, *difflib.get_close_matches(word, known, n=6)]:
+        # Two names for one thing are one answer.
+        near.setdefault(known[name], name)
+    *others, last = [*near.values()][:NEAREST] or [""]
+    return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}?" if last else ""
+
+
+def _parameter(word: str) -> Name:
+    """The parameter that a word names; a word that names none is no command."""
+    try:
+        return named(word)
+    except InvalidValue as error:
+        known = {file: one for one in parameters() for version in (1, 2) for file in one.files(version)}
+        known |= {str(one): one for one in parameters()}
+        near = _did_you_mean(word.partition("[")[0], known)
+        message = f"{error.message}; {near} 'cgroups parameters' lists all".replace("  ", " ")
+        raise typer.BadParameter(message) from None
+
+
+def controller_named(word: str) -> str:
+    """A controller that has parameters; a word that names none is no command."""
+    known = {one.controller: one.controller for one in parameters() if one.controller}
+    # Of hugetlb there are those of the page sizes of this machine, and it may have none.
+    if word in known or word == "hugetlb":
+        return word
+    near = _did_you_mean(word, known)
+    message = f"there is no controller {shown(word)}; {near or 'there are ' + ', '.join(known)}"
+    raise typer.BadParameter(message)
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [name for one in parameters() if (name := str(one)).startswith(incomplete)]
+
+
+PARAMETER: dict[str, Any] = {"metavar": "PARAMETER", "parser": _parameter, "autocompletion": _complete}
+"""What typer is told of an argument that is a :class:`Name`."""
+
+Spec = Annotated[str, typer.Argument(metavar="SPEC", help="The cgroup, as memory:/a/b.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,0 +1,170 @@
+"""What paths stand for: the forms that systemd, the container runtimes and the kubelet give to them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cgroups import Host, Identity
+from cgroups.identity import identify
+
+ID = "4f0f5e1c9d2b7a6883e5d4c3b2a19081726354453627180990a1b2c3d4e5f607"
+OTHER = "a" * 64
+UID = "0b0f7a52-4c1e-4b0e-9f57-2f6d8c1a9e33"
+IN_SLICE = UID.replace("-", "_")
+HASH = "0123456789abcdef0123456789abcdef"
+
+BURSTABLE = "/kubepods.slice/kubepods-burstable.slice"
+KIND = "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice"
+
+FORMS = {
+    # systemd
+    "/system.slice": Identity("slice", slice="system.slice"),
+    "/system.slice/nginx.service": Identity("unit", "nginx.service", "system.slice"),
+    "/init.scope": Identity("unit", "init.scope"),
+    "/user.slice/user-1000.slice/session-1.scope": Identity("unit", "session-1.scope", "user-1000.slice"),
+    "/user.slice/user-1000.slice/user@1000.service/app.slice/app-foot.service": Identity(
+        "unit", "app-foot.service", "app.slice"
+    ),
+    "/user.slice/user-1000.slice/user@1000.service": Identity("unit", "user@1000.service", "user-1000.slice"),
+    "/user.slice/user-1000.slice/user@1000.service/app.slice": Identity("slice", slice="app.slice"),
+    "/system.slice/system-getty.slice/getty@tty1.service": Identity("unit", "getty@tty1.service", "system-getty.slice"),
+    r"/system.slice/dev-disk-by\x2duuid.swap": Identity("unit", "dev-disk-by-uuid.swap", "system.slice"),
+    r"/machine.slice/machine-qemu\x2d1\x2dvm.scope": Identity("unit", "machine-qemu-1-vm.scope", "machine.slice"),
+    r"/caf\xc3\xa9.slice/x.service": Identity("unit", "x.service", "café.slice"),
+    "/system.slice/_cgroup.service": Identity("unit", "cgroup.service", "system.slice"),
+    "/system.slice/docker.service/a/b": Identity("unit", "docker.service", "system.slice", below="a/b"),
+    # docker
+    f"/docker/{ID}": Identity("container", runtime="docker", container=ID),
+    f"/system.slice/docker-{ID}.scope": Identity(
+        "container", f"docker-{ID}.scope", "system.slice", "docker", container=ID
+    ),
+    f"/docker/{ID}/system.slice/nginx.service": Identity("unit", "nginx.service", "system.slice", "docker", ID),
+    f"/docker/{OTHER}/docker/{ID}": Identity("container", runtime="docker", container=ID),
+    f"/jobs/{ID}": Identity("container", container=ID),
+    f"/system.slice/docker-{ID}.scope/inside": Identity(
+        "container", f"docker-{ID}.scope", "system.slice", "docker", ID, below="inside"
+    ),
+    # podman
+    f"/libpod_parent/libpod-{ID}": Identity("container", runtime="podman", container=ID),
+    f"/machine.slice/libpod-{ID}.scope": Identity(
+        "container", f"libpod-{ID}.scope", "machine.slice", "podman", container=ID
+    ),
+    f"/machine.slice/libpod-{ID}.scope/container": Identity(
+        "container", f"libpod-{ID}.scope", "machine.slice", "podman", ID, below="container"
+    ),
+    f"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container": Identity(
+        "container", f"libpod-{ID}.scope", "user.slice", "podman", ID, below="container"
+    ),
+    f"/system.slice/web.service/libpod-payload-{ID}": Identity(
+        "container", "web.service", "system.slice", "podman", container=ID
+    ),
+    f"/machine.slice/libpod-conmon-{ID}.scope": Identity("unit", f"libpod-conmon-{ID}.scope", "machine.slice"),
+    f"/machine.slice/machine-libpod_pod_{OTHER}.slice": Identity(
+        "pod", slice=f"machine-libpod_pod_{OTHER}.slice", runtime="podman", pod=OTHER
+    ),
+    f"/machine.slice/machine-libpod_pod_{OTHER}.slice/libpod-{ID}.scope": Identity(
+        *("container", f"libpod-{ID}.scope", f"machine-libpod_pod_{OTHER}.slice", "podman", ID, OTHER)
+    ),
+    # containerd
+    f"/k8s.io/{ID}": Identity("container", runtime="containerd", container=ID),
+    f"/default/{ID}": Identity("container", runtime="containerd", container=ID),
+    f"/system.slice/nerdctl-{ID}.scope": Identity(
+        "container", f"nerdctl-{ID}.scope", "system.slice", "containerd", container=ID
+    ),
+    # Kubernetes, systemd driver
+    "/kubepods.slice": Identity("slice", slice="kubepods.slice"),
+    "/kubepods.slice/kubepods-burstable.slice": Identity("qos", slice="kubepods-burstable.slice", qos="burstable"),
+    f"/kubepods.slice/kubepods-pod{IN_SLICE}.slice": Identity(
+        "pod", slice=f"kubepods-pod{IN_SLICE}.slice", pod=UID, qos="guaranteed"
+    ),
+    f"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{HASH}.slice": Identity(
+        "pod", slice=f"kubepods-besteffort-pod{HASH}.slice", pod=HASH, qos="besteffort"
+    ),
+    f"{BURSTABLE}/kubepods-burstable-pod{IN_SLICE}.slice/cri-containerd-{ID}.scope": Identity(
+        *("container", f"cri-containerd-{ID}.scope", f"kubepods-burstable-pod{IN_SLICE}.slice"),
+        *("containerd", ID, UID, "burstable"),
+    ),
+    f"/kubepods.slice/kubepods-pod{IN_SLICE}.slice/crio-{ID}.scope": Identity(
+        *("container", f"crio-{ID}.scope", f"kubepods-pod{IN_SLICE}.slice", "cri-o", ID, UID, "guaranteed")
+    ),
+    f"/kubepods.slice/kubepods-pod{IN_SLICE}.slice/crio-conmon-{ID}.scope": Identity(
+        *("unit", f"crio-conmon-{ID}.scope", f"kubepods-pod{IN_SLICE}.slice", None, None, UID, "guaranteed")
+    ),
+    f"/kubepods.slice/kubepods-pod{IN_SLICE}.slice/docker-{ID}.scope": Identity(
+        *("container", f"docker-{ID}.scope", f"kubepods-pod{IN_SLICE}.slice", "docker", ID, UID, "guaranteed")
+    ),
+    f"{KIND}/kubelet-kubepods-burstable-pod{IN_SLICE}.slice": Identity(
+        "pod", slice=f"kubelet-kubepods-burstable-pod{IN_SLICE}.slice", pod=UID, qos="burstable"
+    ),
+    # Kubernetes, cgroupfs driver
+    "/kubepods/burstable": Identity("qos", qos="burstable"),
+    f"/kubepods/pod{UID}": Identity("pod", pod=UID, qos="guaranteed"),
+    f"/kubepods/besteffort/pod{UID}": Identity("pod", pod=UID, qos="besteffort"),
+    f"/kubepods/burstable/pod{UID}/{ID}": Identity("container", container=ID, pod=UID, qos="burstable"),
+    f"/kubepods/pod{UID}/crio-{ID}": Identity("container", None, None, "cri-o", ID, UID, "guaranteed"),
+    f"/docker/{OTHER}/kubelet/kubepods/besteffort/pod{UID}/{ID}": Identity(
+        "container", container=ID, pod=UID, qos="besteffort"
+    ),
+    f"/system.slice/containerd.service/kubepods-burstable-pod{IN_SLICE}.slice:cri-containerd:{ID}": Identity(
+        *("container", None, f"kubepods-burstable-pod{IN_SLICE}.slice", "containerd", ID, UID, "burstable")
+    ),
+}
+
+
+@pytest.mark.parametrize("location", FORMS)
+def test_a_known_form(location: str) -> None:
+    assert identify(location) == FORMS[location]
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["/", "/job", "/job/a", "/docker", "/docker/buildkit", f"/docker/{ID[:12]}", f"/docker/{ID}0", "/lxc/x", "/.slice"]
+    + ["/kubepods", "/kubepods/other", "/podcast", "/pod123", "/burstable", "/x.serviced", "/services", "/scope"],
+)
+def test_none_of_them(location: str) -> None:
+    assert identify(location) is None
+
+
+@pytest.mark.parametrize(
+    ("location", "name"),
+    [
+        ("/system.slice/nginx.service/x", "nginx.service"),
+        ("/system.slice", "system.slice"),
+        (f"/docker/{ID}", "docker 4f0f5e1c9d2b"),
+        (f"/jobs/{ID}", "container 4f0f5e1c9d2b"),
+        (f"/kubepods/pod{UID}", f"pod {UID}"),
+        ("/kubepods/burstable", "burstable pods"),
+    ],
+)
+def test_names_for_people(location: str, name: str) -> None:
+    identity = identify(location)
+    assert identity is not None
+    assert identity.name == name
+
+
+def test_of_a_cgroup_whatever_its_hierarchy(v1: Host, v2: Host) -> None:
+    """By its path alone: it need not exist, and v1's path is v2's."""
+    for root in (v1.find_exn("memory"), v1.find_exn("name=systemd"), v2.find_exn(":/")):
+        assert root.identity is None
+        assert root.child("x.slice").child("y.service").identity == Identity("unit", "y.service", "x.slice")
+
+
+names = st.sampled_from(
+    [*{part for path in FORMS for part in path.split("/") if part}, "a", "kubepods", "docker", "é\udcff"]
+)
+
+
+@given(st.lists(names, min_size=1, max_size=6), st.lists(st.sampled_from(["a", "b.c", "é\udcff"]), max_size=3))
+def test_any_path_is_taken(above: list[str], below: list[str]) -> None:
+    """What stands for something, and what follows it, are the whole path again."""
+    location = "/" + "/".join([*above, *below])
+    identity = identify(location)
+    if identity is None:
+        return
+    assert identity.kind in ("unit", "slice", "container", "pod", "qos")
+    assert identity.name
+    assert location.endswith(identity.below)
+    top = location.removesuffix(identity.below).rstrip("/")
+    assert identify(top) == identity._replace(below="")
