@@ -93,6 +93,7 @@ _WRITE_HINTS: dict[int, tuple[type[CgroupError] | None, str | None]] = {
     errno.ENOSPC: (None, "processes inside would be left without a CPU or a memory node"),
     errno.E2BIG: (None, "longer than the 4096 bytes that one write may have"),
     errno.EACCES: (None, "beyond what the parent allows, or not permitted to this user"),
+    errno.EPERM: (None, "beyond what the parent allows; with nsdelegate also the root of a cgroup namespace"),
 }
 
 

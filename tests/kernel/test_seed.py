@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from cgroups import Cgroup
 
 PROGRAM = """\
@@ -107,17 +109,31 @@ for head in ("memory", "cpuacct"):
     Hierarchy.add_process(inner, os.getpid())
     assert [inner] == [one for one in Hierarchy.process_info(os.getpid()) if one.hierarchy == inner.hierarchy]
     assert Hierarchy.own(head).path == inner.path
+user = int(sys.argv[2])
 for head in ("memory", "cpuacct"):
-    Hierarchy.find_or_create(f"{head}:/foobar")
+    foobar = Hierarchy.find_or_create(f"{head}:/foobar", owner=(user, user))
+    root = foobar.hierarchy.root()
+    for name in ("", "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control"):
+        if os.path.exists(f"{root.path}/{name}"):
+            os.chown(f"{root.path}/{name}", user, user)
+if user:
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
 """
 
+NOBODY = 65534
 
+
+@pytest.mark.parametrize("user", [0, NOBODY], ids=["root", "unprivileged"])
 def test_seed_program_unaltered_in_a_cgroup_namespace(
+    user: int,
     need: Callable[[str], None],
     make_cgroup: Callable[..., Cgroup],
     script: Callable[..., list[str]],
     spawn: Callable[..., subprocess.Popen[bytes]],
 ) -> None:
+    """As root, and as a user who owns the subtree and was started inside it."""
     need("memory")
     need("cpuacct")
     roots = [make_cgroup("memory")]
@@ -129,7 +145,7 @@ def test_seed_program_unaltered_in_a_cgroup_namespace(
         kind = ("cgroup", ",".join(hierarchy.subsystems)) if hierarchy.version == 1 else ("cgroup2", None)
         mounts.append((*kind, hierarchy.mount_point))
     pipe = subprocess.PIPE
-    command = script(NAMESPACE + PROGRAM + EPILOGUE, json.dumps(mounts))
+    command = script(NAMESPACE + PROGRAM + EPILOGUE, json.dumps(mounts), str(user))
     child = spawn(*command, stdin=pipe, stdout=pipe, stderr=pipe, cwd="/")
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"

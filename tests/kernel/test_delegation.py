@@ -1,0 +1,299 @@
+"""A subtree that an unprivileged user owns: what works there, what the kernel refuses, and how it is said."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cgroups import (
+    Cgroup,
+    CgroupBusy,
+    CgroupOSError,
+    Core,
+    Hierarchy,
+    Parameters,
+    SubsystemNotAttached,
+    SubsystemNotAvailable,
+)
+
+MakeCgroup = Callable[..., Cgroup]
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
+
+USER = 65534
+OWN_HOST = os.environ.get("CGROUPS_TESTS_OWN_HOST") == "1"
+
+
+def v2_controllers() -> list[str]:
+    """Those that a test may enable below the root: all where the machine is the tests' own."""
+    root = Hierarchy.find(":/")
+    if root is None:
+        return []
+    return list(Parameters.get(Core.controllers if OWN_HOST else Core.subtree_control, root))
+
+
+def for_each_controller(test: Callable[..., None]) -> Callable[..., None] | None:
+    """A test for each controller that v2 has here; none where it has none."""
+    controllers = v2_controllers()
+    return pytest.mark.parametrize("controller", controllers)(test) if controllers else None
+
+
+# ---- what an owner may ------------------------------------------------------------------------
+
+OWNER = """
+head, location, user = sys.argv[1], sys.argv[2], int(sys.argv[3])
+above = Hierarchy.find_exn(f"{head}:{location}")
+top = Hierarchy.find_or_create(f"{head}:{location}/theirs", owner=(user, user))
+inside = top.make_sub("inside", owner=(user, user))
+elsewhere = Hierarchy.find_or_create(f":{location}/elsewhere" if above.version == 2 else f"{head}:{location}/elsewhere")
+Hierarchy.add_process(inside, os.getpid())
+os.setgroups([])
+os.setgid(user)
+os.setuid(user)
+"""
+
+
+def test_what_an_owner_may(head: str, make_ready: MakeCgroup, run_script: Callable[..., str]) -> None:
+    cgroup = make_ready(head)
+    run_script(
+        OWNER
+        + """
+made = top.make_sub("made")
+assert os.stat(made.path).st_uid == user
+deep = Hierarchy.find_or_create(f"{head}:{made.location}/a/b")
+made.add_process(os.getpid())
+assert made.processes() == [os.getpid()] and inside.processes() == []
+if "pids" in made.subsystems:
+    Parameters.set(Pids.max, made, 20)
+    assert Parameters.get(Pids.max, made) == 20
+if made.version == 2:
+    Parameters.set(Core.max_depth, made, 5)
+    assert Parameters.get(Core.max_depth, made) == 5
+    Parameters.set(Core.subtree_control, inside, inside.subsystems)
+    assert set(Parameters.get(Core.subtree_control, inside)) == set(inside.subsystems)
+inside.add_process(os.getpid())
+made.remove(recursive=True)
+assert not made.exists
+""",
+        *(cgroup.hierarchy.spec_head if head else "", cgroup.location, str(USER)),
+    )
+
+
+def test_what_an_owner_may_not(head: str, make_ready: MakeCgroup, run_script: Callable[..., str]) -> None:
+    cgroup = make_ready(head)
+    run_script(
+        OWNER
+        + """
+listed = sorted(one.location for one in above.walk())
+for attempt in (
+    lambda: above.make_sub("new"),
+    lambda: Hierarchy.find_or_create(f"{head}:{location}/new/below"),
+    lambda: elsewhere.make_sub("new"),
+):
+    error = raises(AccessDenied, attempt)
+    assert error.errno == errno.EACCES, error
+    assert "is owned by 0:0 with mode 0755" in error.hint, error.hint
+    assert "write access to its parent" in error.hint, error.hint
+error = raises(AccessDenied, top.remove)
+error = raises(AccessDenied, elsewhere.remove)
+error = raises(AccessDenied, elsewhere.add_process, os.getpid())
+assert elsewhere.path in error.path, error
+if above.version == 2:
+    assert "common ancestor" in error.hint and f":{location}" in error.hint, error.hint
+    raises(AccessDenied, Parameters.set, Core.max_depth, above, 3)
+    raises(AccessDenied, Parameters.set, Core.subtree_control, elsewhere, elsewhere.subsystems or ["memory"])
+else:
+    raises(AccessDenied, Parameters.set, Parameters.notify_on_release, above, True)
+assert os.getpid() in inside.processes()
+assert sorted(one.location for one in above.walk()) == listed
+""",
+        *(cgroup.hierarchy.spec_head if head else "", cgroup.location, str(USER)),
+    )
+
+
+def test_an_owner_that_is_started_outside(make_cgroup: MakeCgroup, run_script: Callable[..., str]) -> None:
+    """On v2 the move needs the common ancestor too: the error names it.  On v1 the destination alone decides."""
+    for head in ["" if Hierarchy.find(":/") is not None else "pids"]:
+        cgroup = make_cgroup(head)
+        run_script(
+            """
+            head, location, user = sys.argv[1], sys.argv[2], int(sys.argv[3])
+            theirs = Hierarchy.find_or_create(f"{head}:{location}/theirs", owner=(user, user))
+            outside = Hierarchy.find_or_create(f"{head}:{location}/outside/inner")
+            outside.add_process(os.getpid())
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+            if theirs.version == 1:
+                theirs.add_process(os.getpid())
+                assert theirs.processes() == [os.getpid()]
+            else:
+                error = raises(AccessDenied, theirs.add_process, os.getpid())
+                assert error.errno == errno.EACCES
+                assert f"it is in {outside}" in error.hint, error.hint
+                assert error.hint.endswith(f"of the common ancestor, :{location}"), error.hint
+                assert theirs.processes() == [] and outside.processes() == [os.getpid()]
+            """,
+            *(head, cgroup.location, str(USER)),
+        )
+
+
+# ---- what cgroup.subtree_control refuses, for each controller ---------------------------------------
+
+
+@for_each_controller
+def test_enabling_what_the_parent_lacks(controller: str, make_cgroup: MakeCgroup) -> None:
+    top = make_cgroup("")
+    inner = top.make_sub("inner")
+    Parameters.set(Core.subtree_control, top, ())
+    assert controller not in inner.subsystems
+    with pytest.raises(SubsystemNotAttached, match=controller) as caught:
+        Parameters.set(Core.subtree_control, inner, [controller])
+    assert f"{inner} does not have {controller} itself" in str(caught.value.hint)
+    # find_or_create enables it all the way down.
+    assert controller in Hierarchy.find_or_create(f"{controller}:{inner.location}/deep").subsystems
+
+
+@for_each_controller
+def test_disabling_what_a_child_enables(controller: str, make_cgroup: MakeCgroup) -> None:
+    deep = make_cgroup(controller, "/a/b")
+    middle = deep.parent
+    assert middle is not None
+    assert middle.parent is not None
+    with pytest.raises(CgroupBusy, match=controller) as caught:
+        Parameters.set(Core.subtree_control, middle.parent, ())
+    assert "a child enables it for its own children" in str(caught.value.hint)
+    assert controller in deep.subsystems
+
+
+@for_each_controller
+def test_enabling_with_a_process_inside(controller: str, make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+    """cpu, cpuset and pids the kernel would take, and turn the cgroup into a threaded domain: refused all the same."""
+    busy = make_cgroup(controller)
+    child = spawn("sleep", "60")
+    busy.add_process(child.pid)
+    with pytest.raises(CgroupBusy, match="no internal processes") as caught:
+        Hierarchy.find_or_create(f"{controller}:{busy.location}/below")
+    assert str(busy) in str(caught.value.hint)
+    assert busy.descendants() == []
+    assert Parameters.get(Core.type, busy) == "domain"
+    assert Parameters.get(Core.subtree_control, busy) == ()
+    # Once it has moved down, as the hint says, it goes.
+    inner = Hierarchy.find_or_create(f":{busy.location}/inner")
+    inner.add_process(child.pid)
+    assert controller in Hierarchy.find_or_create(f"{controller}:{busy.location}/below").subsystems
+
+
+@for_each_controller
+def test_enabling_in_a_threaded_cgroup(controller: str, make_cgroup: MakeCgroup) -> None:
+    """Threaded controllers alone can be had there; the others are said to be of domains."""
+    threaded = make_cgroup(controller).make_sub("threaded")
+    Parameters.set(Core.type, threaded, "threaded")
+    try:
+        Parameters.set(Core.subtree_control, threaded, [controller])
+    except (CgroupOSError, SubsystemNotAttached) as error:
+        assert Parameters.get(Core.subtree_control, threaded) == ()
+        if isinstance(error, CgroupOSError):
+            assert "controller of domains alone" in str(error.hint)
+        else:
+            assert "does not have" in str(error.hint)
+        assert controller not in ("cpu", "pids", "perf_event")
+    else:
+        assert controller in ("cpu", "cpuset", "pids", "perf_event")
+
+
+@for_each_controller
+def test_enabling_what_there_is_not(controller: str, make_cgroup: MakeCgroup) -> None:
+    """With one that there is: nothing of it is applied."""
+    top = make_cgroup(controller)
+    before = Parameters.get(Core.subtree_control, top)
+    with pytest.raises(SubsystemNotAvailable, match="nonesuch"):
+        Parameters.set(Core.subtree_control, top, [controller, "nonesuch"])
+    assert Parameters.get(Core.subtree_control, top) == before
+
+
+# ---- mount options of the whole hierarchy -------------------------------------------------------------
+
+
+def _remount(options: str) -> bool:
+    root = Hierarchy.find_exn(":/")
+    command = ["mount", "-o", f"remount,{options}", str(root.hierarchy.mount_point)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _may_remount() -> bool:
+    return OWN_HOST and Hierarchy.find(":/") is not None
+
+
+def where_it_may(test: Callable[..., None]) -> Callable[..., None] | None:
+    """Mount options are of the machine: only where that is the tests' own."""
+    return test if _may_remount() else None
+
+
+@where_it_may
+@pytest.mark.parametrize("option", ["nsdelegate", "memory_recursiveprot", "nsdelegate,memory_recursiveprot"])
+def test_mount_options(option: str, make_cgroup: MakeCgroup) -> None:
+    assert _remount(option)
+    try:
+        cgroup = make_cgroup("")
+        assert Hierarchy.find_exn(str(cgroup)) == cgroup
+        [mount, *_] = cgroup.hierarchy.mounts
+        options = next(
+            line.split()[-1]
+            for line in Path("/proc/self/mountinfo").read_text().splitlines()
+            if f" {mount.path} " in line
+        )
+        assert set(option.split(",")) <= set(options.split(","))
+        assert not {*option.split(",")} & {*Hierarchy.find_exn(":/").hierarchy.subsystems}
+    finally:
+        assert _remount("rw")
+
+
+@where_it_may
+def test_a_delegated_namespace(make_cgroup: MakeCgroup, script: Callable[..., list[str]], spawn: Spawn) -> None:
+    """With nsdelegate the root of a namespace is limited from outside, and processes stay within."""
+    assert _remount("nsdelegate")
+    try:
+        cgroup, other = make_cgroup(""), make_cgroup("")
+        child = spawn(
+            *script(
+                """
+                print("ready", flush=True)
+                sys.stdin.readline()
+                unshare(CLONE_NEWCGROUP)
+                Hierarchy.find_exn(":/").hierarchy.host.refresh()
+                path = sys.argv[1]
+                root = next(one for one in Hierarchy.process_info(os.getpid()) if one.version == 2)
+                outside = Hierarchy.find_exn(":/").hierarchy
+                unshare(CLONE_NEWNS)
+                mount(None, "/", flags=MS_REC | MS_PRIVATE)
+                umount(outside.mount_point)
+                mount("cgroup2", outside.mount_point, "cgroup2")
+                root = Hierarchy.find_exn(":/")
+                error = raises(AccessDenied, Parameters.set, Core.max_depth, root, 3)
+                assert error.errno == errno.EPERM, error
+                assert "nsdelegate" in error.hint, error.hint
+                inner = root.make_sub("inner")
+                inner.add_process(os.getpid())
+                Parameters.set(Core.max_depth, inner, 3)
+                assert Parameters.get(Core.max_depth, inner) == 3
+                root.add_process(os.getpid())
+                inner.remove()
+                """,
+                str(other.path),
+            ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        cgroup.add_process(child.pid)
+        _, errors = child.communicate(b"\n", timeout=120)
+        assert child.returncode == 0, errors.decode()
+    finally:
+        assert _remount("rw")
