@@ -258,13 +258,18 @@ def rows_of(cells: Cells) -> list[tuple[str, list[tuple[str, Any]]]]:
     return rows
 
 
+_PRESSURE_KEYS = frozenset({"avg10", "avg60", "avg300", "total"})
+
+
 def _decode_pressure(cells: Cells) -> Pressure:
     lines: dict[str, PressureLine] = {}
     for name, items in rows_of(cells):
-        if not items or not all(isinstance(value, (int, float)) for _, value in items):
+        # Words of a key that nobody knows yet are left out; those of a known one are an error.
+        numbers = {key: value for key, value in items if isinstance(value, (int, float))}
+        if not numbers or any(key in _PRESSURE_KEYS and key not in numbers for key, _ in items):
             message = f"the line {shown(name)} has no averages"
             raise ValueError(message)
-        lines[name] = PressureLine.of(dict(items))
+        lines[name] = PressureLine.of(numbers)
     if not lines:
         message = "there are no lines in it"
         raise ValueError(message)
@@ -284,10 +289,13 @@ def numa_stat(unit: int) -> Reader[NumaStat]:
         for name, items in rows_of(cells):
             kind, nodes = name, {}
             for key, value in items:
+                is_node = key[:1] == "N" and key[1:].isdigit()
+                if not is_node and kind:
+                    continue  # a further column of a newer kernel
                 if not isinstance(value, int):
                     message = f"{key}={value} is no number"
                     raise ValueError(message)  # noqa: TRY004 - what a decoder raises
-                if key[:1] == "N" and key[1:].isdigit():
+                if is_node:
                     nodes[int(key[1:])] = value * unit
                 else:
                     kind = key
