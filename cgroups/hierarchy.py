@@ -165,7 +165,7 @@ class Hierarchy:
     @property
     def subsystems(self) -> tuple[str, ...]:
         """The controllers attached to it; on v2, those that its visible root has now."""
-        if self.version == 1:
+        if self.version == 1 or not self.mounts:
             return self._names
         if self._root is None:
             # Kept, so that its cgroup.controllers stays open: each find on v2 reads it.

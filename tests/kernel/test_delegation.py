@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Callable
@@ -188,20 +189,21 @@ def test_enabling_with_a_process_inside(controller: str, make_cgroup: MakeCgroup
 
 
 @for_each_controller
-def test_enabling_in_a_threaded_cgroup(controller: str, make_cgroup: MakeCgroup) -> None:
-    """Threaded controllers alone can be had there; the others are said to be of domains."""
-    threaded = make_cgroup(controller).make_sub("threaded")
-    Parameters.set(Core.type, threaded, "threaded")
+def test_enabling_in_a_threaded_domain(controller: str, make_cgroup: MakeCgroup) -> None:
+    """Controllers of threads alone can be had there; the others are said to be of domains."""
+    top = make_cgroup(controller)
+    inner = Hierarchy.find_or_create(f":{top.location}/inner")
+    Parameters.set(Core.type, inner, "threaded")
+    assert Parameters.get(Core.type, top) == "domain threaded"
     try:
-        Parameters.set(Core.subtree_control, threaded, [controller])
-    except (CgroupOSError, SubsystemNotAttached) as error:
-        assert Parameters.get(Core.subtree_control, threaded) == ()
-        if isinstance(error, CgroupOSError):
-            assert "controller of domains alone" in str(error.hint)
-        else:
-            assert "does not have" in str(error.hint)
-        assert controller not in ("cpu", "pids", "perf_event")
+        Parameters.set(Core.subtree_control, top, [controller])
+    except CgroupOSError as error:
+        assert error.errno == errno.EOPNOTSUPP
+        assert f"{controller} is a controller of domains alone" in str(error.hint)
+        assert Parameters.get(Core.subtree_control, top) == ()
+        assert controller not in ("cpu", "cpuset", "pids", "perf_event")
     else:
+        assert controller in inner.subsystems
         assert controller in ("cpu", "cpuset", "pids", "perf_event")
 
 
@@ -276,7 +278,7 @@ def test_a_delegated_namespace(make_cgroup: MakeCgroup, script: Callable[..., li
                 error = raises(AccessDenied, Parameters.set, Core.max_depth, root, 3)
                 assert error.errno == errno.EPERM, error
                 assert "nsdelegate" in error.hint, error.hint
-                inner = root.make_sub("inner")
+                inner = Hierarchy.find_or_create(":/inner")
                 inner.add_process(os.getpid())
                 Parameters.set(Core.max_depth, inner, 3)
                 assert Parameters.get(Core.max_depth, inner) == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cgroups import Cgroup
+from cgroups import Cgroup, Hierarchy
 
 PROGRAM = """\
 import os
@@ -87,7 +87,10 @@ def test_seed_program_in_cgroups_of_the_test(
 ) -> None:
     need("memory")
     need("cpuacct")
-    memory, cpuacct = make_cgroup("memory"), make_cgroup("cpuacct")
+    memory = make_cgroup("memory")
+    # One cgroup where both are on one hierarchy: a process is in one of each.
+    together = Hierarchy.find_exn("cpuacct").hierarchy == memory.hierarchy
+    cpuacct = memory if together else make_cgroup("cpuacct")
     program = PROGRAM.replace("memory:/foobar", f"memory:{memory.location}")
     program = program.replace("cpuacct:/foobar", f"cpuacct:{cpuacct.location}")
     assert "foobar" not in program

@@ -245,6 +245,10 @@ def test_capacity_without_control_groups(
     found = capacity(7, host=host)
     assert (found.memory, found.cpus, found.cpuset) == (1 << 30, 1.0, (2,))
     assert not any(source.hidden for source in found.sources.values())
+    # A unified hierarchy that is mounted nowhere: there may be limits, and nobody here can tell.
+    put(tmp_path, {"proc/7/cgroup": "0::/job"})
+    assert capacity(7, host=host).sources["memory"].hidden
+    assert host.process_info(7)[0].hierarchy.subsystems == ()
     (tmp_path / "sys/devices/system/cpu/online").unlink()
     assert capacity(7, host=host).cpuset == (2,)
 
