@@ -113,3 +113,10 @@ def others() -> None:
     Subsystem.find("memory").hierarchy.root()  # E: it may be on none
     Hugetlb(2)  # E: a size is a str
     print(cgroups.Nothing)  # E: there is no such name
+
+
+def sizing(cgroup: Cgroup) -> None:
+    cgroup.effective(Memory.stat)  # E: a limit is a number, or MAX
+    print(cgroup.effective(Memory.limit_in_bytes).value + 1)  # E: it may be MAX
+    print(cgroup.identity.unit)  # E: it may be none
+    cgroups.capacity("self")  # E: a process id

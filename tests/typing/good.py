@@ -154,3 +154,19 @@ def controllers() -> None:
     assert_type(controller.version, int | None)
     assert_type(cgroups.backend, str)
     cgroups.set_fd_budget(100)
+
+
+def sizing(cgroup: Cgroup) -> None:
+    limit = cgroup.effective(Memory.limit_in_bytes)
+    if limit.value is not MAX:
+        assert_type(limit.value, int)
+    assert_type(limit.cgroup, Cgroup | None)
+    assert_type(limit.hidden, bool)
+    assert_type(cgroup.effective(Subsystem.Cpu.max).value, cgroups.CpuMax)
+    mine = cgroups.capacity()
+    assert_type(mine.memory, int)
+    assert_type(mine.cpus, float)
+    assert_type(mine.cpuset, tuple[int, ...])
+    assert_type(mine.sources["memory"].cgroup, Cgroup | None)
+    if cgroup.identity is not None:
+        assert_type(cgroup.identity.container, str | None)
