@@ -101,8 +101,12 @@ limit = LimitCodec()
 limit_v1 = LimitCodec(unlimited="-1", threshold=PAGE_LIMIT)
 huge_limit_v1 = LimitCodec(unlimited="-1", threshold=HUGE_LIMIT)
 huge_limit_v2 = LimitCodec(threshold=HUGE_LIMIT)  # which shows the number until one is set
-quota_v1 = LimitCodec(1000, unlimited="-1")
-quota_v2 = LimitCodec(1000)
+
+QUOTA_LIMIT = U64_MAX // 1000
+"""The kernel makes nanoseconds of a quota, and on v2 does not look whether they fit."""
+
+quota_v1 = LimitCodec(1000, QUOTA_LIMIT, unlimited="-1")
+quota_v2 = LimitCodec(1000, QUOTA_LIMIT)
 
 
 # ---- lists ------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from cgroups import (
     Blkio,
     Cgroup,
     CgroupGone,
+    Cpu,
     Cpuacct,
+    CpuMax,
     Device,
     Hierarchy,
     Host,
@@ -265,3 +267,16 @@ assert os.path.isdir(listed.path)
 assert os.fsencode(listed.name) == {name!r}
 """
     _run(code, **environment)
+
+
+# ---- what a kernel takes and means otherwise ------------------------------------------------------
+
+
+def test_a_quota_that_would_wrap_is_refused(recorded_v2: Any, recorded_v1: Callable[[str], Any]) -> None:
+    """cpu.max is multiplied by 1000 without a look: 2^64 / 1000 and 50 ms more would be a quota of 50 ms."""
+    quota = (1 << 64) // 1000 + 50_001
+    for recorded in (recorded_v2, recorded_v1("cpu")):
+        for parameter, value in ((Cpu.max, CpuMax(quota)), (Cpu.cfs_quota_us, quota)):
+            with pytest.raises(InvalidValue, match="neither MAX nor from 1000"):
+                Parameters.set(parameter, recorded.cgroup, value)
+        assert recorded.writes == []
