@@ -1,0 +1,158 @@
+"""Boots a guest with this machine's file system read-only, runs the kernel tier inside, and never waits for ever.
+
+By hand, with the interpreter of an environment in which the wheel and pytest are
+installed, and with ``vng`` (virtme-ng) on the path:
+
+    python tests/vm/guests.py v1-6.1 OUT [words for pytest]
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modes import MODES, Mode
+
+HERE = Path(__file__).resolve().parent
+TESTS = HERE.parent
+
+# Seconds for each part of a guest's life: emulated, on a machine that is busy with another guest too.
+BOOT, RUN, POWER_OFF = 240, 1500, 60
+LAST_LINES = 40
+
+# What the kernel tier divides its heaviest work by in a guest, where all is 20 times slower.
+SCALE = "0.03"
+
+# A wait for what comes at any moment.
+MOMENT = 0.25
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a guest ended: None, or what it was doing when its time was up."""
+
+    hung: str | None
+    seconds: float
+    console: str
+
+    def last_lines(self) -> str:
+        return "\n".join(self.console.splitlines()[-LAST_LINES:])
+
+
+def missing() -> str | None:
+    """What this machine lacks to boot guests."""
+    for program in ("vng", "qemu-system-x86_64"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed"
+    for mode in MODES:
+        if mode.kernel() is None:
+            return f"no kernel {mode.series} is installed in /boot"
+    return None
+
+
+def command(kernel: Path, out: Path, script: Path) -> list[str]:
+    """Only ``out`` and the disk made in it can be written to; the emulator needs no help of the processor's."""
+    words = f"vng --verbose --run {kernel} --disable-kvm --force-9p --memory 1G --cpus 2"
+    options = ["--append", "mitigations=off", "--rwdir", str(out), "--disk", str(disk(out)), "--exec", f"sh {script}"]
+    return [*words.split(), *options]
+
+
+def disk(out: Path) -> Path:
+    """An empty file system of 256 MiB, sparse."""
+    image = out.with_suffix(".img")
+    with open(image, "wb") as file:
+        file.truncate(256 << 20)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", image], check=True)
+    return image
+
+
+def write_script(mode: Mode, out: Path, backends: Sequence[str], words: Sequence[str]) -> Path:
+    """What the guest runs: its settings, the mode's mounts, and guest.sh."""
+    settings = {
+        "OUT": str(out),
+        "PYTHON": sys.executable,
+        "TESTS": str(TESTS),
+        "BACKENDS": " ".join(backends),
+        "PYTEST": shlex.join(words or [str(TESTS / "kernel")]),
+        "CGROUPS_TESTS_SCALE": SCALE,
+        "CGROUPS_TESTS_SKIPS": str(HERE / "skips" / f"{mode.name}.txt"),
+    }
+    script = out / "run.sh"
+    lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
+    script.write_text("\n".join([*lines, mode.mounts(), f". {shlex.quote(str(HERE / 'guest.sh'))}", ""]))
+    return script
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a guest: the process group that it was started in, which nothing else is in."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
+
+
+def watch(words: Sequence[str], out: Path, boot: float = BOOT, run: float = RUN, power_off: float = POWER_OFF) -> Ended:
+    """Starts a guest and waits for its end, each part of it bounded: it says in ``out`` how far it is."""
+    start = time.monotonic()
+    log = out.with_suffix(".console")
+    with open(log, "wb") as console:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": str(out.parent)},
+        )
+    hung = None
+    try:
+        for part, mark, bound in (
+            ("booting", "booted", boot),
+            ("running", "ended", run),
+            ("power-off", None, power_off),
+        ):
+            deadline = time.monotonic() + bound
+            while process.poll() is None and not (mark and (out / mark).exists()):
+                if time.monotonic() > deadline:
+                    hung = f"{part} took more than {bound:g} s"
+                    break
+                time.sleep(MOMENT)
+            if hung is not None:
+                break
+    finally:
+        end(process)
+    return Ended(hung, time.monotonic() - start, log.read_text(errors="replace").replace("\r", ""))
+
+
+def run_tier(mode: Mode, out: Path, backends: Sequence[str] = ("native",), words: Sequence[str] = ()) -> Ended:
+    """Boots a mode's kernel and runs the kernel tier, or what the words for pytest say, with each backend."""
+    out.mkdir(parents=True)
+    kernel = mode.kernel()
+    assert kernel is not None, missing()
+    return watch(command(kernel, out, write_script(mode, out, backends, words)), out)
+
+
+def main() -> None:
+    name, out, *words = sys.argv[1:]
+    [mode] = [mode for mode in MODES if mode.name == name]
+    ended = run_tier(mode, Path(out).resolve(), words=words)
+    print(f"{mode.name}: {ended.seconds:.0f} s", ended.hung or "", ended.last_lines() if ended.hung else "", sep="\n")
+    print((Path(out) / "native.log").read_text(errors="replace"))
+
+
+if __name__ == "__main__":
+    main()
