@@ -216,7 +216,9 @@ def printing(command: Any, v1_root: Path) -> Iterator[subprocess.Popen[bytes]]:
     for number in range(5000):
         (v1_root / f"sys/fs/cgroup/memory/{'x' * 40}{number}").mkdir()
     words = command.words("tree", "memory", root=v1_root)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # Whoever runs the tests in the background ignores interrupts, and a child inherits that.
+    with subprocess.Popen(words, **pipes, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as child:
         assert child.stdout is not None
         assert child.stdout.readline().split() == b"PROCS MEMORY CPU PIDS CGROUP".split()
         yield child
