@@ -21,16 +21,16 @@ def _check_name(name: Any) -> str:
     return name
 
 
-def _limits(name: str) -> Replacing[dict[str, Limit], Mapping[str, Limit]]:
-    """A limit for each resource; what is not named has none."""
+def _amounts(name: str, none: Limit = MAX) -> Replacing[dict[str, Limit], Mapping[str, Limit]]:
+    """An amount for each resource; what is not named has none, which is MAX of a limit and 0 of a protection."""
     return Replacing(
         name,
         keyed_limits,
         key=_check_name,
-        value=lambda value: None if value is MAX else limit.encode(value),
+        value=lambda value: None if value == none else limit.encode(value),
         line=lambda resource, text: f"{resource} {text}",
-        removal=lambda resource: f"{resource} max",
-        rows=lambda table: {resource: value for resource, value in table.items() if value is not MAX},
+        removal=lambda resource: f"{resource} {none}",
+        rows=lambda table: {resource: value for resource, value in table.items() if value != none},
     )
 
 
@@ -92,7 +92,7 @@ class Misc:
     CONTROLLER: ClassVar = "misc"
 
     max: ReadWrite[dict[str, Limit], Mapping[str, Limit]] = read_write(
-        _limits("misc.max"), _limits("misc.max"), "count", "the limit by resource; set replaces the whole"
+        _amounts("misc.max"), _amounts("misc.max"), "count", "the limit by resource; set replaces the whole"
     )
     current = readable(
         File("misc.current", keyed_limits), File("misc.current", keyed_limits), "count", "what is used, by resource"
@@ -130,10 +130,22 @@ class Dmem:
     CONTROLLER: ClassVar = "dmem"
 
     max: ReadWrite[dict[str, Limit], Mapping[str, Limit]] = read_write(
-        None, _limits("dmem.max"), "bytes", "the limit by region; set replaces the whole", no_v1=_NO_DMEM
+        None, _amounts("dmem.max"), "bytes", "the limit by region; set replaces the whole", no_v1=_NO_DMEM
     )
-    min = readable(None, File("dmem.min", keyed_limits), "bytes", "what is never evicted, by region", no_v1=_NO_DMEM)
-    low = readable(None, File("dmem.low", keyed_limits), "bytes", "what is evicted last, by region", no_v1=_NO_DMEM)
+    min: ReadWrite[dict[str, Limit], Mapping[str, Limit]] = read_write(
+        None,
+        _amounts("dmem.min", none=0),
+        "bytes",
+        "what is never evicted, by region; set replaces the whole",
+        no_v1=_NO_DMEM,
+    )
+    low: ReadWrite[dict[str, Limit], Mapping[str, Limit]] = read_write(
+        None,
+        _amounts("dmem.low", none=0),
+        "bytes",
+        "what is evicted last, by region; set replaces the whole",
+        no_v1=_NO_DMEM,
+    )
     current = readable(None, File("dmem.current", keyed_limits), "bytes", "what is used, by region", no_v1=_NO_DMEM)
     capacity = readable(
         None, File("dmem.capacity", keyed_limits), "bytes", "what there is; the root alone", no_v1=_NO_DMEM

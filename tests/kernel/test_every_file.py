@@ -160,6 +160,8 @@ def check_tables(cgroup: Cgroup) -> dict[str, str]:
         row, excepted = written.row_of(cgroup.version, file), written.excepted(cgroup.version, file)
         if (row is None) == (excepted is None):
             problems[file] = "is in both tables of written.py" if row else "is in neither table of written.py"
+        elif not written.is_known(cgroup.version, file):
+            problems[file] = "was never seen before: a line for seen.txt"
         elif row is not None:
             users = users_of(file, cgroup.version, Parameters.Writable)
             if row.parameter not in map(str, users):

@@ -160,6 +160,8 @@ CASES: dict[str, Case] = {
     "rdma.max": Case({}, [None, 5, "x", {"a b": {}}, {"nonesuch": {"hca_handle": 1}}, {"x": {"y": 1}}, {"x": 1}]),
     "misc.max": Case({}, [None, 5, "x", {"a b": 1}, {"nonesuch": 1}, {"x": -1}, {"x": 1 << 64}]),
     "dmem.max": Case({}, [None, 5, "x", {"a b": 1}, {"nonesuch": 1}, {"x": -1}, {"x": 1 << 64}]),
+    "dmem.min": Case({}, [None, 5, "x", {"a b": 1}, {"nonesuch": 1}, {"x": -1}, {"x": 1 << 64}]),
+    "dmem.low": Case({}, [None, 5, "x", {"a b": 1}, {"nonesuch": 1}, {"x": -1}, {"x": 1 << 64}]),
     **{
         f"hugetlb.{size}.{name}": Case(2 * page, NO_COUNTS)
         for size, page in HUGE_PAGE.items()

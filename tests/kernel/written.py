@@ -355,6 +355,12 @@ NOT_SEEN: dict[tuple[int, str], str] = {
 """Lines of the tables for other hosts than those of the tests."""
 
 
+def is_known(version: int, file: str) -> bool:
+    """Whether a file was seen, whatever the size of its pages, or is expected elsewhere."""
+    line = version, re.sub(r"^hugetlb\.\w+\.", "hugetlb.2MB.", file)
+    return line in seen() or line in NOT_SEEN
+
+
 def all_lines(sizes: Iterable[str] = ("2MB", "1GB")) -> set[tuple[int, str]]:
     """Every file that the tables above name."""
     lines = {(1, file) for file in V1} | {(2, file) for file in V2}

@@ -169,11 +169,11 @@ KINDS: dict[str, tuple[Kind, str]] = {
     "handle counts": (Kind("dict[str, dict[str, int | Max]]"), "rdma: current"),
     "resources": (
         Kind("dict[str, int | Max]", ('{"sev": 5, "sev_es": MAX}',), ("5", '{"sev": "5"}', "{5: 5}", "None")),
-        "misc: max; dmem: max",
+        "misc: max; dmem: max min low",
     ),
     "resource counts": (
         Kind("dict[str, int | Max]"),
-        "misc: current peak capacity events events_local; dmem: min low current capacity",
+        "misc: current peak capacity events events_local; dmem: current capacity",
     ),
 }
 

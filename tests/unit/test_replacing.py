@@ -18,6 +18,7 @@ from cgroups import (
     Cpuset,
     Device,
     DeviceTable,
+    Dmem,
     InvalidValue,
     Io,
     Misc,
@@ -248,3 +249,15 @@ def test_idle_cgroups_have_no_weight(recorded_v2: Any) -> None:
     """While cpu.idle is 1, cpu.weight reads 0 on Linux 6.1."""
     recorded_v2.put("cpu.weight", "0\n")
     assert Parameters.get(Cpu.shares, recorded_v2.cgroup) == 2
+
+
+def test_a_protection_that_is_not_named_is_taken_back(recorded_v2: Any) -> None:
+    """It is none at 0, where a limit is none at max."""
+    recorded_v2.put("dmem.min", "drm/0 4096\ndrm/1 0\n")
+    Parameters.set(Dmem.min, recorded_v2.cgroup, {"drm/1": 8192})
+    assert recorded_v2.writes == [("dmem.min", "drm/0 0"), ("dmem.min", "drm/1 8192")]
+    Parameters.set(Dmem.min, recorded_v2.cgroup, {"drm/0": MAX, "drm/1": 0})
+    assert recorded_v2.writes == [("dmem.min", "drm/0 max")]
+    recorded_v2.put("dmem.max", "drm/0 4096\n")
+    Parameters.set(Dmem.max, recorded_v2.cgroup, {"drm/1": 0})
+    assert recorded_v2.writes == [("dmem.max", "drm/0 max"), ("dmem.max", "drm/1 0")]

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
+import gc
 import io
 import os
-import pkgutil
 import subprocess
 import sys
 import time
@@ -23,8 +22,13 @@ from typing import Any, NoReturn
 
 import cgroups.cli
 
-for _module in pkgutil.iter_modules(cgroups.cli.__path__):
-    importlib.import_module(f"cgroups.cli.{_module.name}")  # once, for all that are forked
+# Once, for all that are forked: some of it is only imported when a command runs.
+WARM = (["info"], ["get", "--json", ":/", "cgroup.procs"], ["tree", "--depth", "0"], ["nope"])
+for _words in WARM:
+    sys.argv = ["cgroups", *_words]
+    _quiet = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(_quiet), contextlib.redirect_stderr(_quiet):
+        cgroups.cli.main()
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 16384, 1 << 18
 UNSHARED = ["unshare", "-m"]
@@ -116,6 +120,7 @@ def run(command: Any, **keywords: Any) -> subprocess.CompletedProcess[Any]:
         files = [stack.enter_context(open(os.memfd_create(name), "r+b")) for name in ("in", "out", "err")]
         files[0].write(given.encode() if isinstance(given, str) else given)
         files[0].seek(0)
+        gc.freeze()  # so that the child's collector does not copy all of the memory
         pid = os.fork()
         if pid == 0:
             _child(*program, [file.fileno() for file in files], keywords.get("cwd"))

@@ -1,5 +1,5 @@
-# What runs inside a guest, as root: sourced by the script that guests.py writes, after
-# the variables OUT, PYTHON, TESTS, BACKENDS and PYTEST, and after the mode's mounts.
+# What runs inside a guest, as root: sourced by the script that guests.py writes, after the
+# variables MODE, OUT, PYTHON, TESTS, BACKENDS, WORDS_native and so on, and the mode's mounts.
 # Everything is left in OUT, the one directory that a guest can write to for good.
 : > "$OUT/booted"
 cat /proc/sys/kernel/osrelease > "$OUT/kernel"
@@ -17,10 +17,10 @@ export PYTHONPATH="$TESTS/vm" PATH="${PYTHON%/*}:$PATH"
 cd /run/scratch
 
 for backend in $BACKENDS; do
-    echo "== $backend backend on $(cat "$OUT/kernel")"
-    eval "set -- $PYTEST"
+    echo "$MODE, Linux $(cat "$OUT/kernel"), $backend backend" > "$OUT/$backend.log"
+    eval "eval set -- \$WORDS_$backend"
     CGROUPS_BACKEND=$backend "$PYTHON" -m pytest -c "${TESTS%/*}/pyproject.toml" --rootdir "${TESTS%/*}" \
-        -p forking -p no:cacheprovider -v --durations=15 --junitxml="$OUT/$backend.xml" "$@" > "$OUT/$backend.log" 2>&1
+        -p forking -p no:cacheprovider -v --durations=60 --junitxml="$OUT/$backend.xml" "$@" >> "$OUT/$backend.log" 2>&1
     echo $? > "$OUT/$backend.status"
 done
 : > "$OUT/ended"
