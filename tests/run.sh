@@ -3,7 +3,7 @@
 # a fresh environment, and tests it there, on both backends.
 #
 #   bash tests/run.sh            everything
-#   bash tests/run.sh unit       some tiers: packaging unit property typing native kernel
+#   bash tests/run.sh unit       some tiers: packaging unit property typing native kernel vm
 #
 # PYTHON names the interpreter.  CI=true turns what could not run into a failure.
 set -euo pipefail
@@ -12,17 +12,29 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
 python=${PYTHON:-python3}
 tiers=("$@")
-[ ${#tiers[@]} -gt 0 ] || tiers=(packaging unit property typing native kernel)
+[ ${#tiers[@]} -gt 0 ] || tiers=(packaging unit property typing native kernel vm)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export CGROUPS_REQUIRE_NATIVE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDEVMODE=1
 say() { printf '\n== %s\n' "$*"; }
 
-# clang builds the extension once more; Debian has it, other systems bring their own.
-if [ "${CI:-}" = true ] && ! command -v clang >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "installing clang"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends clang >/dev/null
+# What the tiers need besides Python: Debian has it, and other systems bring their own.  clang builds the
+# extension once more; the rest is for the virtual machines.
+packages=()
+wants() { [[ " ${tiers[*]} " == *" $1 "* ]]; }
+wants packaging && ! command -v clang >/dev/null && packages+=(clang)
+if wants vm; then
+    command -v qemu-system-x86_64 >/dev/null || packages+=(qemu-system-x86)
+    command -v busybox >/dev/null || packages+=(busybox-static)
+    command -v mke2fs >/dev/null || packages+=(e2fsprogs)
+    compgen -G '/boot/vmlinuz-6.1.*' >/dev/null || packages+=(linux-image-amd64)
+    compgen -G '/boot/vmlinuz-6.12.*' >/dev/null || packages+=(linux-image-6.12-amd64)
+fi
+if [ ${#packages[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && grep -qs '^ID=debian' /etc/os-release; then
+    say "installing ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
 say "building"
@@ -37,6 +49,12 @@ say "installing the wheel"
 wheel=("$work"/dist/*.whl)
 "$work/venv/bin/pip" install -q "${wheel[0]}[cli,numpy,test]"
 export CGROUPS_DIST="$work/dist" PATH="$work/venv/bin:$PATH"
+
+if wants vm; then
+    "$python" -m venv "$work/vng"
+    "$work/vng/bin/pip" install -q virtme-ng
+    export PATH="$PATH:$work/vng/bin"
+fi
 
 # From an empty directory: neither Python nor a test may take the checkout for the package.
 mkdir "$work/empty"

@@ -106,7 +106,7 @@ def unified(make_cgroup: MakeCgroup) -> Cgroup:
 
 
 def test_a_job_from_its_making_to_its_end(memory: Cgroup, spawn: Spawn) -> None:
-    job = f"{memory}/a/b"
+    job = f"memory:{memory.location}/a/b"
     assert assert_done(run("create", job)) == ""
     cgroup = Hierarchy.find_exn(job)
     assert assert_done(run("create", job)) == ""  # is no error
@@ -310,7 +310,7 @@ def test_reset(memory: Cgroup, spawn: Spawn) -> None:
 @pytest.mark.parametrize("controller", ["memory", "cpuacct", "pids"])
 def test_tree_tells_what_is_used(make_cgroup: MakeCgroup, spawn: Spawn, controller: str) -> None:
     top = make_cgroup(controller)
-    assert_done(run("create", f"{top}/busy"))
+    assert_done(run("create", f"{controller}:{top.location}/busy"))
     busy = Hierarchy.find_exn(f"{top}/busy")
     _busy(busy, spawn)
     above, below = json.loads(assert_done(run("tree", "--json", str(top))))
@@ -389,7 +389,7 @@ def test_get_agrees_with_the_files(memory: Cgroup) -> None:
 
 def test_names_that_are_not_utf_8(memory: Cgroup) -> None:
     name = os.fsdecode(b"odd\xff\x1b[2J")
-    assert_done(run("create", f"{memory}/{name}"))
+    assert_done(run("create", f"memory:{memory.location}/{name}"))
     assert names_of(assert_done(run("tree", str(memory))))[1] == "└── odd\\xff\\x1b[2J"
     assert "memory.usage_in_bytes 0\n" in assert_done(run("get", f"{memory}/{name}", "memory.usage_in_bytes"))
     assert "odd\\xff" in assert_failed(run("set", f"{memory}/{name}", "memory.swappiness", "300"))
@@ -439,7 +439,7 @@ def test_nobody_may_not_write(memory: Cgroup, spawn: Spawn) -> None:
 
 
 def test_nobody_may_use_what_is_delegated(memory: Cgroup) -> None:
-    assert_done(run("create", f"{memory}/given", "--owner", f"{NOBODY}:{NOBODY}"))
+    assert_done(run("create", f"memory:{memory.location}/given", "--owner", f"{NOBODY}:{NOBODY}"))
     assert_done(run_as_nobody("set", f"{memory}/given", "memory.limit_in_bytes", "64M"))
     assert_done(run_as_nobody("create", f"{memory}/given/below"))
     assert_done(run_as_nobody("remove", f"{memory}/given/below"))

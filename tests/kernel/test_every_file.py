@@ -9,7 +9,6 @@ to be in one of the two tables.
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import written
 
 from cgroups import (
     Cgroup,
@@ -36,12 +36,6 @@ Need = Callable[[str], None]
 
 MIB = 1 << 20
 OWN_HOST = os.environ.get("CGROUPS_TESTS_OWN_HOST") == "1"
-
-_spec = importlib.util.spec_from_file_location("written", Path(__file__).parent / "written.py")
-assert _spec is not None
-assert _spec.loader is not None
-written = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(written)
 
 DISK: Device | None = written.DISK
 

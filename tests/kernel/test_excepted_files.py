@@ -366,8 +366,9 @@ def test_a_partition_is_made_or_refused(need: Need, make_cgroup: MakeCgroup) -> 
         with pytest.raises(InvalidValue):  # which the kernel takes, and calls invalid: it has no CPUs
             Parameters.set(Cpuset.cpus_partition, cgroup, "root")
         assert text_of(cgroup, file) == "member"
-        Parameters.set(Cpuset.cpus, cgroup, [1])
-        for word in ("root", "isolated", "member"):
+        *others, last = Parameters.get(Cpuset.cpus_effective, cgroup)
+        Parameters.set(Cpuset.cpus, cgroup, [last])
+        for word in ("root", "isolated", "member") if others else ():
             Parameters.set(Cpuset.cpus_partition, cgroup, word)
             assert text_of(cgroup, file) == word
             assert Parameters.get(Cpuset.cpu_exclusive, cgroup) is (word != "member")

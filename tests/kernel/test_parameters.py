@@ -169,7 +169,7 @@ KINDS: list[tuple[str, Callable[[str], Any]]] = [
     (r"memory\.oom_control", oom_control),
     (r"memory\.(use_hierarchy|oom\.group|zswap\.writeback)|cpu\.idle|freezer\..*_freezing", flag),
     (r".*limit_in_bytes|memory\.(min|low|high|max)|memory\.z?swap\.(high|max)|hugetlb\..*\.max", limit),
-    (r"(misc|dmem)\..*|.*\.events(\.local)?|.*\.stat(\.local)?", keyed),
+    (r"(misc|dmem)\..*|net_prio\.ifpriomap|.*\.events(\.local)?|.*\.stat(\.local)?", keyed),
     (r"rdma\..*", nested),
     (r"devices\.list", device_rules),
     (r"blkio\.(bfq\.)?weight", number),

@@ -238,6 +238,7 @@ def test_each_writable_parameter_is_set_and_read_back(controller_here: str, make
                 problems[name] = problem
         except Exception as error:  # noqa: BLE001 - all of them are shown
             problems[name] = repr(error)
+        fresh.remove()  # what it has for itself another one cannot have
     assert not problems
 
 

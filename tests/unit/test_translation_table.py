@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import written
 
 import cgroups
 from cgroups import Hugetlb, ParameterNotSupported, Parameters, Subsystem
@@ -122,48 +122,38 @@ def test_what_the_readme_tells_of_translation_exists() -> None:
 # ---- what the kernel tier writes ------------------------------------------------------------------
 
 
-def written() -> Any:
-    spec = importlib.util.spec_from_file_location("written", KERNEL / "written.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TABLE = written()
-
-
 def test_every_line_matches_a_file_that_was_seen() -> None:
     """In one of the modes of the tests at least; the others are few, and say why they stand there."""
-    seen = set(TABLE.seen())
-    lines = TABLE.all_lines()
-    assert lines - seen - set(TABLE.NOT_SEEN) == set(), "these lines match nothing in any mode"
-    assert set(TABLE.NOT_SEEN) & seen == set()
-    assert set(TABLE.NOT_SEEN) <= lines
+    seen = set(written.seen())
+    lines = written.all_lines()
+    assert lines - seen - set(written.NOT_SEEN) == set(), "these lines match nothing in any mode"
+    assert set(written.NOT_SEEN) & seen == set()
+    assert set(written.NOT_SEEN) <= lines
     assert seen - lines == set(), "these files are in no table"
 
 
 def test_every_line_names_a_parameter_of_its_file() -> None:
-    for version, rows in ((1, TABLE.V1), (2, TABLE.V2)):
+    for version, rows in ((1, written.V1), (2, written.V2)):
         for file, row in rows.items():
             parameter: Any = Subsystem.parameter_named(row.parameter)
             assert file in parameter.files(version)
             assert isinstance(parameter, Parameters.Writable)
             assert row.illegal
-            assert row.legal or TABLE.DISK is None
+            assert row.legal or written.DISK is None
 
 
 def test_a_file_is_written_or_excepted() -> None:
-    for version, file in TABLE.seen():
-        assert (TABLE.row_of(version, file) is None) != (TABLE.excepted(version, file) is None), file
-    for version, file in TABLE.all_lines():
-        refused = TABLE.refused_at_root(version, file)
-        assert refused is None or TABLE.row_of(version, file) or TABLE.excepted(version, file), file
+    for version, file in written.seen():
+        assert (written.row_of(version, file) is None) != (written.excepted(version, file) is None), file
+    for version, file in written.all_lines():
+        refused = written.refused_at_root(version, file)
+        assert refused is None or written.row_of(version, file) or written.excepted(version, file), file
 
 
 @pytest.mark.parametrize(
-    "exception", sorted({one for table in TABLE.EXCEPTED.values() for one in table.values()}), ids=lambda one: one.test
+    "exception",
+    sorted({one for table in written.EXCEPTED.values() for one in table.values()}),
+    ids=lambda one: one.test,
 )
 def test_every_exception_has_a_test_of_its_own(exception: Any) -> None:
     module, _, name = exception.test.partition("::")

@@ -76,9 +76,14 @@ def command(mode: Mode, out: Path, script: Path) -> list[str]:
     return [*words.split(), *options]
 
 
+def beside(out: Path, what: str) -> Path:
+    """A file of the guest's that the guest does not see."""
+    return out.with_name(f"{out.name}.{what}")
+
+
 def disk(out: Path) -> Path:
     """An empty file system of 256 MiB, sparse."""
-    image = out.with_suffix(".img")
+    image = beside(out, "img")
     with open(image, "wb") as file:
         file.truncate(256 << 20)
     subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", image], check=True)
@@ -117,6 +122,15 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def end_all() -> None:
+    """For a run that is interrupted."""
+    for process in list(_running):
+        end(process)
+
+
 def environment(out: Path) -> dict[str, str]:
     """That of this process, but for what is meant for its own interpreter."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -126,7 +140,7 @@ def environment(out: Path) -> dict[str, str]:
 def watch(words: Sequence[str], out: Path, boot: float = BOOT, run: float = RUN, power_off: float = POWER_OFF) -> Ended:
     """Starts a guest and waits for its end, each part of it bounded: it says in ``out`` how far it is."""
     start = time.monotonic()
-    log = out.with_suffix(".console")
+    log = beside(out, "console")
     with open(log, "wb") as console:
         process = subprocess.Popen(
             words,
@@ -136,6 +150,7 @@ def watch(words: Sequence[str], out: Path, boot: float = BOOT, run: float = RUN,
             start_new_session=True,
             env=environment(out),
         )
+    _running.add(process)
     hung = None
     try:
         for part, mark, bound in (
@@ -153,6 +168,7 @@ def watch(words: Sequence[str], out: Path, boot: float = BOOT, run: float = RUN,
                 break
     finally:
         end(process)
+        _running.discard(process)
     return Ended(hung, time.monotonic() - start, log.read_text(errors="replace").replace("\r", ""))
 
 
