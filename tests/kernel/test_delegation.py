@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -16,6 +17,7 @@ from cgroups import (
     CgroupOSError,
     Core,
     Hierarchy,
+    Memory,
     Parameters,
     SubsystemNotAttached,
     SubsystemNotAvailable,
@@ -251,6 +253,42 @@ def test_mount_options(option: str, make_cgroup: MakeCgroup) -> None:
         )
         assert set(option.split(",")) <= set(options.split(","))
         assert not {*option.split(",")} & {*Hierarchy.find_exn(":/").hierarchy.subsystems}
+    finally:
+        assert _remount("rw")
+
+
+def where_it_may_with_memory(test: Callable[..., None]) -> Callable[..., None] | None:
+    return where_it_may(test) if "memory" in v2_controllers() else None
+
+
+@where_it_may_with_memory
+@pytest.mark.parametrize("recursive", [True, False])
+def test_protection_of_a_child_that_protects_nothing(
+    recursive: bool, make_cgroup: MakeCgroup, run_script: Callable[..., str], tmp_path: Path
+) -> None:
+    """With memory_recursiveprot it has a part of what its parent protects; without, none."""
+    assert _remount("memory_recursiveprot" if recursive else "rw")
+    try:
+        top = make_cgroup("memory")
+        child = Hierarchy.find_or_create(f"memory:{top.location}/protected/child")
+        assert child.parent is not None
+        Parameters.set(Memory.min, child.parent, 32 << 20)
+        run_script(
+            """
+            Hierarchy.find_exn(sys.argv[1]).add_process(os.getpid())
+            with open(sys.argv[2], "wb") as file:
+                file.write(bytes(16 << 20))
+                file.flush()
+                os.fsync(file.fileno())
+            """,
+            *(str(child), str(tmp_path / "cached")),
+        )
+        cached = Parameters.get(Memory.stat["file"], child)
+        assert cached >= 15 << 20
+        with contextlib.suppress(CgroupOSError):  # EAGAIN: there is nothing that it may take
+            Parameters.set(Memory.reclaim, top, 8 << 20)
+        left = Parameters.get(Memory.stat["file"], child)
+        assert left >= cached - (1 << 20) if recursive else left <= cached - (7 << 20)
     finally:
         assert _remount("rw")
 
