@@ -224,9 +224,16 @@ def test_enabling_what_there_is_not(controller: str, make_cgroup: MakeCgroup) ->
 
 
 def _remount(options: str) -> bool:
-    root = Hierarchy.find_exn(":/")
-    command = ["mount", "-o", f"remount,{options}", str(root.hierarchy.mount_point)]
+    """With exactly these options: not those that the mount has now besides."""
+    place = str(Hierarchy.find_exn(":/").hierarchy.mount_point)
+    command = ["mount", "--options-source", "disable", "-o", f"remount,{options}", place]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _options() -> set[str]:
+    place = Hierarchy.find_exn(":/").hierarchy.mount_point
+    table = Path("/proc/self/mountinfo").read_text().splitlines()
+    return set(next(line for line in table if f" {place} " in line).split()[-1].split(","))
 
 
 def _may_remount() -> bool:
@@ -245,13 +252,7 @@ def test_mount_options(option: str, make_cgroup: MakeCgroup) -> None:
     try:
         cgroup = make_cgroup("")
         assert Hierarchy.find_exn(str(cgroup)) == cgroup
-        [mount, *_] = cgroup.hierarchy.mounts
-        options = next(
-            line.split()[-1]
-            for line in Path("/proc/self/mountinfo").read_text().splitlines()
-            if f" {mount.path} " in line
-        )
-        assert set(option.split(",")) <= set(options.split(","))
+        assert set(option.split(",")) == _options() & {"nsdelegate", "memory_recursiveprot"}
         assert not {*option.split(",")} & {*Hierarchy.find_exn(":/").hierarchy.subsystems}
     finally:
         assert _remount("rw")
@@ -269,6 +270,7 @@ def test_protection_of_a_child_that_protects_nothing(
     """With memory_recursiveprot it has a part of what its parent protects; without, none."""
     assert _remount("memory_recursiveprot" if recursive else "rw")
     try:
+        assert ("memory_recursiveprot" in _options()) is recursive
         top = make_cgroup("memory")
         child = Hierarchy.find_or_create(f"memory:{top.location}/protected/child")
         assert child.parent is not None
