@@ -95,7 +95,9 @@ class Core:
     threads = readable(
         TaskList("tasks"), TaskList("cgroup.threads"), "thread ids", "the threads in it; Cgroup.add_thread moves one"
     )
-    controllers = readable(None, File("cgroup.controllers", words), "names", "what it may enable below", no_v1="Cgroup.subsystems")
+    controllers = readable(
+        None, File("cgroup.controllers", words), "names", "what it may enable below", no_v1="Cgroup.subsystems"
+    )
     subtree_control: ReadWrite[tuple[str, ...], Iterable[str]] = read_write(
         None, _subtree_control, "names", "what it enables for its children; set replaces the whole", no_v1=_NO_V1
     )
@@ -106,7 +108,13 @@ class Core:
         "populated and frozen; not in the root",
         no_v1="Parameters.notify_on_release, and Freezer.state",
     )
-    stat = keyed(None, File("cgroup.stat", stat_of(CgroupStat)), "count", "how many cgroups are below", no_v1="Cgroup.descendants()")
+    stat = keyed(
+        None,
+        File("cgroup.stat", stat_of(CgroupStat)),
+        "count",
+        "how many cgroups are below",
+        no_v1="Cgroup.descendants()",
+    )
     stat_local = keyed(
         None,
         File("cgroup.stat.local", stat_of(CgroupStat)),
@@ -138,7 +146,11 @@ class Core:
         None, File("cgroup.pressure", boolean), "bool", "whether pressure is accounted (from Linux 6.1)", no_v1=_NO_V1
     )
     irq_pressure = PressureParameter(
-        None, File("irq.pressure", _pressure), "percent", "stalls for interrupts", no_v1="/proc/pressure/irq is the whole system's"
+        None,
+        File("irq.pressure", _pressure),
+        "percent",
+        "stalls for interrupts",
+        no_v1="/proc/pressure/irq is the whole system's",
     )
     clone_children = read_write(
         File("cgroup.clone_children", boolean),
