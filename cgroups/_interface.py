@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from enum import Enum, IntEnum
-from typing import Any, Final, Protocol
+from enum import Enum, IntEnum, IntFlag
+from typing import Any, Final, NamedTuple, Protocol
 
 
 class Shape(IntEnum):
@@ -116,6 +116,66 @@ def learn(cells: Cells, layout: Layout | None, make: Callable[[tuple[str, ...]],
     return layout if layout is not None and layout.keys == keys else make(keys)
 
 
+# ---- sampling: cg_abi.h, "sampling" ----------------------------------------------------
+
+
+class Cell(IntEnum):
+    """The status of a cell of a frame, as in cg_abi.h."""
+
+    OK = 0
+    MAX = 1
+    GONE = 2
+    ABSENT = 3
+    RANGE = 4
+    ERROR = 5
+
+
+class Flag(IntFlag):
+    """What else there is to know of a target."""
+
+    ADD = 1
+    SECOND = 2
+    CENTI = 4
+    UNSET = 8
+    SAME = 16
+
+
+class Target(NamedTuple):
+    """Where a number of a control file goes: cg_abi.h, struct cg_target."""
+
+    row: str
+    key: str
+    ordinal: int
+    column: int
+    flags: int
+    scale: int
+    threshold: int
+
+
+class FramePlaces:
+    """Where in its memory the parts of a frame are, in bytes."""
+
+    __slots__ = ("columns", "errors", "inodes", "rows", "size", "statuses")
+
+    def __init__(self, rows: int, columns: int) -> None:
+        cells = rows * columns
+        self.rows, self.columns = rows, columns
+        self.inodes = 8 * cells
+        self.errors = self.inodes + 8 * rows
+        self.statuses = self.errors + 4 * cells
+        self.size = self.statuses + cells
+
+
+class RawFrame(NamedTuple):
+    """What a sampler of either backend gives."""
+
+    memory: memoryview
+    places: FramePlaces
+    timestamp: int
+    duration: int
+    unknown: int
+
+
 class MountRow(tuple[int, int, int, str, str, str, str]):
     """A line of mountinfo: version, major, minor, root, mount point, per-mount options, super block options."""
 
@@ -149,12 +209,6 @@ class Directory(Protocol):
 
     def device(self) -> tuple[int, int]:
         """Major and minor of its file system's device, as mountinfo has them."""
-
-
-class Batch(Protocol):
-    """Files that are read together."""
-
-    def read(self) -> None: ...
 
 
 class Backend(Protocol):

@@ -8,9 +8,24 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
-from ._interface import EXCERPT, ROW, Cells, Failure, Layout, MountRow, Status, decode_name, encode_name, learn
+from ._interface import (
+    EXCERPT,
+    ROW,
+    Cells,
+    Failure,
+    FramePlaces,
+    Layout,
+    MountRow,
+    RawFrame,
+    Status,
+    Target,
+    decode_name,
+    encode_name,
+    learn,
+)
 from ._native import ffi, lib
 from .values import MAX
 
@@ -47,8 +62,9 @@ class _Arena:
             _uncleared("uint8_t[]", capacity),
             _uncleared("uint32_t[]", capacity),
             _uncleared("uint32_t[]", capacity),
+            _uncleared("uint32_t[]", capacity),
         )
-        cells.value, cells.kind, cells.key, cells.key_end = self._columns
+        cells.value, cells.kind, cells.key, cells.key_end, cells.start = self._columns
         cells.capacity = capacity
 
     def grow(self) -> None:
@@ -178,11 +194,13 @@ def kept_fds() -> int:
 
 
 def _layout(keys: tuple[str, ...]) -> Layout:
-    text = "".join(key + "\n" for key in keys).encode("utf-8", "surrogateescape")
-    if not text:
+    """What stands between the numbers of a flat keyed file: ``key ``, and after all of them a newline."""
+    if not keys:
         return Layout(keys)
-    memory = ffi.new("char[]", text)
-    struct = ffi.new("struct cg_layout *", {"keys": memory, "length": len(text), "count": len(keys)})
+    literals = [f"{key} " if at == 0 else f"\n{key} " for at, key in enumerate(keys)] + ["\n"]
+    texts = [literal.encode("utf-8", "surrogateescape") for literal in literals]
+    memory = ffi.new("char[]", b"".join(texts)), ffi.new("uint32_t[]", list(accumulate(map(len, texts))))
+    struct = ffi.new("struct cg_layout *", {"literals": memory[0], "ends": memory[1], "count": len(keys)})
     return Layout(keys, (struct, memory, len(keys)))
 
 
@@ -338,39 +356,82 @@ def identity_key(identity: Any) -> tuple[int, int, int]:
 mounts_state: Callable[[int, Any], int] = lib.cg_mounts_check
 
 
-# ---- many files in one call ---------------------------------------------------------
+# ---- sampling -------------------------------------------------------------------------
 
 
-class Batch:
-    """Files that are read together, in one call and without the interpreter's lock.
+class Program:
+    """A struct cg_program, and the memory that it points to."""
 
-    ``layouts[i]`` is the layout of file i, or None for a file of one number.
-    After :meth:`read` the columns hold what was read: the numbers of file i
-    are ``values[firsts[i]:firsts[i + 1]]``, and ``statuses``, ``kinds`` and
-    ``errors`` have one element a file.  A batch belongs to one thread.
-    """
+    def __init__(self, shape: int, targets: Sequence[Target]) -> None:
+        texts = {text: ffi.new("char[]", text.encode("utf-8", "surrogateescape")) for one in targets for text in one[:2]}
+        rows = [(texts[row], texts[key], *rest) for row, key, *rest in targets]
+        self._memory = (texts, ffi.new("struct cg_target[]", rows))
+        self.c = ffi.new("struct cg_program *", {"shape": shape, "count": len(targets), "targets": self._memory[1]})
 
-    def __init__(self, files: Sequence[File], layouts: Sequence[Layout | None]) -> None:
-        count = len(files)
-        self.firsts = [0]
-        for layout in layouts:
-            self.firsts.append(self.firsts[-1] + (1 if layout is None else len(layout.keys)))
-        self._keep = (list(files), list(layouts))
-        self._files = ffi.new("struct cg_file *[]", [file._c for file in files])  # noqa: SLF001 - its own class
-        self._layouts = ffi.new(
-            "struct cg_layout *[]", [ffi.NULL if layout is None else layout.native[0] for layout in layouts]
+
+class _Pool:
+    """Memory for frames of some rows and columns: a piece comes back when nothing refers to it any more."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.places = FramePlaces(rows, columns)
+        self._free: list[Any] = []
+
+    def take(self) -> Any:
+        try:
+            raw = self._free.pop()
+        except IndexError:
+            raw = _uncleared("char[]", max(self.places.size, 1))
+        return ffi.gc(ffi.cast("char *", raw), lambda _, free=self._free, raw=raw: free.append(raw))
+
+
+class Sampler:
+    """A struct cg_sampler: cg_abi.h, "sampling"."""
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+        self._c = ffi.gc(_checked(lib.cg_sampler_create(_cache, columns)), lib.cg_sampler_destroy)
+        self._keep: dict[Any, Any] = {}
+        self._pool = _Pool(0, columns)
+
+    def _name(self, text: str) -> Any:
+        return self._keep.setdefault(text, ffi.new("char[]", encode_name(text)))
+
+    def add(self, directory: Directory, path: str, sources: Sequence[tuple[str, Program]]) -> None:
+        count = len(sources)
+        names = ffi.new("char *[]", [self._name(name) for name, _ in sources])
+        programs = ffi.new("struct cg_program *[]", [program.c for _, program in sources])
+        self._keep.update((id(one), one) for one in (directory, *(program for _, program in sources)))
+        status = lib.cg_sampler_add(
+            *(self._c, directory._c, encode_name(path)),  # noqa: SLF001 - its own module
+            *(ffi.cast("const char **", names), ffi.cast("const struct cg_program **", programs), count),
         )
-        self._firsts = ffi.new("uint32_t[]", self.firsts)
-        self._text = _uncleared("char[]", 65536)
-        self.values = ffi.new("uint64_t[]", max(self.firsts[-1], 1))
-        self.kinds = ffi.new("uint8_t[]", max(count, 1))
-        self.statuses = ffi.new("uint8_t[]", max(count, 1))
-        self.errors = ffi.new("int32_t[]", max(count, 1))
-        self._arguments = (
-            *(self._files, ffi.cast("struct cg_layout **", self._layouts), self._firsts, count),
-            *(self._text, 65536, self.values, self.kinds, self.statuses, self.errors),
-        )
+        if status != 0:
+            raise MemoryError
 
-    def read(self) -> None:
-        # A method, not the bound C function alone: the files have to outlive the call.
-        lib.cg_files_read(*self._arguments)
+    def remove(self, rows: Sequence[int]) -> None:
+        lib.cg_sampler_remove(self._c, ffi.new("uint32_t[]", list(rows)), len(rows))
+
+    def sample(self, rows: int) -> RawFrame:
+        """One frame of this many rows, which are all that were added."""
+        pool = self._pool
+        if pool.places.rows != rows:
+            pool = self._pool = _Pool(rows, self._columns)
+        memory, places = pool.take(), pool.places
+        frame = ffi.new("struct cg_frame *")
+        frame.capacity = rows
+        frame.values = ffi.cast("int64_t *", memory)
+        frame.inodes = ffi.cast("uint64_t *", memory + places.inodes)
+        frame.errors = ffi.cast("int32_t *", memory + places.errors)
+        frame.statuses = ffi.cast("uint8_t *", memory + places.statuses)
+        if lib.cg_sampler_sample(self._c, frame) != lib.CG_OK:
+            raise MemoryError
+        view = memoryview(ffi.buffer(memory, places.size))
+        return RawFrame(view, places, frame.timestamp, frame.duration, frame.unknown)
+
+    def unknown(self) -> list[tuple[int, int]]:
+        """The sources that have had numbers without a target: row, and place among the row's."""
+        capacity = 64
+        pairs = ffi.new("uint32_t[]", 2 * capacity)
+        count = min(lib.cg_sampler_unknown(self._c, pairs, capacity), capacity)
+        found = ffi.unpack(pairs, 2 * count)
+        return list(zip(found[::2], found[1::2]))

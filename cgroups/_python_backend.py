@@ -12,6 +12,8 @@ import errno
 import os
 import select
 import stat
+import time
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -22,13 +24,19 @@ from ._interface import (
     RANGE_LAST,
     ROW,
     SAME,
+    Cell,
     Cells,
     Failure,
+    Flag,
+    FramePlaces,
     Layout,
     MountRow,
+    RawFrame,
     Shape,
     Status,
+    Target,
     decode_name,
+    encode_name,
     learn,
 )
 from .values import MAX
@@ -514,36 +522,170 @@ def kept_fds() -> int:
     return 0
 
 
-# ---- many files in one call ------------------------------------------------------------------
+# ---- sampling -------------------------------------------------------------------------
 
 
-class Batch:
-    """Files that are read together; here, one after the other."""
+I64_MAX: Final = (1 << 63) - 1
 
-    def __init__(self, files: Sequence[File], layouts: Sequence[Layout | None]) -> None:
-        self.firsts = [0]
-        for layout in layouts:
-            self.firsts.append(self.firsts[-1] + (1 if layout is None else len(layout.keys)))
-        self._files = list(zip(files, layouts, self.firsts))
-        self.values = [0] * self.firsts[-1]
-        self.kinds = [0] * len(files)
-        self.statuses = [0] * len(files)
-        self.errors = [0] * len(files)
 
-    def read(self) -> None:
-        for i, (file, layout, first) in enumerate(self._files):
-            self.statuses[i] = self.errors[i] = self.kinds[i] = 0
-            try:
-                if layout is None:
-                    [(_, value)] = file.read(Shape.VALUE)
-                    self.kinds[i] = 2 if value is MAX else 1 if value < 0 else 0
-                    values = [0 if value is MAX else value % (1 << 64)]
-                else:
-                    learned, values = file.read_keyed(layout)
-                    if learned is not layout:
-                        self.statuses[i] = 6
-                        continue
-            except Failure as failure:
-                self.statuses[i], self.errors[i] = failure.status, failure.errno
-                continue
-            self.values[first : first + len(values)] = values
+class Program(NamedTuple):
+    """How the numbers of a control file become cells."""
+
+    shape: int
+    targets: Sequence[Target]
+
+
+class _Row(NamedTuple):
+    directory: Directory
+    path: str
+    sources: Sequence[tuple[str, Program]]
+
+
+def _numbered(cells: Cells) -> Iterator[tuple[str, str, int, Any]]:
+    """Row, key, place among the row's numbers without a key, and value."""
+    row, ordinal = "", 0
+    for key, value in cells:
+        if value is ROW:
+            row, ordinal = key, 0
+        elif key:
+            yield row, key, 0, value
+        else:
+            yield row, "", ordinal, value
+            ordinal += 1
+
+
+def _cell(target: Target, value: Any) -> tuple[Cell, int]:
+    """The status and the number that a value is in a frame."""
+    if value is MAX or (value == -1 and target.flags & Flag.UNSET):
+        return Cell.MAX, I64_MAX
+    if isinstance(value, float):
+        number = round(value * 100) * target.scale
+    elif isinstance(value, int):
+        if value >= target.threshold:
+            return Cell.MAX, I64_MAX
+        number = value * target.scale * (100 if target.flags & Flag.CENTI else 1)
+    else:
+        return Cell.ERROR, errno.EBADMSG
+    return (Cell.OK, number) if abs(number) <= I64_MAX else (Cell.RANGE, I64_MAX)
+
+
+class _Cells:
+    """A row of a frame as it is filled."""
+
+    def __init__(self, columns: int) -> None:
+        self.values = [0] * columns
+        self.statuses = [Cell.ABSENT] * columns
+        self.errors = [0] * columns
+
+    def put(self, target: Target, status: Cell, value: int, error: int = 0) -> None:
+        column = target.column
+        if column < 0:
+            return
+        had = self.statuses[column]
+        if target.flags & Flag.SECOND and had is not Cell.ABSENT:
+            return
+        if target.flags & Flag.ADD:
+            if had not in (Cell.OK, Cell.MAX, Cell.RANGE) or (status is Cell.OK and had is not Cell.OK):
+                return
+            if status is Cell.OK:
+                value += self.values[column]
+                if value > I64_MAX:
+                    status, value = Cell.RANGE, I64_MAX
+        self.values[column], self.statuses[column], self.errors[column] = value, status, error
+
+    def fail(self, program: Program, status: Cell, error: int) -> None:
+        for target in program.targets:
+            self.put(target, status, 0, error)
+
+    def fill(self, program: Program, parsed: Cells) -> bool:
+        """Whether there was a number without a target."""
+        known: dict[tuple[str, str, int], list[Target]] = {}
+        for target in program.targets:
+            known.setdefault(target[:3], []).append(target)
+        unknown = False
+        for row, key, ordinal, value in _numbered(parsed):
+            targets = known.get((row, key, ordinal))
+            unknown |= targets is None and (value is MAX or isinstance(value, (int, float)))
+            for target in targets or ():
+                status, number = _cell(target, value)
+                failed = status is Cell.ERROR
+                self.put(target, status, 0 if failed else number, number if failed else 0)
+        return unknown
+
+
+def _read_beneath(directory: int, name: str, shape: int) -> tuple[Cells, int]:
+    """The cells of a file, or an errno."""
+    try:
+        fd = os.open(encode_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except OSError as error:
+        return [], error.errno or errno.EIO
+    try:
+        return parse(shape, _read_all(fd)), 0
+    except Failure as failure:
+        return [], failure.errno or errno.EBADMSG
+    finally:
+        os.close(fd)
+
+
+class Sampler:
+    """The specification of cg_sampler.c: each row opens its directory, and its files beneath that."""
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+        self._rows: list[_Row] = []
+        self._inodes: list[int] = []
+        self._unknown: dict[tuple[int, int], bool] = {}
+
+    def add(self, directory: Directory, path: str, sources: Sequence[tuple[str, Program]]) -> None:
+        self._rows.append(_Row(directory, path, list(sources)))
+        self._inodes.append(max(directory.inode(path), 0))
+
+    def remove(self, rows: Sequence[int]) -> None:
+        gone = set(rows)
+        kept = [at for at in range(len(self._rows)) if at not in gone]
+        moved = {at: to for to, at in enumerate(kept)}
+        self._rows = [self._rows[at] for at in kept]
+        self._inodes = [self._inodes[at] for at in kept]
+        self._unknown = {(moved[row], at): True for row, at in self._unknown if row in moved}
+
+    def sample(self, rows: int) -> RawFrame:
+        places = FramePlaces(rows, self._columns)
+        start = time.monotonic_ns()
+        filled = [self._read(at) for at in range(rows)]
+        view = memoryview(bytearray(places.size))
+        parts = (
+            *(("q", 0, [value for cells in filled for value in cells.values]), ("Q", places.inodes, self._inodes)),
+            ("i", places.errors, [error for cells in filled for error in cells.errors]),
+            ("B", places.statuses, [status for cells in filled for status in cells.statuses]),
+        )
+        for code, at, numbers in parts:
+            data = array(code, numbers).tobytes()
+            view[at : at + len(data)] = data
+        return RawFrame(view, places, start, time.monotonic_ns() - start, len(self._unknown))
+
+    def _read(self, at: int) -> _Cells:
+        cells, row = _Cells(self._columns), self._rows[at]
+        try:
+            directory = row.directory.open(row.path, os.O_PATH | os.O_DIRECTORY)
+        except Failure:
+            for _, program in row.sources:
+                cells.fail(program, Cell.GONE, errno.ENODEV)
+            return cells
+        try:
+            self._inodes[at] = os.fstat(directory).st_ino
+            for place, (name, program) in enumerate(row.sources):
+                parsed, error = _read_beneath(directory, name, program.shape)
+                if error in (errno.ENODEV, errno.ENOENT):
+                    there = row.directory.inode(row.path) == self._inodes[at]
+                    cells.fail(program, *((Cell.ABSENT, errno.ENOENT) if there else (Cell.GONE, errno.ENODEV)))
+                elif error:
+                    cells.fail(program, Cell.ERROR, error)
+                elif cells.fill(program, parsed):
+                    self._unknown[at, place] = True
+        finally:
+            os.close(directory)
+        return cells
+
+    def unknown(self) -> list[tuple[int, int]]:
+        """The sources that have had numbers without a target: row, and place among the row's."""
+        return sorted(self._unknown)

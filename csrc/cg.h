@@ -23,4 +23,21 @@ int64_t cg_pread(int fd, char *text, size_t capacity);
 /* One open(2) of an absolute path as a directory, or -errno. */
 int cg_open_directory(const char *path, int flags, int *error_ret);
 
+/* What a text is to whoever reads many: status and errno are those of the
+ * read, and the text is there on CG_OK alone. */
+typedef void (*cg_got)(void *context, size_t i, int status, int error, const char *text, size_t length);
+
+/* Reads many files in one go: pinned together, read in order, one pread(2)
+ * each where they are kept.  A NULL among them is left out. */
+void cg_files_read(struct cg_file *const *files, size_t count, char *text, size_t capacity, cg_got got, void *context);
+
+/* Gives a file a descriptor just opened, and the inode that it has to have
+ * whenever it is opened again: another is ESTALE.  Closed when the budget has
+ * no room: other files are not pushed out. */
+void cg_file_adopt(struct cg_file *file, int fd, uint64_t inode);
+
+/* How many forks this process is away from the one that loaded the library:
+ * a lock that another thread held at a fork is nobody's in the child. */
+unsigned cg_forks(void);
+
 #endif

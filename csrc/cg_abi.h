@@ -30,7 +30,7 @@ enum cg_status {
     CG_RANGE = 3,  /* a number does not fit its type, at the given offset */
     CG_EMPTY = 4,  /* a value was expected, and there is none */
     CG_SPACE = 5,  /* a buffer or column of the caller's is too small */
-    CG_LAYOUT = 6, /* the keys are not those of the layout given */
+    CG_LAYOUT = 6, /* the text is not of the layout given */
     CG_FOREIGN = 7 /* the directory opened is not of the file system asked for */
 };
 
@@ -98,27 +98,31 @@ struct cg_cells {
     uint8_t *kind;
     uint32_t *key;
     uint32_t *key_end;
+    uint32_t *start; /* where the value's text starts */
 };
 
 /* Parses the text of a control file.  On CG_SYNTAX, CG_RANGE and CG_EMPTY the
  * offset is where; on CG_SPACE the caller grows the columns and calls again. */
 int cg_parse(int shape, const char *text, size_t length, struct cg_cells *cells_ret, size_t *offset_ret);
 
-/* ---- layouts: the keys of a CG_KEYED file, known beforehand ------------
+/* ---- layouts: a text known beforehand, but for its numbers --------------
  *
  * Between kernels a memory.stat differs, between two reads it does not.  A
- * layout is the expected keys, as `key\n` joined; parsing with it compares
- * each key and converts the numbers only.
+ * layout is what stands between the numbers: literals[ends[i - 1] .. ends[i])
+ * before number i, the last of count + 1 after them all.  Parsing with it
+ * compares these and converts the numbers only.
  */
 struct cg_layout {
-    const char *keys;
-    size_t length;
+    const char *literals;
+    const uint32_t *ends;
     size_t count;
 };
 
-/* Writes count numbers to values_ret.  Anything but exactly these keys, in
- * this order, each with an unsigned number, is CG_LAYOUT. */
-int cg_parse_layout(const struct cg_layout *layout, const char *text, size_t length, uint64_t *values_ret);
+/* Writes count numbers to values_ret, and their kinds: CG_UINT, CG_NEGATIVE,
+ * CG_MAX or CG_CENTI; without kinds_ret all must be CG_UINT.  Any other text
+ * is CG_LAYOUT: cg_parse then tells whether it has a shape at all. */
+int cg_parse_layout(const struct cg_layout *layout, const char *text, size_t length, uint64_t *values_ret,
+                    uint8_t *kinds_ret);
 
 /* ---- the mount table ---------------------------------------------------- */
 
@@ -210,9 +214,11 @@ enum cg_file_flags {
     CG_FILE_DIRECTORY = 1, /* a directory, to open others beneath (O_PATH) */
     CG_FILE_CGROUP1 = 2,   /* with CG_FILE_DIRECTORY: CG_FOREIGN unless it is */
     CG_FILE_CGROUP2 = 4,   /*   of this file system */
-    CG_FILE_LIST = 8       /* a task list: opened for each read, never kept,
+    CG_FILE_LIST = 8,      /* a task list: opened for each read, never kept,
                             * since v1 serves a kept one from a stale cache,
                             * and read to its end, since it comes in pieces */
+    CG_FILE_MODEST = 16    /* kept where there is room alone: one of many that
+                            * are read in turn would push out the next */
 };
 
 /* A directory has an absolute path and no parent; a file a path beneath its
@@ -242,18 +248,9 @@ int64_t cg_file_read_int(struct cg_file *file);
  * columns, and call again. */
 int cg_file_read(struct cg_file *file, int shape, struct cg_arena *arena);
 
-/* The same for a CG_KEYED file of known keys; the values are in
- * arena->cells.value, whose capacity must be at least the layout's count. */
+/* The same for a file of a known layout and of CG_UINT alone; the values are
+ * in arena->cells.value, whose capacity must be at least the layout's count. */
 int cg_file_read_layout(struct cg_file *file, const struct cg_layout *layout, struct cg_arena *arena);
-
-/* Reads many files in one call: pinned together, read in order, each parsed
- * by its layout, or as CG_VALUE where layouts[i] is NULL.  The numbers of
- * file i start at values_ret[firsts[i]]; `max` is CG_MAX in kinds_ret[i].
- * Each file has its own status and errno; the call itself cannot fail.
- * text is scratch memory. */
-void cg_files_read(struct cg_file *const *files, const struct cg_layout *const *layouts, const uint32_t *firsts,
-                   size_t count, char *text, size_t text_capacity, uint64_t *values_ret, uint8_t *kinds_ret,
-                   uint8_t *statuses_ret, int32_t *errors_ret);
 
 /* ---- not kept -------------------------------------------------------------- */
 
@@ -272,3 +269,84 @@ int64_t cg_file_inode(struct cg_file *directory, const char *path);
 /* The device of the directory's file system, as mountinfo gives it (major << 32
  * | minor); CG_FOREIGN when that is not the one asked for. */
 int cg_file_device(struct cg_file *directory, uint64_t *device_ret, int *error_ret);
+
+/* ---- sampling: a table of cgroups and numbers, read in one call ------------
+ *
+ * A row is a cgroup, a column a number.  A program says which numbers of one
+ * control file go to which columns; a row reads each of its files once a
+ * frame, by one pread(2), and a number is always of the cgroup (the inode) that its
+ * row has in that frame.  Layouts are learned from what is read.
+ */
+enum cg_cell {
+    CG_CELL_OK = 0,
+    CG_CELL_MAX = 1,    /* no limit; the value is INT64_MAX */
+    CG_CELL_GONE = 2,   /* the cgroup was removed */
+    CG_CELL_ABSENT = 3, /* it has no such file, or the file no such number */
+    CG_CELL_RANGE = 4,  /* more than INT64_MAX, which is the value */
+    CG_CELL_ERROR = 5   /* not read, or no number; errno is in errors */
+};
+
+enum cg_target_flags {
+    CG_TARGET_ADD = 1,     /* added to what the column has from another file */
+    CG_TARGET_SECOND = 2,  /* only where the column has nothing yet */
+    CG_TARGET_CENTI = 4,   /* the column is in hundredths */
+    CG_TARGET_UNSET = 8,   /* -1 stands for no limit */
+    CG_TARGET_SAME = 16    /* of the same number as the target before it */
+};
+
+/* Where a number goes.  Row and key are those of cg_parse, "" where the shape
+ * has none; without a key, ordinal is its place among the numbers of its row. */
+struct cg_target {
+    const char *row;
+    const char *key;
+    uint32_t ordinal;
+    int32_t column; /* -1: known, and not wanted */
+    uint32_t flags;
+    int64_t scale;
+    uint64_t threshold; /* from here on it stands for no limit */
+};
+
+/* The caller's, until the sampler is destroyed. */
+struct cg_program {
+    int shape;
+    size_t count;
+    const struct cg_target *targets;
+};
+
+/* Memory for one frame, the caller's.  values, statuses and errors have a
+ * cell for each row and column, row by row; inodes one for each row. */
+struct cg_frame {
+    size_t capacity; /* rows that there is room for */
+    int64_t *values;
+    uint8_t *statuses;
+    int32_t *errors;
+    uint64_t *inodes;
+    size_t rows; /* from here on written by cg_sampler_sample */
+    int64_t timestamp; /* CLOCK_MONOTONIC in ns when the reads began */
+    int64_t duration;
+    uint64_t unknown; /* numbers that no target has, since the sampler was made */
+};
+
+struct cg_sampler;
+
+/* NULL when out of memory. */
+struct cg_sampler *cg_sampler_create(struct cg_cache *cache, size_t columns);
+void cg_sampler_destroy(struct cg_sampler *sampler);
+
+/* Rows are added at the end.  File i is names[i] beneath path, and is read by
+ * programs[i]; names and programs stay the caller's until the sampler is
+ * destroyed.  -errno when out of memory; what cannot be opened is looked for
+ * again, a cgroup at each frame, a file once a second. */
+int cg_sampler_add(struct cg_sampler *sampler, struct cg_file *directory, const char *path, const char *const *names,
+                   const struct cg_program *const *programs, size_t count);
+/* Takes rows out, ascending; those below move up. */
+void cg_sampler_remove(struct cg_sampler *sampler, const uint32_t *rows, size_t count);
+
+/* CG_OK; CG_SPACE when the frame has fewer rows than the sampler; CG_OS when
+ * out of memory. */
+int cg_sampler_sample(struct cg_sampler *sampler, struct cg_frame *frame);
+
+/* The files that have had numbers without a target: their rows and programs' places
+ * among the row's, as pairs; how many there are, of which up to capacity are
+ * written. */
+size_t cg_sampler_unknown(struct cg_sampler *sampler, uint32_t *pairs_ret, size_t capacity);

@@ -34,6 +34,7 @@ struct cg_file {
     struct cg_cache *cache;
     struct cg_file *directory; /* NULL for a directory itself */
     int flags;
+    uint64_t inode; /* that it has to have, or 0 */
     /* All below under cache->lock. */
     unsigned references; /* the owner's, and one for each file beneath */
     unsigned pins;
@@ -114,7 +115,7 @@ static bool attach(struct cg_cache *cache, struct cg_file *file, int fd, int *vi
     if (file->fd >= 0 || file->flags & CG_FILE_LIST || cache->budget == 0)
         return false;
     if (cache->count >= cache->budget) {
-        struct cg_file *victim = find_victim(cache);
+        struct cg_file *victim = file->flags & CG_FILE_MODEST ? NULL : find_victim(cache);
         if (victim == NULL)
             return false;
         *victim_ret = detach(cache, victim);
@@ -160,11 +161,25 @@ static int open_root(const struct cg_file *file, int *fd_ret, int *error_ret)
 static int pin(struct cg_file *file, struct pinned *pinned_ret, int *error_ret);
 static void unpin(struct cg_file *file, struct pinned pinned);
 
+/* The file system gives each cgroup's files inodes of their own, so this
+ * tells a file from that of a cgroup made again under the name. */
+static int check_inode(const struct cg_file *file, int *fd, int *error_ret)
+{
+    struct stat found;
+    if (file->inode == 0 || (fstat(*fd, &found) == 0 && found.st_ino == file->inode))
+        return CG_OK;
+    cg_close_descriptor(fd);
+    *fd = -1;
+    *error_ret = ESTALE;
+    return CG_OS;
+}
+
 static int open_file(struct cg_file *file, int *fd_ret, int *error_ret)
 {
     if (file->directory == NULL)
         return open_root(file, fd_ret, error_ret);
-    return cg_file_open(file->directory, file->path, O_RDONLY, fd_ret, error_ret);
+    int status = cg_file_open(file->directory, file->path, O_RDONLY, fd_ret, error_ret);
+    return status ? status : check_inode(file, fd_ret, error_ret);
 }
 
 static int pin(struct cg_file *file, struct pinned *pinned_ret, int *error_ret)
@@ -219,6 +234,18 @@ void cg_file_close(struct cg_file *file)
         fd = detach(file->cache, file);
     else
         file->stale = file->fd >= 0;
+    pthread_mutex_unlock(&file->cache->lock);
+}
+
+void cg_file_adopt(struct cg_file *file, int fd, uint64_t inode)
+{
+    int victim CG_CLOSE = -1, unkept CG_CLOSE = -1, old CG_CLOSE = -1;
+    pthread_mutex_lock(&file->cache->lock);
+    file->inode = inode;
+    if (file->fd >= 0 && file->pins == 0)
+        old = detach(file->cache, file);
+    if (!attach(file->cache, file, fd, &victim))
+        unkept = fd;
     pthread_mutex_unlock(&file->cache->lock);
 }
 
@@ -288,6 +315,12 @@ size_t cg_cache_kept(struct cg_cache *cache)
 
 /* The handlers of pthread_atfork(3) have no argument. */
 static struct cg_cache *survivor;
+static unsigned forks;
+
+unsigned cg_forks(void)
+{
+    return forks;
+}
 
 static void before_fork(void)
 {
@@ -302,6 +335,7 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     struct cg_cache *cache = survivor;
+    forks++;
     pthread_mutex_init(&cache->lock, NULL);
     for (size_t i = cache->count; i-- > 0;) {
         struct cg_file *file = cache->kept[i];
@@ -393,59 +427,54 @@ int cg_file_read_layout(struct cg_file *file, const struct cg_layout *layout, st
     int status = read_text(file, arena->text, arena->text_capacity, &arena->text_length, &arena->error);
     if (status)
         return status;
-    return cg_parse_layout(layout, arena->text, arena->text_length, arena->cells.value);
+    return cg_parse_layout(layout, arena->text, arena->text_length, arena->cells.value, NULL);
 }
 
-/* ---- many files in one call ----------------------------------------------- */
+/* ---- many files in one go ----------------------------------------------- */
 
+/* Pinned at once: enough that the lock costs nothing, few enough for the stack. */
 enum { CHUNK = 256 };
 
-static int parse_one(const struct cg_layout *layout, const char *text, size_t length, uint64_t *values_ret,
-                     uint8_t *kind_ret)
+static void read_one(struct cg_file *file, const struct pinned *pinned, size_t i, char *text, size_t capacity,
+                     cg_got got, void *context)
 {
-    *kind_ret = CG_UINT;
-    if (layout != NULL)
-        return cg_parse_layout(layout, text, length, values_ret);
-    int64_t value = parse_int(text, length);
-    if (value >= 0) {
-        *values_ret = (uint64_t)value;
-        return CG_OK;
+    size_t length = 0;
+    int status = CG_OS, error = ENODEV;
+    if (pinned != NULL)
+        status = read_once(pinned->fd, false, text, capacity, &length, &error);
+    if (status == CG_OS && error == ENODEV) {
+        if (pinned != NULL)
+            cg_file_close(file);
+        status = read_text(file, text, capacity, &length, &error);
     }
-    uint32_t key, key_end;
-    size_t offset;
-    struct cg_cells cell = {.capacity = 1, .value = values_ret, .kind = kind_ret, .key = &key, .key_end = &key_end};
-    return cg_parse(CG_VALUE, text, length, &cell, &offset);
+    got(context, i, status, status == CG_OS ? error : 0, text, length);
 }
 
-void cg_files_read(struct cg_file *const *files, const struct cg_layout *const *layouts, const uint32_t *firsts,
-                   size_t count, char *text, size_t text_capacity, uint64_t *values_ret, uint8_t *kinds_ret,
-                   uint8_t *statuses_ret, int32_t *errors_ret)
+void cg_files_read(struct cg_file *const *files, size_t count, char *text, size_t capacity, cg_got got, void *context)
 {
     for (size_t start = 0; start < count; start += CHUNK) {
         size_t end = count - start < CHUNK ? count : start + CHUNK;
         struct pinned pinned[CHUNK];
         bool have[CHUNK];
-        struct cg_cache *cache = files[start]->cache;
+        struct cg_cache *cache = NULL;
 
-        pthread_mutex_lock(&cache->lock);
-        for (size_t i = start; i < end; i++)
+        for (size_t i = start; i < end; i++) {
+            have[i - start] = false;
+            if (files[i] == NULL)
+                continue;
+            if (cache == NULL) {
+                cache = files[i]->cache;
+                pthread_mutex_lock(&cache->lock);
+            }
             have[i - start] = try_pin(files[i], &pinned[i - start]);
+        }
+        if (cache == NULL)
+            continue;
         pthread_mutex_unlock(&cache->lock);
 
         for (size_t i = start; i < end; i++) {
-            size_t length = 0;
-            int status = CG_OS, error = ENODEV;
-            if (have[i - start])
-                status = read_once(pinned[i - start].fd, false, text, text_capacity, &length, &error);
-            if (status == CG_OS && error == ENODEV) {
-                if (have[i - start])
-                    cg_file_close(files[i]);
-                status = read_text(files[i], text, text_capacity, &length, &error);
-            }
-            if (status == CG_OK)
-                status = parse_one(layouts[i], text, length, values_ret + firsts[i], &kinds_ret[i]);
-            statuses_ret[i] = (uint8_t)status;
-            errors_ret[i] = status == CG_OS ? error : 0;
+            if (files[i] != NULL)
+                read_one(files[i], have[i - start] ? &pinned[i - start] : NULL, i, text, capacity, got, context);
         }
 
         pthread_mutex_lock(&cache->lock);

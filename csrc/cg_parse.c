@@ -22,7 +22,7 @@ static bool fail(struct parse *parse, int status, const char *at)
     return false;
 }
 
-static bool emit(struct parse *parse, enum cg_kind kind, uint64_t value, struct cg_slice key)
+static bool emit(struct parse *parse, enum cg_kind kind, uint64_t value, struct cg_slice key, const char *from)
 {
     struct cg_cells *cells = parse->cells;
     size_t i = cells->count;
@@ -32,6 +32,7 @@ static bool emit(struct parse *parse, enum cg_kind kind, uint64_t value, struct 
     cells->kind[i] = (uint8_t)kind;
     cells->key[i] = key.from ? cg_offset(&parse->cursor, key.from) : 0;
     cells->key_end[i] = key.from ? cg_offset(&parse->cursor, key.to) : 0;
+    cells->start[i] = from ? cg_offset(&parse->cursor, from) : 0;
     cells->count = i + 1;
     return true;
 }
@@ -39,7 +40,7 @@ static bool emit(struct parse *parse, enum cg_kind kind, uint64_t value, struct 
 static bool emit_string(struct parse *parse, struct cg_slice text, struct cg_slice key)
 {
     uint64_t from = cg_offset(&parse->cursor, text.from);
-    return emit(parse, CG_STRING, from << 32 | cg_offset(&parse->cursor, text.to), key);
+    return emit(parse, CG_STRING, from << 32 | cg_offset(&parse->cursor, text.to), key, text.from);
 }
 
 /* The error, if it is one, is at `at`. */
@@ -48,7 +49,7 @@ static bool emit_number(struct parse *parse, struct cg_slice field, struct cg_sl
     uint8_t kind = CG_UINT;
     uint64_t value = 0;
     int status = cg_number(field, &kind, &value);
-    return status ? fail(parse, status, at) : emit(parse, kind, value, key);
+    return status ? fail(parse, status, at) : emit(parse, kind, value, key, field.from);
 }
 
 /* The next field of the line; false at its end, or when it is bad. */
@@ -110,7 +111,7 @@ static void parse_keyed(struct parse *parse)
             return;
         if (count == 2 && !emit_number(parse, f[1], f[0], f[1].from))
             return;
-        if (count == 1 && !emit(parse, CG_NONE, 0, f[0]))
+        if (count == 1 && !emit(parse, CG_NONE, 0, f[0], NULL))
             return;
     } while (cg_next_line(&parse->cursor));
 }
@@ -134,11 +135,11 @@ static bool emit_any(struct parse *parse, struct cg_slice text, struct cg_slice 
     uint64_t value = 0;
     int status = cg_number(text, &kind, &value);
     if (status == CG_OK)
-        return emit(parse, kind, value, key);
+        return emit(parse, kind, value, key, text.from);
     if (status == CG_RANGE)
         return fail(parse, status, at);
     if (is_centi(text, &value))
-        return emit(parse, CG_CENTI, value, key);
+        return emit(parse, CG_CENTI, value, key, text.from);
     return emit_string(parse, text, key);
 }
 
@@ -150,7 +151,7 @@ static void parse_nested(struct parse *parse)
         while (field(parse, &f)) {
             const char *equals = memchr(f.from, '=', (size_t)(f.to - f.from));
             if (equals == NULL) {
-                if (!emit(parse, CG_ROW, 0, f))
+                if (!emit(parse, CG_ROW, 0, f, NULL))
                     return;
             } else {
                 struct cg_slice key = {f.from, equals}, value = {equals + 1, f.to};
@@ -158,7 +159,7 @@ static void parse_nested(struct parse *parse)
                     fail(parse, CG_SYNTAX, f.from);
                     return;
                 }
-                if (!in_row && !emit(parse, CG_ROW, 0, NAMELESS))
+                if (!in_row && !emit(parse, CG_ROW, 0, NAMELESS, NULL))
                     return;
                 if (!emit_any(parse, value, key, f.from))
                     return;
@@ -181,7 +182,7 @@ static void parse_triples(struct parse *parse)
             continue;
         struct cg_slice name = count == 2 ? NAMELESS : f[0];
         bool same = in_row && count != 1 && (name.from == NULL ? row.from == NULL : row.from && cg_equal(row, name));
-        if (!same && !emit(parse, CG_ROW, 0, name))
+        if (!same && !emit(parse, CG_ROW, 0, name, NULL))
             return;
         row = name;
         in_row = true;
@@ -194,7 +195,7 @@ static void parse_table(struct parse *parse)
 {
     do {
         struct cg_slice f;
-        if (field(parse, &f) && !emit(parse, CG_ROW, 0, f))
+        if (field(parse, &f) && !emit(parse, CG_ROW, 0, f, NULL))
             return;
         while (!parse->status && field(parse, &f)) {
             uint8_t kind = CG_UINT;
@@ -203,7 +204,7 @@ static void parse_table(struct parse *parse)
             if (status == CG_RANGE)
                 fail(parse, status, f.from);
             else if (status == CG_OK)
-                emit(parse, kind, value, NAMELESS);
+                emit(parse, kind, value, NAMELESS, f.from);
             else
                 emit_string(parse, f, NAMELESS);
         }
@@ -222,7 +223,7 @@ static bool parse_range(struct parse *parse, struct cg_slice item)
         return fail(parse, CG_RANGE, item.from);
     if (low > high)
         return fail(parse, CG_SYNTAX, item.from);
-    return emit(parse, CG_UINT, low, NAMELESS) && emit(parse, CG_UINT, high, NAMELESS);
+    return emit(parse, CG_UINT, low, NAMELESS, first.from) && emit(parse, CG_UINT, high, NAMELESS, last.from);
 }
 
 static void parse_ranges(struct parse *parse)
@@ -279,29 +280,72 @@ int cg_parse(int shape, const char *text, size_t length, struct cg_cells *cells_
     return parse.status;
 }
 
-/* Up to nineteen digits cannot overflow; a longer number is left to cg_parse. */
-#define SAFE_DIGITS 19
+/* ---- with a layout ----------------------------------------------------- */
 
-int cg_parse_layout(const struct cg_layout *layout, const char *text, size_t length, uint64_t *values_ret)
+/* memcmp for the few bytes that a key has, without a call. */
+static inline bool same_bytes(const char *a, const char *b, size_t length)
 {
-    const char *key = layout->keys, *keys_end = layout->keys + layout->length;
+    uint64_t x, y;
+    if (length < sizeof x) {
+        while (length > 0 && a[length - 1] == b[length - 1])
+            length--;
+        return length == 0;
+    }
+    for (size_t at = 0; at < length - sizeof x; at += sizeof x) {
+        memcpy(&x, a + at, sizeof x);
+        memcpy(&y, b + at, sizeof y);
+        if (x != y)
+            return false;
+    }
+    memcpy(&x, a + length - sizeof x, sizeof x);
+    memcpy(&y, b + length - sizeof y, sizeof y);
+    return x == y;
+}
+
+/* Up to nineteen digits cannot overflow; a longer number is left to cg_parse. */
+enum { SAFE_DIGITS = 19 };
+
+/* What is no plain unsigned number: false where cg_parse has to look. */
+static bool other_number(const char **at, const char *end, uint64_t *value_ret, uint8_t *kind_ret)
+{
+    struct cg_slice number = {*at, *at};
+    while (number.to < end && !cg_is_blank(*number.to) && *number.to != '\n')
+        number.to++;
+    *at = number.to;
+    if (is_centi(number, value_ret))
+        *kind_ret = CG_CENTI;
+    else if (cg_number(number, kind_ret, value_ret) != CG_OK)
+        return false;
+    return true;
+}
+
+int cg_parse_layout(const struct cg_layout *layout, const char *text, size_t length, uint64_t *values_ret,
+                    uint8_t *kinds_ret)
+{
     const char *at = text, *end = text + length;
-    size_t count = 0;
-    while (key < keys_end) {
-        const char *key_end = memchr(key, '\n', (size_t)(keys_end - key));
-        size_t key_length = (size_t)(key_end - key);
-        if ((size_t)(end - at) <= key_length || memcmp(at, key, key_length) != 0 || at[key_length] != ' ')
+    uint32_t from = 0;
+    for (size_t i = 0; i <= layout->count; i++) {
+        size_t literal = layout->ends[i] - from;
+        if ((size_t)(end - at) < literal || !same_bytes(at, layout->literals + from, literal))
             return CG_LAYOUT;
-        at += key_length + 1;
+        at += literal;
+        from = layout->ends[i];
+        if (i == layout->count)
+            break;
+
         const char *digits = at;
         uint64_t value = 0;
+        uint8_t kind = CG_UINT;
         while (at < end && cg_is_digit(*at))
             value = value * 10 + (uint64_t)(*at++ - '0');
-        if (at == digits || at - digits > SAFE_DIGITS || at == end || *at != '\n' || count == layout->count)
-            return CG_LAYOUT;
-        values_ret[count++] = value;
-        at++;
-        key = key_end + 1;
+        if (at == end || at == digits || (*at != '\n' && *at != ' ') || at - digits > SAFE_DIGITS) {
+            at = digits;
+            if (kinds_ret == NULL || !other_number(&at, end, &value, &kind))
+                return CG_LAYOUT;
+        }
+        if (kinds_ret != NULL)
+            kinds_ret[i] = kind;
+        values_ret[i] = value;
     }
-    return at == end && count == layout->count ? CG_OK : CG_LAYOUT;
+    return at == end ? CG_OK : CG_LAYOUT;
 }
