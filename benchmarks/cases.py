@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from cgroups import Memory, Parameters, _native_backend
+from cgroups import Cell, Memory, Parameters, Sampler
 
 from .measure import Result, Subject, interleaved
 from .world import Floor, fresh_cgroups, in_namespace
@@ -69,16 +69,14 @@ def _get(parameter: Any, cgroups: list[Any]) -> Subject:
     return subject
 
 
-def _batch(name: str, cgroups: list[Any], *, keyed: bool) -> Subject:
-    files = [cgroup.file(name) for cgroup in cgroups]
-    layouts = [file.read_keyed(None)[0] if keyed else None for file in files]
-    batch = _native_backend.Batch(files, layouts)
-    batch.read()
-    assert not any(batch.statuses), "a file was not read"
-    return batch.read
+def _sampler(parameters: list[Any], cgroups: list[Any]) -> Subject:
+    sampler = Sampler(cgroups, parameters)
+    statuses = set(sampler.sample().status.cast("B"))
+    assert statuses <= {Cell.OK, Cell.MAX}, f"a file was not read: {statuses}"
+    return sampler.sample
 
 
-GET_INT, GET_STAT, BATCH = "Parameters.get", "Parameters.get(Memory.stat)", "batched, one call"
+GET_INT, GET_STAT, SAMPLER = "Parameters.get", "Parameters.get(Memory.stat)", "Sampler.sample"
 
 
 def reading(floor: Floor, rounds: int) -> Iterator[tuple[str, list[Result]]]:
@@ -90,22 +88,22 @@ def reading(floor: Floor, rounds: int) -> Iterator[tuple[str, list[Result]]]:
         subjects: dict[str, Subject] = {
             "floor: pread in C": floor.pread(paths),
             GET_INT: _get(Memory.usage_in_bytes, cgroups),
-            BATCH: _batch(name, cgroups, keyed=False),
+            SAMPLER: _sampler([Memory.usage_in_bytes], cgroups),
             "os.pread + int, by hand": _by_hand_int(paths),
             "open().read(), plain": _plain_int(paths),
         }
-        bounds = {GET_INT: 1.7, BATCH: 1.05}
+        bounds = {GET_INT: 1.7, SAMPLER: 1.04}
         yield f"{CGROUPS} cgroups, one integer", interleaved(subjects, items=CGROUPS, rounds=rounds, bounds=bounds)
 
         paths = [f"{cgroup.path}/memory.stat" for cgroup in cgroups]
         subjects = {
             "floor: pread in C": floor.pread(paths),
             GET_STAT: _get(Memory.stat, cgroups),
-            BATCH: _batch("memory.stat", cgroups, keyed=True),
+            SAMPLER: _sampler([Memory.stat], cgroups),
             "os.pread + dict, by hand": _by_hand_stat(paths),
             "open() + dict, plain": _plain_stat(paths),
         }
-        bounds = {GET_STAT: 1.6, BATCH: 1.1}
+        bounds = {GET_STAT: 1.6, SAMPLER: 1.08}
         yield f"{CGROUPS} cgroups, memory.stat", interleaved(subjects, items=CGROUPS, rounds=rounds, bounds=bounds)
 
 

@@ -40,6 +40,7 @@ from .errors import (
 from .hierarchy import Cgroup, Hierarchy
 from .host import Host
 from .limits import Capacity, Effective, Source, capacity
+from .sampler import Cell, Column, Frame, Sampler
 from .subsystem import (
     Blkio,
     Core,
@@ -79,6 +80,10 @@ def set_fd_budget(budget: int) -> None:
 
 
 __all__ = [
+    "Sampler",
+    "Frame",
+    "Column",
+    "Cell",
     "MAX",
     "AccessDenied",
     "Blkio",

@@ -9,7 +9,7 @@ None (a key without a value) or ROW (the key opens a row).
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, IntEnum, IntFlag
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -152,6 +152,28 @@ class Target(NamedTuple):
     threshold: int
 
 
+class Numbers(NamedTuple):
+    """How the cells of a text are numbers, for whoever samples them.
+
+    Attributes:
+        scale: what each is multiplied by.
+        threshold: from here on a number stands for no limit; 0 where none does.
+        unset: whether -1 does.
+        hundredths: the keys that have two decimals.
+        aliases: further names of keys.
+        scaled: further numbers, or others under the key's own name: name to key and factor.
+        name: what a column is called, of a row, a key and an ordinal; None leaves the number out.
+    """
+
+    scale: int = 1
+    threshold: int = 0
+    unset: bool = False
+    hundredths: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = {}
+    scaled: Mapping[str, tuple[str, int]] = {}
+    name: Callable[[str, str, int], Any] | None = None
+
+
 class FramePlaces:
     """Where in its memory the parts of a frame are, in bytes."""
 
@@ -211,6 +233,15 @@ class Directory(Protocol):
         """Major and minor of its file system's device, as mountinfo has them."""
 
 
+class Sampler(Protocol):
+    """Rows of cgroups and columns of numbers: cg_abi.h, "sampling"."""
+
+    def add(self, directory: Any, path: str, sources: Sequence[tuple[str, Any]]) -> None: ...
+    def remove(self, rows: Sequence[int]) -> None: ...
+    def sample(self, rows: int) -> RawFrame: ...
+    def unknown(self) -> list[tuple[int, int]]: ...
+
+
 class Backend(Protocol):
     """The functions of a backend module."""
 
@@ -222,6 +253,8 @@ class Backend(Protocol):
     def scan_mounts(self, fd: int) -> list[MountRow]: ...
     def root_identity(self) -> Any: ...
     def mounts_state(self, fd: int, identity: Any) -> int: ...
+    def Program(self, shape: int, targets: Sequence[Target]) -> Any: ...  # noqa: N802 - a class
+    def Sampler(self, columns: int) -> Sampler: ...  # noqa: N802 - a class
     def set_fd_budget(self, budget: int) -> None: ...
     def fd_budget(self) -> int: ...
     def kept_fds(self) -> int: ...

@@ -374,14 +374,27 @@ class _Pool:
 
     def __init__(self, rows: int, columns: int) -> None:
         self.places = FramePlaces(rows, columns)
-        self._free: list[Any] = []
+        self._free: list[tuple[Any, Any]] = []
 
-    def take(self) -> Any:
+    def take(self) -> tuple[Any, Any]:
+        """A struct cg_frame, and the memory behind it, which is to be referred to."""
+        free = self._free
         try:
-            raw = self._free.pop()
+            piece = free.pop()
         except IndexError:
-            raw = _uncleared("char[]", max(self.places.size, 1))
-        return ffi.gc(ffi.cast("char *", raw), lambda _, free=self._free, raw=raw: free.append(raw))
+            piece = self._make()
+        # The list, and not the pool: a frame may outlive its sampler.
+        return piece[0], ffi.gc(piece[1], lambda _: free.append(piece))
+
+    def _make(self) -> tuple[Any, Any]:
+        places = self.places
+        memory = _uncleared("char[]", max(places.size, 1))
+        frame = ffi.new("struct cg_frame *", {"capacity": places.rows})
+        frame.values = ffi.cast("int64_t *", memory)
+        frame.inodes = ffi.cast("uint64_t *", memory + places.inodes)
+        frame.errors = ffi.cast("int32_t *", memory + places.errors)
+        frame.statuses = ffi.cast("uint8_t *", memory + places.statuses)
+        return frame, memory
 
 
 class Sampler:
@@ -416,17 +429,11 @@ class Sampler:
         pool = self._pool
         if pool.places.rows != rows:
             pool = self._pool = _Pool(rows, self._columns)
-        memory, places = pool.take(), pool.places
-        frame = ffi.new("struct cg_frame *")
-        frame.capacity = rows
-        frame.values = ffi.cast("int64_t *", memory)
-        frame.inodes = ffi.cast("uint64_t *", memory + places.inodes)
-        frame.errors = ffi.cast("int32_t *", memory + places.errors)
-        frame.statuses = ffi.cast("uint8_t *", memory + places.statuses)
+        frame, memory = pool.take()
         if lib.cg_sampler_sample(self._c, frame) != lib.CG_OK:
             raise MemoryError
-        view = memoryview(ffi.buffer(memory, places.size))
-        return RawFrame(view, places, frame.timestamp, frame.duration, frame.unknown)
+        view = memoryview(ffi.buffer(memory, pool.places.size))
+        return RawFrame(view, pool.places, frame.timestamp, frame.duration, frame.unknown)
 
     def unknown(self) -> list[tuple[int, int]]:
         """The sources that have had numbers without a target: row, and place among the row's."""

@@ -561,7 +561,7 @@ def _cell(target: Target, value: Any) -> tuple[Cell, int]:
     if isinstance(value, float):
         number = round(value * 100) * target.scale
     elif isinstance(value, int):
-        if value >= target.threshold:
+        if 0 < target.threshold <= value:
             return Cell.MAX, I64_MAX
         number = value * target.scale * (100 if target.flags & Flag.CENTI else 1)
     else:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._backend import backend
-from ._interface import Cells, Failure, Shape
+from ._interface import Cells, Failure, Numbers, Shape
 from .errors import CgroupError, InvalidValue, ParseError, from_failure, shown
 from .values import Device
 
@@ -59,11 +59,20 @@ Slow = Callable[[Any], Any]
 
 
 class Reader(Generic[R_co]):
-    """A shape, and how its cells become a value; ``decode`` raises ValueError for what cannot be."""
+    """A shape, and how its cells become a value; ``decode`` raises ValueError for what cannot be.
 
-    def __init__(self, decode: Callable[[Cells], R_co], shape: Shape = Shape.TEXT) -> None:
+    ``numbers`` says how the cells are numbers that can be sampled, where they are.
+    """
+
+    numbers: Numbers | None = None
+
+    def __init__(
+        self, decode: Callable[[Cells], R_co], shape: Shape = Shape.TEXT, numbers: Numbers | None = None
+    ) -> None:
         self.shape = shape
         self.decode = decode
+        if numbers is not None:
+            self.numbers = numbers
 
     def bind(self, file: File, slow: Slow) -> Callable[[Any], Any]:  # noqa: ARG002 - for the subclasses that know a shorter way
         """How one file is read again and again: ``slow``, or a shorter way that falls back on it."""
@@ -166,6 +175,8 @@ def int_literal(word: str) -> builtins.int:
 class _Int(Converter[builtins.int, builtins.int]):
     """An integer, read by one C call where it is not negative."""
 
+    numbers = Numbers()
+
     def __init__(self, minimum: builtins.int, maximum: builtins.int) -> None:
         super().__init__(self._decode, self._encode, Shape.VALUE, int_literal)
         self.minimum = minimum
@@ -243,6 +254,8 @@ def _encode_bool(value: builtins.bool) -> str:
 
 
 class _Bool(Converter[builtins.bool, builtins.bool]):
+    numbers = Numbers()
+
     def bind(self, file: File, slow: Slow) -> Callable[[Any], Any]:
         read_int, handle = file.int_call()
 

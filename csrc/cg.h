@@ -2,10 +2,12 @@
 #ifndef CG_H
 #define CG_H
 
+#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "cg_abi.h"
 
@@ -17,19 +19,41 @@ _Static_assert(CHAR_BIT == 8, "control files are bytes");
 #define CG_CLOSE __attribute__((cleanup(cg_close_descriptor), unused))
 void cg_close_descriptor(const int *fd);
 
-/* One pread(2) at offset 0, EINTR retried: the bytes read, or -errno. */
-int64_t cg_pread(int fd, char *text, size_t capacity);
+/* One pread(2) at offset 0, EINTR retried: the bytes read, or -errno.  Inline:
+ * after a system call the processor has forgotten where functions return to. */
+static inline int64_t cg_pread(int fd, char *text, size_t capacity)
+{
+    for (;;) {
+        ssize_t got = pread(fd, text, capacity, 0);
+        if (got >= 0)
+            return got;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
 
 /* One open(2) of an absolute path as a directory, or -errno. */
 int cg_open_directory(const char *path, int flags, int *error_ret);
+
+/* Many files of one cache that are read again and again.  A NULL among them
+ * is left out.  Whoever changes files sets seen to 0. */
+struct cg_batch {
+    struct cg_cache *cache;
+    struct cg_file **files;
+    int *fds; /* those kept when the cache was in the state that was seen */
+    size_t count;
+    uint64_t seen;
+};
 
 /* What a text is to whoever reads many: status and errno are those of the
  * read, and the text is there on CG_OK alone. */
 typedef void (*cg_got)(void *context, size_t i, int status, int error, const char *text, size_t length);
 
-/* Reads many files in one go: pinned together, read in order, one pread(2)
- * each where they are kept.  A NULL among them is left out. */
-void cg_files_read(struct cg_file *const *files, size_t count, char *text, size_t capacity, cg_got got, void *context);
+/* Reads them in order, by one pread(2) each where they are kept. */
+void cg_batch_read(struct cg_batch *batch, char *text, size_t capacity, cg_got got, void *context);
+
+/* The same for one of them that did not fit, with more room. */
+void cg_batch_read_one(struct cg_batch *batch, size_t i, char *text, size_t capacity, cg_got got, void *context);
 
 /* Gives a file a descriptor just opened, and the inode that it has to have
  * whenever it is opened again: another is ESTALE.  Closed when the budget has

@@ -303,7 +303,7 @@ struct cg_target {
     int32_t column; /* -1: known, and not wanted */
     uint32_t flags;
     int64_t scale;
-    uint64_t threshold; /* from here on it stands for no limit */
+    uint64_t threshold; /* from here on it stands for no limit; 0: never */
 };
 
 /* The caller's, until the sampler is destroyed. */

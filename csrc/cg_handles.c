@@ -5,6 +5,9 @@
  * without the interpreter's lock, so without this rule a number that one
  * thread has just closed may be another thread's file.
  *
+ * Who reads many at once does not pin each: while such a read goes on, what
+ * leaves the cache is closed at its end.
+ *
  * A file that does not fit the budget, or must not be kept, is opened for one
  * read alone: its descriptor is private to the call and never in the cache. */
 #include <errno.h>
@@ -28,6 +31,11 @@ struct cg_cache {
     size_t capacity;
     size_t budget;
     size_t hand; /* of the clock that finds the next file to close */
+    uint64_t state; /* counts what came into the cache and went */
+    size_t readers; /* of many at once */
+    int *leaving; /* descriptors to be closed when there are no readers */
+    size_t leaving_count;
+    size_t leaving_capacity;
 };
 
 struct cg_file {
@@ -58,6 +66,7 @@ struct cg_cache *cg_cache_create(size_t budget)
     if (cache != NULL) {
         pthread_mutex_init(&cache->lock, NULL);
         cache->budget = budget;
+        cache->state = 1; /* 0 is a state that no batch has seen */
     }
     return cache;
 }
@@ -66,7 +75,33 @@ void cg_cache_destroy(struct cg_cache *cache)
 {
     pthread_mutex_destroy(&cache->lock);
     free(cache->kept);
+    free(cache->leaving);
     free(cache);
+}
+
+/* Under the lock: the descriptor for the caller to close, or -1 where it may
+ * be in use by who reads many. */
+static int leave(struct cg_cache *cache, int fd)
+{
+    if (cache->readers == 0)
+        return fd;
+    if (cache->leaving_count == cache->leaving_capacity) {
+        size_t capacity = cache->leaving_capacity ? 2 * cache->leaving_capacity : 64;
+        int *leaving = realloc(cache->leaving, capacity * sizeof *leaving);
+        if (leaving == NULL)
+            return -1; /* open for good, rather than closed under a reader */
+        cache->leaving = leaving;
+        cache->leaving_capacity = capacity;
+    }
+    cache->leaving[cache->leaving_count++] = fd;
+    return -1;
+}
+
+/* Under the lock. */
+static void close_leaving(struct cg_cache *cache)
+{
+    while (cache->leaving_count > 0)
+        close(cache->leaving[--cache->leaving_count]);
 }
 
 /* Takes the descriptor out of the cache, for the caller to close. */
@@ -78,7 +113,8 @@ static int detach(struct cg_cache *cache, struct cg_file *file)
     last->slot = file->slot;
     file->fd = -1;
     file->stale = false;
-    return fd;
+    cache->state++;
+    return leave(cache, fd);
 }
 
 /* An unpinned file that was not used since the hand last passed it; NULL when
@@ -126,6 +162,7 @@ static bool attach(struct cg_cache *cache, struct cg_file *file, int fd, int *vi
     file->used = true;
     file->slot = cache->count;
     cache->kept[cache->count++] = file;
+    cache->state++;
     return true;
 }
 
@@ -290,8 +327,9 @@ void cg_cache_set_budget(struct cg_cache *cache, size_t budget)
 {
     pthread_mutex_lock(&cache->lock);
     cache->budget = budget;
-    for (struct cg_file *victim; cache->count > budget && (victim = find_victim(cache)) != NULL;)
-        close(detach(cache, victim));
+    for (struct cg_file *victim; cache->count > budget && (victim = find_victim(cache)) != NULL;) {
+        int fd CG_CLOSE = detach(cache, victim);
+    }
     pthread_mutex_unlock(&cache->lock);
 }
 
@@ -337,11 +375,14 @@ static void after_fork_in_child(void)
     struct cg_cache *cache = survivor;
     forks++;
     pthread_mutex_init(&cache->lock, NULL);
+    cache->readers = 0;
+    close_leaving(cache);
     for (size_t i = cache->count; i-- > 0;) {
         struct cg_file *file = cache->kept[i];
         file->pins = 0;
-        if (file->stale)
-            close(detach(cache, file));
+        if (file->stale) {
+            int fd CG_CLOSE = detach(cache, file);
+        }
     }
 }
 
@@ -392,18 +433,6 @@ static int read_text(struct cg_file *file, char *text, size_t capacity, size_t *
     }
 }
 
-/* Eighteen digits cannot overflow an int64_t. */
-static int64_t parse_int(const char *text, size_t length)
-{
-    int64_t value = 0;
-    size_t at = 0;
-    while (at < length && at < 18 && cg_is_digit(text[at]))
-        value = value * 10 + (text[at++] - '0');
-    if (at > 0 && at + 1 == length && text[at] == '\n')
-        return value;
-    return length == 4 && memcmp(text, "max\n", 4) == 0 ? -1 : -2;
-}
-
 int64_t cg_file_read_int(struct cg_file *file)
 {
     char text[32];
@@ -411,7 +440,7 @@ int64_t cg_file_read_int(struct cg_file *file)
     int error;
     if (read_text(file, text, sizeof text, &length, &error) != CG_OK)
         return -2;
-    return parse_int(text, length);
+    return cg_one_number(text, length);
 }
 
 int cg_file_read(struct cg_file *file, int shape, struct cg_arena *arena)
@@ -430,59 +459,77 @@ int cg_file_read_layout(struct cg_file *file, const struct cg_layout *layout, st
     return cg_parse_layout(layout, arena->text, arena->text_length, arena->cells.value, NULL);
 }
 
-/* ---- many files in one go ----------------------------------------------- */
+/* ---- many files in one go --------------------------------------------------- */
 
-/* Pinned at once: enough that the lock costs nothing, few enough for the stack. */
-enum { CHUNK = 256 };
+/* The files' descriptors as they are now; those that are read are in use. */
+static void see(struct cg_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct cg_file *file = batch->files[i];
+        bool kept = file != NULL && file->fd >= 0 && !file->stale;
+        batch->fds[i] = kept ? file->fd : -1;
+        if (kept)
+            file->used = true;
+    }
+    batch->seen = batch->cache->state;
+}
 
-static void read_one(struct cg_file *file, const struct pinned *pinned, size_t i, char *text, size_t capacity,
-                     cg_got got, void *context)
+static void begin(struct cg_batch *batch)
+{
+    struct cg_cache *cache = batch->cache;
+    pthread_mutex_lock(&cache->lock);
+    if (batch->seen != cache->state)
+        see(batch);
+    cache->readers++;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+static void end(struct cg_batch *batch)
+{
+    struct cg_cache *cache = batch->cache;
+    pthread_mutex_lock(&cache->lock);
+    if (--cache->readers == 0)
+        close_leaving(cache);
+    pthread_mutex_unlock(&cache->lock);
+}
+
+/* One that is not kept, or whose cgroup is gone. */
+static void read_otherwise(struct cg_batch *batch, size_t i, char *text, size_t capacity, cg_got got, void *context)
 {
     size_t length = 0;
-    int status = CG_OS, error = ENODEV;
-    if (pinned != NULL)
-        status = read_once(pinned->fd, false, text, capacity, &length, &error);
-    if (status == CG_OS && error == ENODEV) {
-        if (pinned != NULL)
-            cg_file_close(file);
-        status = read_text(file, text, capacity, &length, &error);
-    }
+    int error = 0;
+    if (batch->fds[i] >= 0)
+        cg_file_close(batch->files[i]);
+    int status = read_text(batch->files[i], text, capacity, &length, &error);
     got(context, i, status, status == CG_OS ? error : 0, text, length);
 }
 
-void cg_files_read(struct cg_file *const *files, size_t count, char *text, size_t capacity, cg_got got, void *context)
+static void read_range(struct cg_batch *batch, size_t from, size_t to, char *text, size_t capacity, cg_got got,
+                       void *context)
 {
-    for (size_t start = 0; start < count; start += CHUNK) {
-        size_t end = count - start < CHUNK ? count : start + CHUNK;
-        struct pinned pinned[CHUNK];
-        bool have[CHUNK];
-        struct cg_cache *cache = NULL;
-
-        for (size_t i = start; i < end; i++) {
-            have[i - start] = false;
-            if (files[i] == NULL)
-                continue;
-            if (cache == NULL) {
-                cache = files[i]->cache;
-                pthread_mutex_lock(&cache->lock);
-            }
-            have[i - start] = try_pin(files[i], &pinned[i - start]);
-        }
-        if (cache == NULL)
+    begin(batch);
+    for (size_t i = from; i < to; i++) {
+        if (batch->files[i] == NULL)
             continue;
-        pthread_mutex_unlock(&cache->lock);
-
-        for (size_t i = start; i < end; i++) {
-            if (files[i] != NULL)
-                read_one(files[i], have[i - start] ? &pinned[i - start] : NULL, i, text, capacity, got, context);
-        }
-
-        pthread_mutex_lock(&cache->lock);
-        for (size_t i = start; i < end; i++) {
-            int fd CG_CLOSE = have[i - start] ? release(files[i]) : -1;
-        }
-        pthread_mutex_unlock(&cache->lock);
+        int64_t length = batch->fds[i] >= 0 ? cg_pread(batch->fds[i], text, capacity) : -ENODEV;
+        if (length >= 0 && (size_t)length < capacity)
+            got(context, i, CG_OK, 0, text, (size_t)length);
+        else if (length == -ENODEV)
+            read_otherwise(batch, i, text, capacity, got, context);
+        else
+            got(context, i, length < 0 ? CG_OS : CG_SPACE, length < 0 ? (int)-length : 0, text, 0);
     }
+    end(batch);
+}
+
+void cg_batch_read(struct cg_batch *batch, char *text, size_t capacity, cg_got got, void *context)
+{
+    read_range(batch, 0, batch->count, text, capacity, got, context);
+}
+
+void cg_batch_read_one(struct cg_batch *batch, size_t i, char *text, size_t capacity, cg_got got, void *context)
+{
+    read_range(batch, i, i + 1, text, capacity, got, context);
 }
 
 /* ---- not kept ---------------------------------------------------------------- */

@@ -33,17 +33,6 @@ void cg_close_descriptor(const int *fd)
     errno = saved;
 }
 
-int64_t cg_pread(int fd, char *text, size_t capacity)
-{
-    for (;;) {
-        ssize_t got = pread(fd, text, capacity, 0);
-        if (got >= 0)
-            return got;
-        if (errno != EINTR)
-            return -errno;
-    }
-}
-
 int cg_open_directory(const char *path, int flags, int *error_ret)
 {
     for (;;) {

@@ -35,6 +35,7 @@ struct learned {
     struct known known[KNOWN_MAX];
     unsigned count;
     unsigned next; /* to be learned anew when all places are taken */
+    bool simple;   /* one number, as it is */
 };
 
 /* One control file of one row. */
@@ -60,13 +61,12 @@ struct row {
 struct cg_sampler {
     pthread_mutex_t lock; /* one frame at a time */
     unsigned forks;       /* when the lock was made */
-    struct cg_cache *cache;
     size_t columns;
     struct row *rows;
     size_t count, capacity;
     struct source *sources;
-    struct cg_file **files; /* of each source, or NULL while it is not there */
-    size_t sources_count, sources_capacity;
+    size_t sources_capacity;
+    struct cg_batch batch; /* the file of each source, or NULL while it is not there */
     struct learned **learned;
     size_t learned_count;
     char *text;
@@ -140,7 +140,8 @@ static void put_number(const struct cells *cells, const struct cg_target *target
 {
     int64_t value = (int64_t)number, scale = target->scale;
     bool unset = kind == CG_NEGATIVE && value == -1 && target->flags & CG_TARGET_UNSET;
-    if (kind == CG_MAX || unset || (kind == CG_UINT && number >= target->threshold)) {
+    bool beyond = kind == CG_UINT && target->threshold > 0 && number >= target->threshold;
+    if (kind == CG_MAX || unset || beyond) {
         put(cells, target, CG_CELL_MAX, INT64_MAX, 0);
         return;
     }
@@ -284,6 +285,17 @@ static bool grow_cells(struct cg_cells *cells)
     return true;
 }
 
+/* Most files are one number, and most numbers are plain. */
+static bool put_simple(const struct cells *cells, const struct cg_target *target, const char *text, size_t length)
+{
+    int64_t value = cg_one_number(text, length);
+    if (value < 0 || (target->threshold > 0 && (uint64_t)value >= target->threshold))
+        return false;
+    cells->values[target->column] = value;
+    cells->statuses[target->column] = CG_CELL_OK;
+    return true;
+}
+
 static bool try_known(struct cg_sampler *sampler, const struct cells *cells, struct source *source, unsigned place,
                       const char *text, size_t length)
 {
@@ -381,13 +393,14 @@ static void open_source(struct cg_sampler *sampler, size_t i, int directory)
     struct source *source = &sampler->sources[i];
     struct stat found;
     int fd, error;
-    sampler->files[i] = NULL;
+    sampler->batch.files[i] = NULL;
     if (cg_open_beneath(directory, source->name, O_RDONLY, &fd, &error) != CG_OK) {
         mark_absent(sampler, &sampler->rows[source->row]);
         return;
     }
     cg_file_adopt(source->file, fd, fstat(fd, &found) == 0 ? found.st_ino : 0);
-    sampler->files[i] = source->file;
+    sampler->batch.files[i] = source->file;
+    sampler->batch.seen = 0;
 }
 
 /* Looks a row up under its name.  Where it is the cgroup that it was, only
@@ -407,7 +420,7 @@ static void look_up(struct cg_sampler *sampler, struct row *row)
     row->gone = row->absent = false;
     row->inode = found.st_ino;
     for (uint32_t i = row->first; i < row->first + row->count; i++) {
-        if (!same || sampler->files[i] == NULL)
+        if (!same || sampler->batch.files[i] == NULL)
             open_source(sampler, i, fd);
     }
 }
@@ -435,7 +448,7 @@ static uint8_t what_is_gone(struct cg_sampler *sampler, struct source *source, s
         mark_gone(sampler, row);
         return CG_CELL_GONE;
     }
-    sampler->files[i] = NULL;
+    sampler->batch.files[i] = NULL;
     mark_absent(sampler, row);
     return CG_CELL_ABSENT;
 }
@@ -456,6 +469,8 @@ static void got(void *context, size_t i, int status, int error, const char *text
     struct cg_sampler *sampler = reading->sampler;
     struct source *source = &sampler->sources[i];
     struct cells cells = cells_of(sampler, reading->frame, source->row);
+    if (status == CG_OK && source->learned->simple && put_simple(&cells, source->learned->program->targets, text, length))
+        return;
     if (status == CG_OK) {
         put_text(sampler, &cells, source, text, length);
     } else if (status == CG_SPACE) {
@@ -479,7 +494,7 @@ static void read_larger(struct reading *reading)
         sampler->text = text;
         sampler->text_capacity *= 2;
     }
-    for (size_t i = 0; i < sampler->sources_count; i++) {
+    for (size_t i = 0; i < sampler->batch.count; i++) {
         struct source *source = &sampler->sources[i];
         if (source->layout != AGAIN)
             continue;
@@ -490,7 +505,7 @@ static void read_larger(struct reading *reading)
             continue;
         }
         struct reading one = {sampler, reading->frame, false};
-        cg_files_read(&source->file, 1, sampler->text, sampler->text_capacity, got, &one);
+        cg_batch_read_one(&sampler->batch, i, sampler->text, sampler->text_capacity, got, &one);
         reading->small |= one.small;
     }
 }
@@ -504,8 +519,8 @@ static void put_missing(struct cg_sampler *sampler, struct cg_frame *frame)
         struct cells cells = cells_of(sampler, frame, (uint32_t)r);
         for (uint32_t i = row->first; i < row->first + row->count; i++) {
             if (row->gone)
-                sampler->files[i] = NULL;
-            if (sampler->files[i] == NULL)
+                sampler->batch.files[i] = NULL;
+            if (sampler->batch.files[i] == NULL)
                 put_failure(&cells, sampler->sources[i].learned->program, row->gone ? CG_CELL_GONE : CG_CELL_ABSENT,
                             row->gone ? ENODEV : ENOENT);
         }
@@ -525,7 +540,7 @@ static void read_all(struct cg_sampler *sampler, struct cg_frame *frame)
     put_missing(sampler, frame);
 
     struct reading reading = {sampler, frame, false};
-    cg_files_read(sampler->files, sampler->sources_count, sampler->text, sampler->text_capacity, got, &reading);
+    cg_batch_read(&sampler->batch, sampler->text, sampler->text_capacity, got, &reading);
     while (reading.small)
         read_larger(&reading);
     frame->rows = sampler->count;
@@ -558,7 +573,7 @@ struct cg_sampler *cg_sampler_create(struct cg_cache *cache, size_t columns)
     }
     pthread_mutex_init(&sampler->lock, NULL);
     sampler->forks = cg_forks();
-    sampler->cache = cache;
+    sampler->batch.cache = cache;
     sampler->columns = columns;
     sampler->text = text;
     sampler->text_capacity = FIRST_TEXT;
@@ -587,7 +602,8 @@ void cg_sampler_destroy(struct cg_sampler *sampler)
     free(sampler->learned);
     free(sampler->rows);
     free(sampler->sources);
-    free(sampler->files);
+    free(sampler->batch.files);
+    free(sampler->batch.fds);
     free(sampler->text);
     free(sampler->numbers);
     free(sampler->kinds);
@@ -608,7 +624,10 @@ static struct learned *learned_of(struct cg_sampler *sampler, const struct cg_pr
     struct learned *learned = calloc(1, sizeof *learned);
     if (learned == NULL)
         return NULL;
+    const struct cg_target *target = program->targets;
     learned->program = program;
+    learned->simple = program->shape == CG_VALUE && program->count == 1 && target->column >= 0 && target->scale == 1 &&
+                      (target->flags & ~(unsigned)CG_TARGET_UNSET) == 0;
     all[sampler->learned_count++] = learned;
     return learned;
 }
@@ -623,16 +642,19 @@ static bool reserve_rows(struct cg_sampler *sampler, size_t sources)
         sampler->rows = rows;
         sampler->capacity = capacity;
     }
-    size_t wanted = sampler->sources_count + sources;
+    size_t wanted = sampler->batch.count + sources;
     if (wanted > sampler->sources_capacity) {
         size_t capacity = wanted + wanted / 4;
         struct source *all = realloc(sampler->sources, capacity * sizeof *all);
         if (all != NULL)
             sampler->sources = all;
-        struct cg_file **files = realloc(sampler->files, capacity * sizeof(struct cg_file *));
+        struct cg_file **files = realloc(sampler->batch.files, capacity * sizeof(struct cg_file *));
         if (files != NULL)
-            sampler->files = files;
-        if (all == NULL || files == NULL)
+            sampler->batch.files = files;
+        int *fds = realloc(sampler->batch.fds, capacity * sizeof *fds);
+        if (fds != NULL)
+            sampler->batch.fds = fds;
+        if (all == NULL || files == NULL || fds == NULL)
             return false;
         sampler->sources_capacity = capacity;
     }
@@ -651,7 +673,7 @@ static struct cg_file *file_of(struct cg_sampler *sampler, struct cg_file *direc
     if (*path != '\0')
         strcat(strcpy(whole, path), "/");
     strcat(whole, name);
-    struct cg_file *file = cg_file_create(sampler->cache, directory, whole, CG_FILE_MODEST);
+    struct cg_file *file = cg_file_create(sampler->batch.cache, directory, whole, CG_FILE_MODEST);
     free(whole);
     return file;
 }
@@ -662,7 +684,7 @@ static bool add_row(struct cg_sampler *sampler, struct cg_file *directory, const
     if (!reserve_rows(sampler, count))
         return false;
     struct row *row = &sampler->rows[sampler->count];
-    *row = (struct row){.directory = directory, .path = strdup(path), .first = (uint32_t)sampler->sources_count};
+    *row = (struct row){.directory = directory, .path = strdup(path), .first = (uint32_t)sampler->batch.count};
     bool done = row->path != NULL;
     for (size_t i = 0; i < count && done; i++) {
         struct source *source = &sampler->sources[row->first + i];
@@ -670,7 +692,7 @@ static bool add_row(struct cg_sampler *sampler, struct cg_file *directory, const
         source->learned = learned_of(sampler, programs[i]);
         source->name = names[i];
         source->file = file_of(sampler, directory, path, names[i]);
-        sampler->files[row->first + i] = NULL;
+        sampler->batch.files[row->first + i] = NULL;
         done = source->learned != NULL && source->file != NULL;
         row->count++;
     }
@@ -679,7 +701,8 @@ static bool add_row(struct cg_sampler *sampler, struct cg_file *directory, const
         return false;
     }
     sampler->count++;
-    sampler->sources_count += count;
+    sampler->batch.count += count;
+    sampler->batch.seen = 0;
     look_up(sampler, row);
     return true;
 }
@@ -709,14 +732,15 @@ void cg_sampler_remove(struct cg_sampler *sampler, const uint32_t *rows, size_t 
         for (uint32_t i = 0; i < row.count; i++) {
             sampler->sources[sources + i] = sampler->sources[row.first + i];
             sampler->sources[sources + i].row = (uint32_t)kept;
-            sampler->files[sources + i] = sampler->files[row.first + i];
+            sampler->batch.files[sources + i] = sampler->batch.files[row.first + i];
         }
         row.first = (uint32_t)sources;
         sources += row.count;
         sampler->rows[kept++] = row;
     }
     sampler->count = kept;
-    sampler->sources_count = sources;
+    sampler->batch.count = sources;
+    sampler->batch.seen = 0;
     pthread_mutex_unlock(&sampler->lock);
 }
 
@@ -724,7 +748,7 @@ size_t cg_sampler_unknown(struct cg_sampler *sampler, uint32_t *pairs_ret, size_
 {
     size_t count = 0;
     lock(sampler);
-    for (size_t i = 0; i < sampler->sources_count; i++) {
+    for (size_t i = 0; i < sampler->batch.count; i++) {
         const struct source *source = &sampler->sources[i];
         if (!source->unknown)
             continue;

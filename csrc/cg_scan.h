@@ -97,6 +97,19 @@ static inline int cg_digits(struct cg_slice field, uint64_t limit, uint64_t *val
     return over ? CG_RANGE : CG_OK;
 }
 
+/* The whole text as one number: itself, -1 for `max`, less for all that
+ * cg_parse has to look at.  Eighteen digits cannot overflow. */
+static inline int64_t cg_one_number(const char *text, size_t length)
+{
+    int64_t value = 0;
+    size_t at = 0;
+    while (at < length && at < 18 && cg_is_digit(text[at]))
+        value = value * 10 + (text[at++] - '0');
+    if (at > 0 && at + 1 == length && text[at] == '\n')
+        return value;
+    return length == 4 && memcmp(text, "max\n", 4) == 0 ? -1 : -2;
+}
+
 /* A number: `max`, or an optional minus and digits. */
 static inline int cg_number(struct cg_slice field, uint8_t *kind_ret, uint64_t *value_ret)
 {

@@ -8,10 +8,10 @@ for the few translations that are a rule of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from .. import diagnosis
-from .._interface import Failure, Layout, Shape
+from .._interface import Failure, Flag, Layout, Numbers, Shape
 from ..errors import CgroupError, ParameterNotSupported, ParseError, shown
 from ..values import MAX
 
@@ -28,11 +28,25 @@ Read = Callable[["Cgroup"], Any]
 """Reads one parameter of the cgroup that it was bound to, which is given again for the error's sake."""
 
 
+class Source(NamedTuple):
+    """A control file as whoever samples reads it: its numbers, or the one of them that is wanted."""
+
+    file: str
+    shape: Shape
+    numbers: Numbers
+    flags: Flag = Flag(0)
+    only: Any = None
+
+
 class Binding(Generic[R, W]):
     """The files, and what can be done.  What is not overridden cannot be: ``hint`` says what can instead."""
 
     files: tuple[str, ...] = ()
     hint: str | None = None
+
+    def sources(self) -> tuple[Source, ...]:
+        """Where its numbers are; none where what it reads is not just numbers of files."""
+        return ()
 
     def reader(self, cgroup: Cgroup, parameter: str) -> Read:
         raise self._cannot("read", cgroup, parameter)
@@ -83,6 +97,10 @@ class File(Binding[R, W]):
         self.reset_text = reset
         self.hint = hint
 
+    def sources(self) -> tuple[Source, ...]:
+        numbers = getattr(self.codec, "numbers", None)
+        return () if numbers is None else (Source(self.name, self.codec.shape, numbers),)
+
     def reader(self, cgroup: Cgroup, parameter: str) -> Read:
         name, codec = self.name, self.codec
         if not hasattr(codec, "decode"):
@@ -118,6 +136,10 @@ class FirstOf(Binding[R, W]):
     def __init__(self, *bindings: Binding[R, W]) -> None:
         self.bindings = bindings
         self.files = tuple(dict.fromkeys(name for binding in bindings for name in binding.files))
+
+    def sources(self) -> tuple[Source, ...]:
+        first, *others = (binding.sources() for binding in self.bindings)
+        return first + tuple(one._replace(flags=Flag.SECOND) for other in others for one in other)
 
     def _there(self, cgroup: Cgroup) -> Binding[R, W]:
         for binding in self.bindings:
@@ -158,6 +180,9 @@ class Key(Binding[int, Any]):
         self.key = key
         self.scale = scale
         self.hint = hint
+
+    def sources(self) -> tuple[Source, ...]:
+        return (Source(self.name, Shape.KEYED, Numbers(scale=self.scale), only=self.key),)
 
     def reader(self, cgroup: Cgroup, parameter: str) -> Read:
         file, name, key, scale = cgroup.file(self.name), self.name, self.key, self.scale
@@ -203,7 +228,11 @@ class KeyOf(Binding[Any, Any]):
     def __init__(self, whole: Binding[Any, Any], key: Any) -> None:
         self.whole = whole
         self.files = whole.files
+        self.key = key
         self.keys = key if isinstance(key, tuple) else (key,)
+
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(source._replace(only=self.key) for source in self.whole.sources())
 
     def reader(self, cgroup: Cgroup, parameter: str) -> Read:
         read_whole, keys, name = self.whole.reader(cgroup, parameter), self.keys, self.files[0]
@@ -227,6 +256,11 @@ class Sum(Binding[R, W]):
         self.files = names
         self.codec = codec
 
+    def sources(self) -> tuple[Source, ...]:
+        numbers = self.codec.numbers or Numbers()
+        first, *others = (Source(name, self.codec.shape, numbers) for name in self.files)
+        return (first, *(other._replace(flags=Flag.ADD) for other in others))
+
     def reader(self, cgroup: Cgroup, parameter: str) -> Read:
         readers = [File(name, self.codec).reader(cgroup, parameter) for name in self.files]
 
@@ -245,6 +279,9 @@ class Field(Binding[Any, Any]):
         self.files = (name,)
         self.position = position
         self._write = write
+
+    def sources(self) -> tuple[Source, ...]:
+        return (Source(self.name, Shape.VALUES, Numbers(), only=self.position),)
 
     def reader(self, cgroup: Cgroup, parameter: str) -> Read:
         file, name, position = cgroup.file(self.name), self.name, self.position
@@ -304,10 +341,15 @@ class Custom(Binding[R, W]):
         write: Callable[[Cgroup, str, W], None] | None = None,
         reset: Callable[[Cgroup, str], None] | None = None,
         hint: str | None = None,
+        sampled: Binding[Any, Any] | None = None,
     ) -> None:
         self.files = files
         self._read, self._write, self._reset = read, write, reset
         self.hint = hint
+        self._sampled = sampled
+
+    def sources(self) -> tuple[Source, ...]:
+        return () if self._sampled is None else self._sampled.sources()
 
     def reader(self, cgroup: Cgroup, parameter: str) -> Read:
         function = self._read

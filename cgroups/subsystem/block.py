@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._interface import Numbers
 from ..converter import to_device, to_int
 from ..errors import InvalidValue, shown
 from ..values import MAX, Device, DeviceTable, Limit
@@ -121,7 +122,7 @@ def throttle(name: str, key: str) -> tuple[Binding[Any, Any], Binding[Any, Any]]
     )
     v2: Binding[Any, Any] = Replacing(
         "io.max",
-        Reader(one_key, device_rows.shape),
+        Reader(one_key, device_rows.shape, Numbers(name=lambda row, name, _: row if name == key else None)),
         key=to_device,
         value=lambda value: check_rate(value, maximum),
         line=lambda device, rate: f"{device} {key}={rate}",
@@ -160,7 +161,9 @@ def by_operation(read: str, write: str, discard: str) -> Binding[Any, Any]:
                 rows[device] = {**found, "Total": sum(found.values())}
         return DeviceTable(rows, total=sum(row["Total"] for row in rows.values()))
 
-    return File("io.stat", Reader(decode, device_rows.shape))
+    operations = {key: name for name, key in names.items()}
+    numbers = Numbers(name=lambda row, key, _: (row, operations[key]) if key in operations else None)
+    return File("io.stat", Reader(decode, device_rows.shape, numbers))
 
 
 def either(name: str, codec: Reader[Any]) -> FirstOf[Any, Any]:

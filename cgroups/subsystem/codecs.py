@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .. import converter
-from .._interface import ROW, Cells, Failure, Layout, Shape
+from .._interface import ROW, Cells, Failure, Layout, Numbers, Shape
 from ..converter import Converter as Converter
 from ..converter import Reader as Reader
 from ..converter import Writer as Writer
@@ -64,6 +64,7 @@ class LimitCodec(Converter[Limit, Limit]):
         super().__init__(self._decode, self._encode, Shape.VALUE, limit_literal)
         self.minimum, self.maximum = minimum, maximum
         self.unlimited, self.threshold = unlimited, threshold
+        self.numbers = Numbers(threshold=threshold if threshold <= U64_MAX else 0, unset=True)
 
     def _decode(self, cells: Cells) -> Limit:
         [(_, value)] = cells
@@ -120,7 +121,7 @@ def _plain_ints(cells: Cells) -> list[int]:
     return values
 
 
-int_list: Reader[list[int]] = Reader(_plain_ints, Shape.VALUES)
+int_list: Reader[list[int]] = Reader(_plain_ints, Shape.VALUES, Numbers())
 words: Reader[tuple[str, ...]] = Reader(lambda cells: tuple(word for _, word in cells), Shape.WORDS)
 raw_text: Reader[str] = Reader(lambda cells: str(cells[0][1]), Shape.TEXT)
 
@@ -163,10 +164,10 @@ class StatCodec(Reader[S], Generic[S]):
         aliases: Mapping[str, str] | None = None,
         scaled: Mapping[str, tuple[str, int]] | None = None,
     ) -> None:
-        super().__init__(self._decode, Shape.KEYED)
         self.kind = kind
         self.aliases = dict(aliases or {})
         self.scaled = dict(scaled or {})
+        super().__init__(self._decode, Shape.KEYED, Numbers(aliases=self.aliases, scaled=self.scaled))
         self._plans: dict[tuple[str, ...], tuple[dict[str, int], list[tuple[int, int]]]] = {}
 
     def _plan(self, keys: tuple[str, ...]) -> tuple[dict[str, int], list[tuple[int, int]]]:
@@ -244,7 +245,7 @@ def _decode_keyed_limits(cells: Cells) -> dict[str, Limit]:
     return dict(cells)
 
 
-keyed_limits: Reader[dict[str, Limit]] = Reader(_decode_keyed_limits, Shape.KEYED)
+keyed_limits: Reader[dict[str, Limit]] = Reader(_decode_keyed_limits, Shape.KEYED, Numbers())
 """A flat keyed file of limits: misc.max."""
 
 
@@ -281,7 +282,9 @@ def _decode_pressure(cells: Cells) -> Pressure:
     return result
 
 
-pressure: Reader[Pressure] = Reader(_decode_pressure, Shape.NESTED)
+pressure: Reader[Pressure] = Reader(
+    _decode_pressure, Shape.NESTED, Numbers(hundredths=_PRESSURE_KEYS - {"total"})
+)
 
 
 def numa_stat(unit: int) -> Reader[NumaStat]:
@@ -309,7 +312,7 @@ def numa_stat(unit: int) -> Reader[NumaStat]:
         result.totals = totals
         return result
 
-    return Reader(decode, Shape.NESTED)
+    return Reader(decode, Shape.NESTED, Numbers(scale=unit))
 
 
 def _device_table(rows: Iterable[tuple[str, Any]]) -> tuple[dict[Any, Any], dict[str, Any]]:
@@ -336,10 +339,10 @@ def _decode_device_rows(cells: Cells) -> DeviceTable[Any]:
     return DeviceTable(devices, total=total, others=others)
 
 
-device_rows: Reader[DeviceTable[dict[str, Any]]] = Reader(_decode_device_rows, Shape.NESTED)
+device_rows: Reader[DeviceTable[dict[str, Any]]] = Reader(_decode_device_rows, Shape.NESTED, Numbers())
 """io.stat, io.max: device → {key: number}."""
 
-device_operations: Reader[DeviceTable[dict[str, int]]] = Reader(_decode_device_rows, Shape.TRIPLES)
+device_operations: Reader[DeviceTable[dict[str, int]]] = Reader(_decode_device_rows, Shape.TRIPLES, Numbers())
 """v1's blkio.*: device → {operation: number}, and the total."""
 
 
@@ -360,14 +363,14 @@ def device_numbers(convert: Callable[[int], int] = int) -> Reader[DeviceTable[in
         devices, others = _device_table(rows)
         return DeviceTable(devices, default=default, others=others)
 
-    return Reader(decode, Shape.KEYED)
+    return Reader(decode, Shape.KEYED, Numbers() if convert is int else None)
 
 
 def _decode_named_rows(cells: Cells) -> dict[str, dict[str, Any]]:
     return {name: dict(items) for name, items in rows_of(cells)}
 
 
-named_rows: Reader[dict[str, dict[str, Limit]]] = Reader(_decode_named_rows, Shape.NESTED)
+named_rows: Reader[dict[str, dict[str, Limit]]] = Reader(_decode_named_rows, Shape.NESTED, Numbers())
 """rdma.max: device name → {resource: limit}."""
 
 

@@ -9,7 +9,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from .._interface import Cells, Shape
+from .._interface import Cells, Numbers, Shape
 from ..converter import Converter
 from ..errors import CgroupError, InvalidValue, shown
 from ..values import MAX, CpuMax, CpuStat, Limit, Max
@@ -100,6 +100,7 @@ def _max_literal(word: str) -> CpuMax:
 
 
 _max_codec = Converter(_decode_max, _encode_max, Shape.VALUES, _max_literal)
+_max_codec.numbers = Numbers(name=lambda _row, _key, ordinal: ("quota", "period")[ordinal] if ordinal < 2 else None)
 
 
 def _write_quota(cgroup: Cgroup, parameter: str, value: Limit) -> None:

@@ -9,10 +9,10 @@ import errno
 import mmap
 from typing import TYPE_CHECKING, ClassVar, final
 
-from .._interface import Cells, Shape
+from .._interface import Cells, Numbers, Shape
 from ..errors import CgroupOSError, InvalidValue
 from ..values import MAX, Limit, MemoryEvents, MemoryStat, OomControl
-from .binding import Constant, Custom, File, Key, Named, Sum, read_file
+from .binding import Constant, Custom, File, Key, KeyOf, Named, Sum, read_file
 from .codecs import (
     PAGE_LIMIT,
     Converter,
@@ -111,6 +111,7 @@ def _read_oom_kills(cgroup: Cgroup, parameter: str) -> OomControl:
 
 
 _oom_control = Converter(_decode_oom_control, boolean.encode, Shape.KEYED, boolean.literal)
+_oom_control.numbers = Numbers()
 
 
 # Under v1's name and under v2's: one meaning.
@@ -164,7 +165,12 @@ class Memory:
     )
     memsw_limit_in_bytes = read_write(
         File("memory.memsw.limit_in_bytes", limit_v1),
-        Custom("memory.max", "memory.swap.max", read=_read_memsw_limit, write=_write_memsw_limit),
+        Custom(
+            *("memory.max", "memory.swap.max"),
+            read=_read_memsw_limit,
+            write=_write_memsw_limit,
+            sampled=Sum("memory.max", "memory.swap.max", codec=limit),
+        ),
         "bytes",
         "the limit on memory and swap together, not below limit_in_bytes; v2 sets memory.swap.max to the difference",
     )
@@ -218,6 +224,7 @@ class Memory:
         Custom[OomControl, bool](
             "memory.events.local",
             read=_read_oom_kills,
+            sampled=KeyOf(File("memory.events.local", stat_of(MemoryEvents)), "oom_kill"),
             hint="v2 cannot disable the OOM killer; Memory.oom_group makes it end the whole cgroup",
         ),
         "OomControl",

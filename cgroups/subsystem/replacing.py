@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CgroupError, InvalidValue, shown
-from .binding import Binding, File, Read
+from .binding import Binding, File, Read, Source
 
 if TYPE_CHECKING:
     from ..converter import Reader
@@ -49,6 +49,9 @@ class Replacing(Binding[R, W]):
         self.files = (name,)
         self._file: File[R, Any] = File(name, codec)
         self._key, self._value, self._line, self._removal, self._rows = key, value, line, removal, rows
+
+    def sources(self) -> tuple[Source, ...]:
+        return self._file.sources()
 
     def reader(self, cgroup: Cgroup, parameter: str) -> Read:
         return self._file.reader(cgroup, parameter)
