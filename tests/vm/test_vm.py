@@ -6,7 +6,7 @@ import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import guests
@@ -21,6 +21,15 @@ AT_ONCE = os.cpu_count() or 1
 
 # Fewer tests than these were not all of them.
 FEWEST = {"native": 400, "python": 50}
+
+# What one processor cannot show.
+TWO_CPUS = replace(MODES[1], cpus=2)
+NEED_TWO_CPUS = {
+    "native": [
+        f"{guests.KERNEL}/test_excepted_files.py::test_a_partition_is_made_or_refused",
+        f"{guests.KERNEL}/test_enforcement.py::test_a_cpuset_child_runs_on_the_cpus_given",
+    ]
+}
 
 Running = dict[str, "Future[guests.Ended]"]
 
@@ -77,6 +86,7 @@ def running(before: machine.Machine, places: Path) -> Iterator[Running]:  # noqa
     """All modes, as many at once as there are processors; what the interrupted ones started is ended."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         started = {mode.name: pool.submit(guests.run_tier, mode, places / mode.name) for mode in MODES}
+        started["two"] = pool.submit(guests.run_tier, TWO_CPUS, places / "two", NEED_TWO_CPUS)
         try:
             yield started
         finally:
@@ -95,11 +105,17 @@ def sees(out: Path, mode: Mode) -> None:
     assert set((out / "controllers").read_text().split()) == mode.controllers
 
 
+def end_of(running: Running, out: Path) -> guests.Ended:
+    ended = running[out.name].result()
+    assert ended.hung is None, f"{out.name}: {ended.hung}; its console's last lines:\n{ended.last_lines()}"
+    assert (out / "booted").exists(), f"{out.name} ended before it ran anything:\n{ended.last_lines()}"
+    return ended
+
+
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 def test_the_kernel_tier(mode: Mode, running: Running, places: Path, say: list[str]) -> None:
-    ended, out = running[mode.name].result(), places / mode.name
-    assert ended.hung is None, f"{mode.name}: {ended.hung}; its console's last lines:\n{ended.last_lines()}"
-    assert (out / "booted").exists(), f"{mode.name} ended before it ran anything:\n{ended.last_lines()}"
+    out = places / mode.name
+    ended = end_of(running, out)
     sees(out, mode)
     ran, skipped, failed = set(), set(), {}
     for backend, fewest in FEWEST.items():
@@ -113,6 +129,15 @@ def test_the_kernel_tier(mode: Mode, running: Running, places: Path, say: list[s
     say.append(f"{mode.name}: {ended.seconds:.0f} s from power-on to power-off")
     assert failed == {}
     assert (skipped - listed(mode), listed(mode) - skipped) == (set(), set()), "skipped, or listed, alone"
+
+
+def test_what_needs_two_processors(running: Running, places: Path, say: list[str]) -> None:
+    out = places / "two"
+    end_of(running, out)
+    result = Result.of(out / "native.xml")
+    say.append(f"{TWO_CPUS.name} with two processors: {len(result.ran)} tests run")
+    assert len(result.ran) == len(NEED_TWO_CPUS["native"])
+    assert (result.failed, result.skipped) == ({}, set())
 
 
 def test_this_machine_is_as_before(before: machine.Machine, running: Running, places: Path) -> None:
