@@ -141,12 +141,13 @@ def test_what_needs_two_processors(running: Running, places: Path, say: list[str
 
 
 def test_this_machine_is_as_before(before: machine.Machine, running: Running, places: Path) -> None:
-    """Mounts, cgroups and files are the same; no process of a guest's is left, and none was moved."""
+    """Mounts, cgroups and files are the same; no process of a guest's is left, and no other one was moved."""
     for future in running.values():
         future.result()
     after = machine.look()
     assert after.mounts == before.mounts
     assert after.cgroups == before.cgroups
+    assert after.settings == before.settings
     changed = {path for path in before.files.keys() | after.files if before.files.get(path) != after.files.get(path)}
     assert changed == set()
     assert {
@@ -170,7 +171,7 @@ def test_a_guest_that_hangs_is_ended_and_reported(places: Path) -> None:
     out = places / "hung"
     out.mkdir()
     script = out / "run.sh"
-    script.write_text(f": > {out}/booted\necho these were its last words\nsleep 100000\n")
+    script.write_text(f": > {out}/booted\necho these were its last words > /dev/kmsg\nsleep 100000\n")
     ended = guests.watch(guests.command(MODES[0], out, script), out, run=3)
     assert ended.hung == "running took more than 3 s"
     assert "these were its last words" in ended.last_lines()
