@@ -155,7 +155,7 @@ def has_file(cgroup: Cgroup, name: str) -> bool:
     except Failure as failure:
         if failure.errno in ABSENT:
             return False
-        raise explain(failure, cgroup, name, "look for") from None
+        raise explain(failure, cgroup, name, "find") from None
     return True
 
 

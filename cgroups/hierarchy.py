@@ -88,7 +88,7 @@ class Hierarchy:
 
     @staticmethod
     def own(controller: str) -> Cgroup:
-        """This process's own cgroup for a controller, ``name=LABEL`` or '' for the unified hierarchy."""
+        """The calling thread's own cgroup for a controller, ``name=LABEL`` or '' for the unified hierarchy."""
         return Hierarchy._local.own(controller)
 
     @staticmethod
@@ -257,19 +257,29 @@ class Cgroup:
 
     @property
     def is_root(self) -> bool:
-        """Whether it is the root: of the hierarchy, or of the part of it that is visible."""
-        return self.location == (self.hierarchy.root_location if self._place else "/")
+        """Whether it is the root: of the hierarchy, or of a part of it that is visible."""
+        if self._place is None or self.location == "/":
+            return self.location == "/"
+        return self.hierarchy.mount_of(self._above) is None
 
     @property
     def parent(self) -> Cgroup | None:
         """The cgroup above; None for the root."""
         if self.is_root:
             return None
-        return Cgroup(self.hierarchy, self.location.rpartition("/")[0] or "/", visible=self._visible)
+        return Cgroup(self.hierarchy, self._above, visible=self._visible)
+
+    @property
+    def _above(self) -> str:
+        return self.location.rpartition("/")[0] or "/"
 
     @property
     def identity(self) -> Identity | None:
-        """What its path stands for: a systemd unit or slice, a container, a pod; None when it is none of them."""
+        """What its path stands for: a systemd unit or slice, a container, a pod; None when it is none of them.
+
+        Names are unescaped; ``location`` has them as systemd writes them.  In a cgroup namespace, as
+        of most containers, one's own location is ``/``, which stands for nothing.
+        """
         from .identity import identify  # noqa: PLC0415 - its forms cost more than the rest of the import
 
         return identify(self.location)
@@ -299,7 +309,7 @@ class Cgroup:
         mount, below = self._place
         inode: int = mount.directory.inode(below)
         if inode < 0 and -inode not in diagnosis.ABSENT:
-            raise diagnosis.explain(Failure(Status.OS, -inode), self, "", "look for")
+            raise diagnosis.explain(Failure(Status.OS, -inode), self, "", "find")
         return inode >= 0
 
     def __eq__(self, other: object) -> bool:

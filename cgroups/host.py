@@ -228,13 +228,18 @@ class Host:
         return self._cgroups_in(f"{self.root.rstrip('/')}/proc/{pid}/cgroup", pid)
 
     def cgroups_of(self, pid: int | None = None) -> list[Cgroup]:
-        """The same; of this process itself by default, whatever its number in the pid namespace of /proc is."""
+        """The same; by default of the calling thread, whatever its number in the pid namespace of /proc is.
+
+        A thread may be in another cgroup than its process, whose first thread may have ended.
+        """
         if pid is not None:
             return self.process_info(pid)
-        return self._cgroups_in(f"{self.root.rstrip('/')}/proc/self/cgroup", os.getpid())
+        proc = f"{self.root.rstrip('/')}/proc"
+        who = "thread-self" if os.path.exists(f"{proc}/thread-self") else "self"  # a captured tree's
+        return self._cgroups_in(f"{proc}/{who}/cgroup", who)
 
     def own(self, controller: str) -> Cgroup:
-        """The cgroup of this process for a controller; SubsystemNotAvailable when it is on no hierarchy."""
+        """The cgroup of the calling thread for a controller; SubsystemNotAvailable when it is on no hierarchy."""
         hierarchy = self.hierarchy_of(controller)
         for cgroup in self.cgroups_of():
             if cgroup.hierarchy == hierarchy:
@@ -242,11 +247,13 @@ class Host:
         message = f"cannot tell this process's cgroup: no mounted hierarchy has the controller {shown(controller)}"
         raise SubsystemNotAvailable(message)
 
-    def _cgroups_in(self, path: str, pid: int) -> list[Cgroup]:
+    def _cgroups_in(self, path: str, pid: int | str) -> list[Cgroup]:
         try:
             with open(path, "rb") as file:
                 data = file.read()
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and os.path.exists(os.path.dirname(path)):
+                return []  # a kernel without control groups
             kind = ProcessNotFound if isinstance(error, (FileNotFoundError, ProcessLookupError)) else None
             raise from_errno(
                 error.errno or 0, f"cannot read the cgroups of process {pid}", path=path, kind=kind

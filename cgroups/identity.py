@@ -18,10 +18,12 @@ __all__ = ["identify"]
 
 
 _ID = r"[0-9a-f]{64}"
-# The kubelet's own pods have a hash for a uid; in a slice's name dashes are levels, so there it has underscores.
-_UID = r"[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32}"
+# In a slice's name dashes are levels, so there it has underscores.  The kubelet's own pods have a hash, which
+# others may have as well.
+_UID = r"[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}"
+_POD = rf"{_UID}|[0-9a-f]{{32}}"
 _QOS = r"burstable|besteffort"
-_UNITS = r"service|scope|socket|mount|swap|automount|path|timer|device|target"
+_UNITS = r"service|scope|socket|mount|swap"
 
 _RUNTIMES: Final = {
     "docker": "docker",
@@ -41,13 +43,16 @@ _FORMS: Final = [
         # systemd puts an underscore before what the kernel could take for a control file.
         ("slice", r"[^/]*/_?(?P<slice>[^/]+\.slice)"),
         ("unit", rf"[^/]*/_?(?P<unit>[^/]+\.(?:{_UNITS}))"),
+        ("manager", r"[^/]*/(?P<unit>init\.scope)"),
         ("qos", rf"kubepods/(?P<qos>{_QOS})"),
         ("qos", rf"[^/]*/(?:.+-)?kubepods-(?P<qos>{_QOS})\.slice"),
-        ("pod", rf"(?:(?P<qos>{_QOS})|[^/]*)/pod(?P<pod>{_UID})"),
-        ("pod", rf"[^/]*/(?:.+-)?kubepods(?:-(?P<qos>{_QOS}))?-pod(?P<pod>{_UID})\.slice"),
+        ("pod", rf"[^/]*/pod(?P<pod>{_UID})"),
+        ("pod", rf"(?:(?P<qos>{_QOS})|kubepods)/pod(?P<pod>{_POD})"),
+        ("pod", rf"[^/]*/(?:.+-)?kubepods(?:-(?P<qos>{_QOS}))?-pod(?P<pod>{_POD})\.slice"),
         ("podman", rf"[^/]*/(?:.+-)?libpod_pod_(?P<pod>{_ID})\.slice"),
         ("container", rf"[^/]*/(?P<prefix>{_PREFIX})-(?P<container>{_ID})(?:\.scope)?"),
         ("container", rf"(?P<parent>[^/]*)/(?P<container>{_ID})"),
+        ("podman", rf"libpod_parent/(?P<pod>{_ID})"),
     )
 ]
 
@@ -59,12 +64,20 @@ _COLONS: Final = re.compile(rf"([^:/]+\.slice):({_PREFIX}):({_ID})")
 
 _ESCAPED: Final = re.compile(r"\\x([0-9a-fA-F]{2})")
 
+_KINDS: Final = {"podman": "pod", "manager": "unit"}
+"""Forms whose kind is another's."""
+
 _CLEARS: Final[dict[str, tuple[str, ...]]] = {
     "slice": ("unit",),
+    "manager": ("slice",),
     "qos": ("pod", "container", "runtime"),
     "pod": ("qos", "container", "runtime"),
+    "podman": ("qos", "container"),
 }
 """What is over where such a thing begins: a pod within a container is not of that container."""
+
+_INNER: Final = frozenset({"qos", "pod", "podman", "container"})
+"""What within a container is not of that container's own unit."""
 
 
 def _unescape(name: str) -> str:
@@ -89,15 +102,22 @@ def identify(location: str) -> Identity | None:
     return Identity(kind, **facts, below="/".join(names[known:])) if kind else None
 
 
+def _clear(facts: dict[str, str], *fields: str) -> None:
+    for field in fields:
+        facts.pop(field, None)
+
+
 def _learn(facts: dict[str, str], kind: str, groups: dict[str, str | None]) -> str:
     """Adds what one form has found, and gives the kind."""
     runtime = "podman" if kind == "podman" else None
-    kind = "pod" if kind == "podman" else kind
-    for field in _CLEARS.get(kind, ()):
-        facts.pop(field, None)
     found = {field: text for field, text in groups.items() if text}
+    outer = facts.get("container")
+    if outer and outer in facts.get("unit", "") and kind in _INNER and found.get("container") != outer:
+        _clear(facts, "unit", "slice")
+    _clear(facts, *_CLEARS.get(kind, ()))
+    kind = _KINDS.get(kind, kind)
     if kind == "container":
-        facts.pop("runtime", None)
+        _clear(facts, "runtime")
         runtime = _RUNTIMES.get(found.pop("prefix", "")) or _PARENTS.get(found.pop("parent", ""))
     if kind == "pod" and runtime is None:
         found.setdefault("qos", "guaranteed")

@@ -6,13 +6,16 @@ holds for all below it, so what counts is the tightest up the tree.
 
 from __future__ import annotations
 
+import errno
+import mmap
+import os
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, Union
 
 from . import converter, diagnosis
 from .errors import (
     AccessDenied,
+    CgroupGone,
     CgroupOSError,
     InvalidValue,
     ParameterNotSupported,
@@ -20,19 +23,23 @@ from .errors import (
     SubsystemNotAttached,
     SubsystemNotAvailable,
     from_errno,
+    shown,
 )
 from .host import LOCAL, Host
 from .subsystem import Cpu, Cpuset, Memory, Parameters, Pids
+from .subsystem.parameter import Readable
 from .values import MAX, CpuMax, Limit
 
 if TYPE_CHECKING:
     from .hierarchy import Cgroup
-    from .subsystem.parameter import Parameter, Readable
+    from .subsystem.parameter import Parameter
 
 __all__ = ["Capacity", "Effective", "Source", "capacity", "effective"]
 
 L = TypeVar("L", bound=Union[Limit, CpuMax])
 
+# Limits whose tightest binds.  Of limits by device or by resource each is one of its own; those on the
+# shape of the tree count from where they stand.
 _LIMITS: Final = frozenset(
     {
         *(Memory.limit_in_bytes, Memory.max, Memory.high, Memory.memsw_limit_in_bytes, Memory.kmem_limit_in_bytes),
@@ -50,7 +57,7 @@ class Effective(Generic[L]):
     """The tightest of a limit's values, from a cgroup up to the root that is visible.
 
     Attributes:
-        value: the tightest value; MAX where none limits.
+        value: the tightest value; MAX where none limits, of ``Cpu.max`` CpuMax(MAX, None).
         cgroup: the cgroup that has it, the lowest where several do; None for MAX.
         hidden: whether there are cgroups above that this process does not see, as in a container: the
             limit is then at most ``value``.
@@ -78,26 +85,48 @@ class Effective(Generic[L]):
 
 def effective(cgroup: Cgroup, parameter: Readable[L]) -> Effective[L]:
     """What :meth:`Cgroup.effective` gives."""
-    if not _is_limit(parameter):
-        message = f"{parameter} of {cgroup} is no limit that holds for all cgroups below"
-        raise InvalidValue(message, parameter=str(parameter), hint="such are memory.max, cpu.max and pids.max")
+    _check(cgroup, parameter)
     if parameter is Memory.memsw_limit_in_bytes and cgroup.version == 2:  # noqa: PLR2004 - the version
         return _both(effective(cgroup, Memory.max), effective(cgroup, Memory.swap_max))  # type: ignore[return-value]
     parameter.binding(cgroup.version)  # raises where this version has no such limit
-    hidden = _is_below_top(cgroup.hierarchy.root())
-    found = [(value, one) for one in _upwards(cgroup) if (value := _read(parameter, one)) is not None]
-    if not found:
-        if _should_have(cgroup, parameter.controller):
-            Parameters.get(parameter, cgroup)  # raises: it says what is missing
+    levels = [*_upwards(cgroup)]
+    partial = _is_below_top(levels[-1])
+    binding = [*_binding(levels, parameter)]
+    hidden = partial and len(binding) == len(levels)
+    denied = False
+    found: list[tuple[L, Cgroup]] = []
+    for one in binding:
+        try:
+            found.append((Parameters.get(parameter, one), one))
+        except _ABSENT:
+            continue  # a root, or on v2 a cgroup for which the controller is not enabled
+        except AccessDenied:
+            if one is cgroup:
+                raise
+            hidden = denied = True
+    if not found and not denied:
+        _check_support(cgroup, levels if partial else levels[:-1], parameter)
+    value, tightest = min(found, key=lambda pair: _amount(pair[0]), default=(_no_limit(parameter), None))
+    if _amount(value) == _amount(MAX):
         return Effective(_no_limit(parameter), None, hidden=hidden)
-    value, tightest = min(found, key=lambda pair: _amount(pair[0]))
-    return Effective(value, None if _amount(value) == _amount(MAX) else tightest, hidden=hidden)
+    return Effective(value, tightest, hidden=hidden)
 
 
-def _is_limit(parameter: Parameter) -> bool:
+_INSTEAD: Final = {Cpu.cfs_quota_us: "Cpu.max", Cpu.cfs_period_us: "Cpu.max"}
+
+
+def _check(cgroup: Cgroup, parameter: Any) -> None:
+    if not isinstance(parameter, Readable):
+        message = f"{shown(parameter)} is not a parameter such as Memory.max"
+        raise InvalidValue(message)
     if parameter.controller == "hugetlb":
-        return parameter.name.rpartition(".")[2] in _HUGE_LIMITS
-    return parameter in _LIMITS
+        known = parameter.name.rpartition(".")[2] in _HUGE_LIMITS
+    else:
+        known = parameter in _LIMITS
+    if not known:
+        message = f"the values of {parameter} up the tree of {cgroup} are not one limit"
+        instead = _INSTEAD.get(parameter, "Memory.max, Cpu.max or Pids.max")
+        raise InvalidValue(message, parameter=str(parameter), hint=f"effective() takes limits such as {instead}")
 
 
 def _upwards(cgroup: Cgroup | None) -> Iterator[Cgroup]:
@@ -106,19 +135,28 @@ def _upwards(cgroup: Cgroup | None) -> Iterator[Cgroup]:
         cgroup = cgroup.parent
 
 
-def _should_have(cgroup: Cgroup, controller: str) -> bool:
-    """Whether the files of a controller have to be there: on v2 it may be enabled nowhere, and the root has none."""
-    if cgroup.version == 1 or not cgroup.hierarchy.has(controller):
-        return True
-    return not cgroup.is_root and controller in cgroup.subsystems
+def _binding(levels: Iterable[Cgroup], parameter: Parameter) -> Iterator[Cgroup]:
+    """The levels whose limits hold: before Linux 5.11 v1 counted memory for an ancestor only where it said so."""
+    for depth, one in enumerate(levels):
+        if depth > 0 and one.version == 1 and parameter.controller == "memory" and not _uses_hierarchy(one):
+            return
+        yield one
 
 
-def _read(parameter: Readable[L], cgroup: Cgroup) -> L | None:
-    """None where the cgroup does not have the file: the root, and on v2 where the controller is not enabled."""
+def _uses_hierarchy(cgroup: Cgroup) -> bool:
     try:
-        return Parameters.get(parameter, cgroup)
-    except _ABSENT:
-        return None
+        return Parameters.get(Memory.use_hierarchy, cgroup)
+    except (*_ABSENT, AccessDenied):
+        return True
+
+
+def _check_support(cgroup: Cgroup, levels: Iterable[Cgroup], parameter: Readable[Any]) -> None:
+    """Raises, saying what is missing, where a level but the true root has the controller and yet no such file."""
+    if not cgroup.hierarchy.has(parameter.controller):
+        Parameters.get(parameter, cgroup)
+    for one in levels:
+        if parameter.controller in one.subsystems:
+            Parameters.get(parameter, one)
 
 
 def _amount(value: Limit | CpuMax) -> float:
@@ -143,9 +181,12 @@ def _both(memory: Effective[Limit], swap: Effective[Limit]) -> Effective[Limit]:
 
 def _is_below_top(root: Cgroup) -> bool:
     """Whether the root that is visible has cgroups above it: only the true one lacks, or has, these files."""
-    if root.version == 1:
-        return not diagnosis.has_file(root, "release_agent")
-    return diagnosis.has_file(root, "cgroup.type")
+    try:
+        if root.version == 1:
+            return not diagnosis.has_file(root, "release_agent")
+        return diagnosis.has_file(root, "cgroup.events")
+    except AccessDenied:
+        return True
 
 
 # ---- what a process may use ----------------------------------------------------------
@@ -171,7 +212,8 @@ class Capacity(NamedTuple):
     """How much a process may use.
 
     Attributes:
-        memory: bytes, without swap: the tightest hard limit, or all that the machine has.
+        memory: bytes, without swap: the tightest hard limit, or all that the machine has.  Above
+            ``Memory.high`` v2 throttles, which is no limit: ask ``Cgroup.effective(Memory.high)`` for it.
         cpus: how many CPUs' worth of time, as 1.5: the tightest quota, or the number of CPUs in ``cpuset``.
         cpuset: the CPUs that it may run on, ascending.
         sources: what each of ``memory``, ``cpus`` and ``cpuset`` was derived from.
@@ -190,23 +232,47 @@ def capacity(pid: int | None = None, *, host: Host = LOCAL) -> Capacity:
 
     Raises:
         ProcessNotFound: there is no such process.
-        CgroupGone: its cgroup was removed meanwhile, which happens to zombies alone.
+        CgroupGone: its cgroup was removed, which happens to zombies alone; on v1 a zombie is in the root.
     """
     places = host.cgroups_of(pid)
+    for _ in range(_MOVES):
+        try:
+            return _capacity(host, places, pid)
+        except CgroupGone:
+            # It was moved, and its old cgroup removed, while one looked.
+            before, places = places, host.cgroups_of(pid)
+            if places == before:
+                raise
+    return _capacity(host, places, pid)
+
+
+_MOVES: Final = 10
+
+
+def _capacity(host: Host, places: list[Cgroup], pid: int | None) -> Capacity:
     memory = _memory(host, places)
     cpuset = _cpuset(host, places, pid)
     cpus = _cpus(places, cpuset)
     found = {"memory": memory, "cpus": cpus, "cpuset": cpuset}
-    sources = {name: source for name, (_, source) in found.items()}
-    return Capacity(memory[0], cpus[0], cpuset[0], sources)
+    return Capacity(memory[0], cpus[0], cpuset[0], {name: source for name, (_, source) in found.items()})
 
 
 def _memory(host: Host, places: Iterable[Cgroup]) -> tuple[int, Source]:
-    total = int(_field(host, "proc/meminfo", "MemTotal:").split()[0]) * 1024
+    total, what = _total(host)
     limit = _limit(places, "memory", Memory.limit_in_bytes)
     if limit.value is MAX or limit.value >= total:
-        return total, Source("MemTotal of /proc/meminfo", None, limit.hidden)
+        return total, Source(what, None, limit.hidden)
     return limit.value, _source(Memory.limit_in_bytes, limit)
+
+
+def _total(host: Host) -> tuple[int, str]:
+    """What the machine has; a /proc of processes alone (``subset=pid``) does not say it."""
+    try:
+        return int(_field(host, "proc/meminfo", "MemTotal:").split()[0]) * 1024, "MemTotal of /proc/meminfo"
+    except CgroupOSError as error:
+        if error.errno != errno.ENOENT or host.root != "/":
+            raise
+    return os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE, "the physical memory of sysinfo(2)"
 
 
 def _cpus(places: Iterable[Cgroup], cpuset: tuple[tuple[int, ...], Source]) -> tuple[float, Source]:
@@ -222,25 +288,28 @@ def _cpuset(host: Host, places: Iterable[Cgroup], pid: int | None) -> tuple[tupl
     """From the widest to the narrowest; what does not narrow is no source."""
     status = f"proc/{'thread-self' if pid is None else pid}/status"
     allowed = _numbers(_field(host, status, "Cpus_allowed_list:"))
-    # A process may be allowed CPUs that the machine could have, and does not.
-    cpus = _online(host) or allowed
-    source = Source("the CPUs online", None, hidden=False)
-    for cgroup in _effective_cpus(places):
-        inside = cpus & {*Parameters.get(Cpuset.effective_cpus, cgroup)}
-        if inside < cpus:
-            cpus, source = inside, Source(str(Cpuset.effective_cpus), cgroup, hidden=False)
-    if cpus & allowed < cpus:
-        cpus, source = cpus & allowed, Source("the CPU affinity of the process", None, hidden=False)
+    place, inside = _effective_cpus(places)
+    # A process may be allowed CPUs that the machine could have, and does not; and it has one at least.
+    cpus, source = _online(host) or allowed, Source("the CPUs online", None, hidden=False)
+    for narrower, what, cgroup in (
+        (inside, _files(Cpuset.effective_cpus, place), place),
+        (allowed, "Cpus_allowed_list of the process", None),
+    ):
+        if cpus & narrower and cpus & narrower < cpus:
+            cpus, source = cpus & narrower, Source(what, cgroup, hidden=False)
     return tuple(sorted(cpus)), source
 
 
-def _effective_cpus(places: Iterable[Cgroup]) -> list[Cgroup]:
-    """The nearest cgroup that says which CPUs there are in it, if any."""
+def _effective_cpus(places: Iterable[Cgroup]) -> tuple[Cgroup | None, set[int]]:
+    """The nearest cgroup that says which CPUs there are in it, and which; what may not be read narrows nothing here."""
     place = _place(places, "cpuset")
-    if place is None or place.path is None:
-        return []
-    levels = (one for one in _upwards(place) if any(diagnosis.has_file(one, name) for name in _EFFECTIVE_CPUS))
-    return [*islice(levels, 1)]
+    try:
+        for one in _upwards(place if place is not None and place.path is not None else None):
+            if any(diagnosis.has_file(one, name) for name in _EFFECTIVE_CPUS):
+                return one, {*Parameters.get(Cpuset.effective_cpus, one)}
+    except AccessDenied:
+        pass
+    return None, set()
 
 
 _EFFECTIVE_CPUS: Final = tuple(name for version in (1, 2) for name in Cpuset.effective_cpus.files(version))
@@ -251,7 +320,7 @@ def _online(host: Host) -> set[int]:
     try:
         with open(path, encoding="ascii") as file:
             return _numbers(file.read())
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return set()
     except OSError as error:
         raise from_errno(error.errno or 0, "cannot tell which CPUs are online", path=path) from None
@@ -280,13 +349,18 @@ def _limit(places: Iterable[Cgroup], controller: str, parameter: Readable[L]) ->
     try:
         return effective(place, parameter)
     except _ABSENT:
-        return Effective(_no_limit(parameter), None, hidden=_is_below_top(place.hierarchy.root()))
+        return Effective(_no_limit(parameter), None, hidden=_is_below_top([*_upwards(place)][-1]))
     except AccessDenied:
         return Effective(_no_limit(parameter), None, hidden=True)
 
 
 def _source(parameter: Parameter, limit: Effective[Any]) -> Source:
-    return Source(str(parameter), limit.cgroup, limit.hidden)
+    return Source(_files(parameter, limit.cgroup), limit.cgroup, limit.hidden)
+
+
+def _files(parameter: Parameter, cgroup: Cgroup | None) -> str:
+    """What was read, as it is called there."""
+    return " and ".join(parameter.files(cgroup.version)) if cgroup is not None else str(parameter)
 
 
 def _below(host: Host, path: str) -> str:
@@ -304,7 +378,7 @@ def _field(host: Host, path: str, key: str) -> str:
         raise CgroupOSError(message, path=path) from None
     except OSError as error:
         gone = isinstance(error, (FileNotFoundError, ProcessLookupError)) and path.endswith("status")
-        kind = ProcessNotFound if gone else None
+        kind = ProcessNotFound if gone else CgroupOSError if isinstance(error, FileNotFoundError) else None
         raise from_errno(error.errno or 0, "cannot tell the capacity", path=path, kind=kind) from None
 
 

@@ -269,7 +269,7 @@ SYNTAX: dict[str, Literal] = {
     "io.cost_model": _costs,
     "rdma.max": Table(str, Row(limit_literal)),
     "misc.max": Table(str, limit_literal),
-    "dmem.max": Table(str, limit_literal),
+    **{f"dmem.{name}": Table(str, limit_literal) for name in ("max", "min", "low")},
     "net_prio.ifpriomap": Table(str, int_literal),
     "net_cls.classid": handle_literal,
     "cgroup.subtree_control": names_literal,

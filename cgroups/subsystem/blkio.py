@@ -53,7 +53,10 @@ _requests: Any = by_operation("rios", "wios", "dios")
 
 @final
 class Blkio:
-    """Blkio: block devices.  A device is ``Device(major, minor)``."""
+    """Blkio: block devices.  A device is ``Device(major, minor)``.
+
+    On v1 the ``throttle_io_...`` counters of Linux 6.1 count only while the cgroup has a throttle on the device.
+    """
 
     CONTROLLER: ClassVar = "blkio"
 

@@ -43,6 +43,19 @@ FORMS = {
     f"/docker/{ID}/system.slice/nginx.service": Identity("unit", "nginx.service", "system.slice", "docker", ID),
     f"/docker/{OTHER}/docker/{ID}": Identity("container", runtime="docker", container=ID),
     f"/jobs/{ID}": Identity("container", container=ID),
+    # what is within a container is not of the host's slice, nor another one's unit
+    f"/docker/{ID}/init.scope": Identity("unit", "init.scope", None, "docker", ID),
+    f"/system.slice/docker-{ID}.scope/init.scope": Identity("unit", "init.scope", None, "docker", ID),
+    f"/machine.slice/libpod-{ID}.scope/container/init.scope": Identity("unit", "init.scope", None, "podman", ID),
+    "/machine.slice/systemd-nspawn@x.service/payload/init.scope": Identity("unit", "init.scope"),
+    "/user.slice/user-1000.slice/user@1000.service/init.scope": Identity("unit", "init.scope"),
+    f"/system.slice/docker-{OTHER}.scope/docker/{ID}": Identity("container", runtime="docker", container=ID),
+    f"/system.slice/docker-{OTHER}.scope/kubelet/kubepods/burstable/pod{UID}/{ID}": Identity(
+        "container", container=ID, pod=UID, qos="burstable"
+    ),
+    f"/system.slice/containerd.service/docker/{ID}": Identity(
+        "container", "containerd.service", "system.slice", "docker", ID
+    ),
     f"/system.slice/docker-{ID}.scope/inside": Identity(
         "container", f"docker-{ID}.scope", "system.slice", "docker", ID, below="inside"
     ),
@@ -60,6 +73,9 @@ FORMS = {
     f"/system.slice/web.service/libpod-payload-{ID}": Identity(
         "container", "web.service", "system.slice", "podman", container=ID
     ),
+    f"/libpod_parent/{OTHER}": Identity("pod", runtime="podman", pod=OTHER),
+    f"/libpod_parent/{OTHER}/libpod-{ID}": Identity("container", runtime="podman", container=ID, pod=OTHER),
+    f"/libpod_parent/{OTHER}/conmon": Identity("pod", runtime="podman", pod=OTHER, below="conmon"),
     f"/machine.slice/libpod-conmon-{ID}.scope": Identity("unit", f"libpod-conmon-{ID}.scope", "machine.slice"),
     f"/machine.slice/machine-libpod_pod_{OTHER}.slice": Identity(
         "pod", slice=f"machine-libpod_pod_{OTHER}.slice", runtime="podman", pod=OTHER
@@ -121,6 +137,7 @@ def test_a_known_form(location: str) -> None:
 @pytest.mark.parametrize(
     "location",
     ["/", "/job", "/job/a", "/docker", "/docker/buildkit", f"/docker/{ID[:12]}", f"/docker/{ID}0", "/lxc/x", "/.slice"]
+    + [f"/job/pod{HASH}", "/x.path", "/x.timer", "/x.target", "/x.device"]
     + ["/kubepods", "/kubepods/other", "/podcast", "/pod123", "/burstable", "/x.serviced", "/services", "/scope"],
 )
 def test_none_of_them(location: str) -> None:

@@ -16,6 +16,7 @@ from cgroups import (
     Core,
     Cpu,
     CpuMax,
+    Devices,
     Effective,
     Host,
     Hugetlb,
@@ -115,9 +116,9 @@ def test_levels_without_the_controller_do_not_limit(v2: Host, v2_root: Path) -> 
 
 
 def test_cgroups_above_that_are_hidden_are_said(v1: Host, v2: Host, v2_root: Path) -> None:
-    """The true root lacks cgroup.type, and has release_agent: what a container sees as the root is another cgroup."""
+    """The true root lacks cgroup.events, and has release_agent: what a container sees as the root is another cgroup."""
     assert v1.find_exn(f"memory:{INNER}").effective(Memory.max).hidden
-    put(v2_root / "sys/fs/cgroup", {"cgroup.type": "domain", "memory.max": 4096})
+    put(v2_root / "sys/fs/cgroup", {"cgroup.events": "populated 1", "memory.max": 4096})
     assert v2.find_exn(":/job/a").effective(Memory.max) == Effective(4096, v2.find(":/"), hidden=True)
 
 
@@ -128,11 +129,21 @@ def test_huge_pages(v2: Host, v2_root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "parameter", [Memory.usage_in_bytes, Memory.low, Cpu.weight, Memory.stat, Core.max_depth, Hugetlb("2MB").current]
+    "parameter",
+    [
+        *(Memory.usage_in_bytes, Memory.low, Cpu.weight, Memory.stat, Core.max_depth, Hugetlb("2MB").current),
+        *("memory.max", None, Memory, Devices.allow),
+    ],
 )
 def test_what_is_no_limit_of_all_below(job: Any, parameter: Any) -> None:
-    with pytest.raises(InvalidValue, match="no limit"):
+    with pytest.raises(InvalidValue, match="not one limit|not a parameter"):
         job.effective(parameter)
+
+
+def test_a_half_of_a_quota_names_the_whole(job: Any) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        job.effective(Cpu.cfs_quota_us)
+    assert "Cpu.max" in str(caught.value.hint)
 
 
 def test_what_this_hierarchy_or_version_does_not_have(v1: Host, job: Any) -> None:
@@ -189,15 +200,15 @@ def test_capacity_on_v2(v2: Host, v2_root: Path, machine: Callable[..., None]) -
     found = capacity(252, host=v2)
     assert (found.memory, found.cpus, found.cpuset) == (100 * MIB, 1.5, (1, 2))
     assert _texts(found) == {
-        "memory": "memory.limit_in_bytes of :/job",
+        "memory": "memory.max of :/job",
         "cpus": "cpu.max of :/job",
-        "cpuset": "the CPU affinity of the process",
+        "cpuset": "Cpus_allowed_list of the process",
     }
     put(v2_root / "sys/fs/cgroup/job", {"cpu.max": "max 100000"})
     machine(v2_root, 252)
     found = capacity(252, host=v2)
     assert (found.cpus, found.cpuset) == (3.0, (0, 1, 2))
-    assert _texts(found)["cpus"] == _texts(found)["cpuset"] == "cpuset.effective_cpus of :/job/a"
+    assert _texts(found)["cpus"] == _texts(found)["cpuset"] == "cpuset.cpus.effective of :/job/a"
 
 
 def test_capacity_on_v1(v1: Host, v1_root: Path, machine: Callable[..., None]) -> None:
@@ -210,7 +221,7 @@ def test_capacity_on_v1(v1: Host, v1_root: Path, machine: Callable[..., None]) -
     assert (found.memory, found.cpus, found.cpuset) == (100 * MIB, 0.5, (2, 3))
     assert _texts(found) == {
         "memory": f"memory.limit_in_bytes of memory:{INNER}",
-        "cpus": f"cpu.max of cpu:{INNER}",
+        "cpus": f"cpu.cfs_quota_us and cpu.cfs_period_us of cpu:{INNER}",
         "cpuset": f"cpuset.effective_cpus of cpuset:{INNER}",
     }
 
@@ -225,7 +236,7 @@ def test_a_limit_above_what_the_machine_has(v2: Host, v2_root: Path, machine: Ca
 
 def test_capacity_where_what_is_above_is_hidden(v2: Host, v2_root: Path, machine: Callable[..., None]) -> None:
     machine(v2_root, 252)
-    put(v2_root / "sys/fs/cgroup", {"cgroup.type": "domain"})
+    put(v2_root / "sys/fs/cgroup", {"cgroup.events": "populated 1"})
     found = capacity(252, host=v2)
     assert found.sources["memory"].hidden
     assert "hidden, and may allow less" in str(found.sources["memory"])
@@ -241,7 +252,7 @@ def test_capacity_without_control_groups(
 ) -> None:
     host = tree(tmp_path, "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n", "/proc/7")
     machine(tmp_path, 7, "2")
-    put(tmp_path, {"proc/7/cgroup": ""})
+    assert not (tmp_path / "proc/7/cgroup").exists()
     found = capacity(7, host=host)
     assert (found.memory, found.cpus, found.cpuset) == (1 << 30, 1.0, (2,))
     assert not any(source.hidden for source in found.sources.values())

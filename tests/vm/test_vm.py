@@ -6,7 +6,7 @@ import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import guests
@@ -21,6 +21,15 @@ AT_ONCE = os.cpu_count() or 1
 
 # Fewer tests than these were not all of them.
 FEWEST = {"native": 400, "python": 50}
+
+# What one processor cannot show.
+TWO_CPUS = replace(MODES[1], cpus=2)
+NEED_TWO_CPUS = {
+    "native": [
+        f"{guests.KERNEL}/test_excepted_files.py::test_a_partition_is_made_or_refused",
+        f"{guests.KERNEL}/test_enforcement.py::test_a_cpuset_child_runs_on_the_cpus_given",
+    ]
+}
 
 Running = dict[str, "Future[guests.Ended]"]
 
@@ -77,6 +86,7 @@ def running(before: machine.Machine, places: Path) -> Iterator[Running]:  # noqa
     """All modes, as many at once as there are processors; what the interrupted ones started is ended."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         started = {mode.name: pool.submit(guests.run_tier, mode, places / mode.name) for mode in MODES}
+        started["two"] = pool.submit(guests.run_tier, TWO_CPUS, places / "two", NEED_TWO_CPUS)
         try:
             yield started
         finally:
@@ -95,11 +105,17 @@ def sees(out: Path, mode: Mode) -> None:
     assert set((out / "controllers").read_text().split()) == mode.controllers
 
 
+def end_of(running: Running, out: Path) -> guests.Ended:
+    ended = running[out.name].result()
+    assert ended.hung is None, f"{out.name}: {ended.hung}; its console's last lines:\n{ended.last_lines()}"
+    assert (out / "booted").exists(), f"{out.name} ended before it ran anything:\n{ended.last_lines()}"
+    return ended
+
+
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 def test_the_kernel_tier(mode: Mode, running: Running, places: Path, say: list[str]) -> None:
-    ended, out = running[mode.name].result(), places / mode.name
-    assert ended.hung is None, f"{mode.name}: {ended.hung}; its console's last lines:\n{ended.last_lines()}"
-    assert (out / "booted").exists(), f"{mode.name} ended before it ran anything:\n{ended.last_lines()}"
+    out = places / mode.name
+    ended = end_of(running, out)
     sees(out, mode)
     ran, skipped, failed = set(), set(), {}
     for backend, fewest in FEWEST.items():
@@ -115,13 +131,23 @@ def test_the_kernel_tier(mode: Mode, running: Running, places: Path, say: list[s
     assert (skipped - listed(mode), listed(mode) - skipped) == (set(), set()), "skipped, or listed, alone"
 
 
+def test_what_needs_two_processors(running: Running, places: Path, say: list[str]) -> None:
+    out = places / "two"
+    end_of(running, out)
+    result = Result.of(out / "native.xml")
+    say.append(f"{TWO_CPUS.name} with two processors: {len(result.ran)} tests run")
+    assert len(result.ran) == len(NEED_TWO_CPUS["native"])
+    assert (result.failed, result.skipped) == ({}, set())
+
+
 def test_this_machine_is_as_before(before: machine.Machine, running: Running, places: Path) -> None:
-    """Mounts, cgroups and files are the same; no process of a guest's is left, and none was moved."""
+    """Mounts, cgroups and files are the same; no process of a guest's is left, and no other one was moved."""
     for future in running.values():
         future.result()
     after = machine.look()
     assert after.mounts == before.mounts
     assert after.cgroups == before.cgroups
+    assert after.settings == before.settings
     changed = {path for path in before.files.keys() | after.files if before.files.get(path) != after.files.get(path)}
     assert changed == set()
     assert {
@@ -145,7 +171,7 @@ def test_a_guest_that_hangs_is_ended_and_reported(places: Path) -> None:
     out = places / "hung"
     out.mkdir()
     script = out / "run.sh"
-    script.write_text(f": > {out}/booted\necho these were its last words\nsleep 100000\n")
+    script.write_text(f": > {out}/booted\necho these were its last words > /dev/kmsg\nsleep 100000\n")
     ended = guests.watch(guests.command(MODES[0], out, script), out, run=3)
     assert ended.hung == "running took more than 3 s"
     assert "these were its last words" in ended.last_lines()

@@ -1,0 +1,141 @@
+"""Effective limits and capacity on the real kernel: refusals, threads, processes that move, and mounts of parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cgroups import Cgroup, Memory, Parameters
+
+MIB = 1 << 20
+OUTER, INNER = 256 * MIB, 64 * MIB
+
+RunScript = Callable[..., str]
+
+
+@pytest.fixture
+def inner(need: Callable[[str], None], make_ready: Callable[..., Cgroup]) -> Cgroup:
+    """A cgroup that limits memory, below one that limits it less."""
+    need("memory")
+    cgroup = make_ready("memory", "/outer/inner")
+    assert cgroup.parent is not None
+    Parameters.set(Memory.limit_in_bytes, cgroup.parent, OUTER)
+    Parameters.set(Memory.limit_in_bytes, cgroup, INNER)
+    return cgroup
+
+
+def test_an_ancestor_that_may_not_be_read(inner: Cgroup, run_script: RunScript) -> None:
+    """What can be read counts, and the rest may allow less."""
+    outer = inner.parent
+    assert outer is not None
+    for file in Memory.limit_in_bytes.files(inner.version):
+        Path(str(outer.path), file).chmod(0o600)
+    run_script(
+        """
+        import cgroups
+        inner, limit = Hierarchy.find_exn(sys.argv[1]), int(sys.argv[2])
+        inner.add_process(os.getpid())
+        cgroups.capacity()  # imports what this user may not read
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        found = Hierarchy.own("memory").effective(Memory.limit_in_bytes)
+        assert (found.value, found.cgroup, found.hidden) == (limit, inner, True), found
+        found = cgroups.capacity()
+        assert found.memory == limit and found.sources["memory"].hidden, found
+        raises(AccessDenied, inner.parent.effective, Memory.limit_in_bytes)
+        """,
+        *(str(inner), str(INNER)),
+    )
+
+
+def test_a_process_whose_first_thread_has_ended(inner: Cgroup, run_script: RunScript) -> None:
+    """/proc/self is of the first thread; the cgroup is the calling one's."""
+    run_script(
+        """
+        import cgroups, platform
+        inner, limit = Hierarchy.find_exn(sys.argv[1]), int(sys.argv[2])
+        inner.add_process(os.getpid())
+
+        def work():
+            status = 1
+            try:
+                while open("/proc/self/stat").read().rpartition(")")[2].split()[0] != "Z":
+                    time.sleep(0.01)
+                assert Hierarchy.own("memory") == inner, Hierarchy.own("memory")
+                assert cgroups.capacity().memory == limit, cgroups.capacity()
+                status = 0
+            except BaseException as error:
+                print(error, file=sys.stderr, flush=True)
+            os._exit(status)
+
+        threading.Thread(target=work).start()
+        _libc.syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+        """,
+        *(str(inner), str(INNER)),
+    )
+
+
+def test_a_process_that_is_moved_while_one_looks(inner: Cgroup, run_script: RunScript) -> None:
+    """And its old cgroup removed: it has one at every moment."""
+    run_script(
+        """
+        import cgroups, subprocess
+        inner = Hierarchy.find_exn(sys.argv[1])
+        child = subprocess.Popen(["sleep", "600"])
+        ended = []
+
+        def move():
+            before = None
+            for number in range(100):
+                there = inner.parent.make_sub(f"place{number}")
+                there.add_process(child.pid)
+                if before is not None:
+                    before.remove()
+                before = there
+                time.sleep(0.003)
+            ended.append(True)
+
+        mover = threading.Thread(target=move)
+        mover.start()
+        try:
+            while not ended and mover.is_alive():
+                found = cgroups.capacity(child.pid)
+                assert found.memory > 0
+        finally:
+            child.kill()
+            child.wait()
+            mover.join()
+        assert ended
+        """,
+        str(inner),
+    )
+
+
+@pytest.mark.parametrize("order", [("inner", "outer"), ("outer", "inner"), ("beside", "outer")])
+def test_several_mounts_of_parts(inner: Cgroup, order: tuple[str, str], run_unshared: RunScript) -> None:
+    """The limit of whatever is visible through any of them counts."""
+    outer = inner.parent
+    assert outer is not None
+    Parameters.set(Memory.limit_in_bytes, inner, OUTER)
+    Parameters.set(Memory.limit_in_bytes, outer, INNER)
+    run_unshared(
+        """
+        place, inner, limit, order = sys.argv[1], Hierarchy.find_exn(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+        inner.add_process(os.getpid())
+        beside = inner.parent.parent.make_sub("beside")
+        parts = {"inner": inner, "outer": inner.parent, "beside": beside}
+        for name in order:
+            bind(parts[name].path, f"{place}/{name}")
+        before = [mount.path for mount in inner.hierarchy.mounts]
+        for path in before:
+            umount(path)
+        own = Hierarchy.own("memory")
+        found = own.effective(Memory.limit_in_bytes)
+        assert (found.value, found.hidden) == (limit, True), found
+        assert found.cgroup == own.parent and own.parent.is_root and not own.is_root, found
+        """,
+        *(str(inner), str(INNER), *order),
+    )

@@ -1,0 +1,207 @@
+"""Effective limits and capacity where something is in the way: permissions, mounts of parts, old kernels."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cgroups import (
+    MAX,
+    AccessDenied,
+    Cgroup,
+    CgroupGone,
+    CgroupOSError,
+    Cpu,
+    CpuMax,
+    Cpuset,
+    Effective,
+    Host,
+    Memory,
+    ParameterNotSupported,
+    Parameters,
+    Pids,
+    ProcessNotFound,
+    capacity,
+    limits,
+)
+
+MIB = 1 << 20
+INNER = "/cgroups-capture/inner"
+
+
+def put(root: Path, files: dict[str, object]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+
+
+@pytest.fixture
+def job(v2: Host, v2_root: Path) -> Cgroup:
+    """Two levels that limit memory; the machine has 1 GiB and 4 CPUs, and process 252 is in it."""
+    put(v2_root / "sys/fs/cgroup/job", {"memory.max": 100 * MIB, "a/memory.max": 200 * MIB})
+    put(v2_root, {"proc/meminfo": "MemTotal:        1048576 kB", "sys/devices/system/cpu/online": "0-3"})
+    put(v2_root, {"proc/252/status": "Cpus_allowed_list:\t0-7"})
+    return v2.find_exn(":/job/a")
+
+
+@pytest.fixture
+def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, Cgroup], None]:
+    """``deny(parameter, cgroup)``: root may read everything; the kernel's own refusals are in the kernel's tests."""
+    real = Parameters.get
+
+    def of(denied: Any, where: Cgroup) -> None:
+        def get(parameter: Any, cgroup: Cgroup) -> Any:
+            if (parameter, cgroup) == (denied, where):
+                message = f"cannot read {parameter} of {cgroup}"
+                raise AccessDenied(message)
+            return real(parameter, cgroup)
+
+        monkeypatch.setattr(limits.Parameters, "get", get)
+
+    return of
+
+
+# ---- old kernels -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("top", "inner", "value", "hidden"),
+    [(1, 1, 4096, False), (0, 1, 8192, False), (0, 0, 8192, False), (1, 0, 4096, False)],
+)
+def test_v1_counts_for_an_ancestor_where_it_says_so(
+    v1: Host, v1_root: Path, top: int, inner: int, value: int, hidden: bool
+) -> None:
+    """Its own memory.use_hierarchy, before Linux 5.11."""
+    tree = v1_root / "sys/fs/cgroup/memory"
+    put(tree, {"release_agent": "", "memory.use_hierarchy": top, "cgroups-capture/memory.use_hierarchy": top})
+    put(tree, {"cgroups-capture/memory.limit_in_bytes": 4096, f"{INNER[1:]}/memory.limit_in_bytes": 8192})
+    put(tree, {f"{INNER[1:]}/memory.use_hierarchy": inner})
+    found = v1.find_exn(f"memory:{INNER}").effective(Memory.limit_in_bytes)
+    assert (found.value, found.hidden) == (value, hidden)
+
+
+def test_what_is_above_an_unbound_level_is_not_hidden(v1: Host, v1_root: Path) -> None:
+    tree = v1_root / "sys/fs/cgroup/memory"
+    put(tree, {f"{INNER[1:]}/memory.limit_in_bytes": 8192, "cgroups-capture/memory.use_hierarchy": 0})
+    assert not v1.find_exn(f"memory:{INNER}").effective(Memory.max).hidden
+
+
+def test_a_true_root_of_v1_has_no_limit(v1: Host, v1_root: Path) -> None:
+    root = v1_root / "sys/fs/cgroup/pids"
+    put(root, {"release_agent": ""})
+    (root / "pids.max").unlink(missing_ok=True)
+    assert v1.find_exn("pids").effective(Pids.max) == Effective(MAX, None, hidden=False)
+
+
+def test_a_file_that_this_kernel_lacks_is_said_at_any_level(v2_root: Path, job: Cgroup) -> None:
+    """Also where the lowest does not have the controller."""
+    for level in (job, job.parent):
+        assert level is not None
+        Path(str(level.path), "memory.zswap.max").unlink()
+    put(Path(str(job.path)), {"cgroup.controllers": "pids"})
+    for name in ("memory.max", "memory.swap.max"):
+        Path(str(job.path), name).unlink()
+    with pytest.raises(ParameterNotSupported, match=r"memory\.zswap\.max"):
+        job.effective(Memory.zswap_max)
+    assert job.effective(Memory.max).value == 100 * MIB
+
+
+def test_no_quota_is_one_value(v2_root: Path, job: Cgroup) -> None:
+    put(Path(str(job.path)), {"cpu.max": "max 100000", "../cpu.max": "max 50000"})
+    assert job.effective(Cpu.max) == Effective(CpuMax(MAX, None), None, hidden=False)
+
+
+def test_a_kernel_without_control_groups(v2: Host, v2_root: Path) -> None:
+    """It has no /proc/PID/cgroup; and without /proc/PID there is no process."""
+    put(v2_root, {"proc/9/status": "Cpus_allowed_list:\t1", "proc/meminfo": "MemTotal: 1024 kB"})
+    assert v2.process_info(9) == []
+    assert capacity(9, host=v2)[:3] == (MIB, 1.0, (1,))
+    with pytest.raises(ProcessNotFound):
+        v2.process_info(10)
+
+
+# ---- permissions -----------------------------------------------------------------------------
+
+
+def test_an_ancestor_that_may_not_be_read_may_allow_less(deny: Any, v2: Host, job: Cgroup) -> None:
+    deny(Memory.max, job.parent)
+    assert job.effective(Memory.max) == Effective(200 * MIB, job, hidden=True)
+    deny(Memory.limit_in_bytes, job.parent)
+    found = capacity(252, host=v2)
+    assert (found.memory, found.sources["memory"].hidden) == (200 * MIB, True)
+    deny(Memory.max, job)
+    with pytest.raises(AccessDenied):
+        job.effective(Memory.max)
+
+
+def test_a_cpuset_that_may_not_be_read_narrows_nothing(deny: Any, v2: Host, job: Cgroup) -> None:
+    put(Path(str(job.path)), {"cpuset.cpus.effective": "0-1"})
+    assert capacity(252, host=v2).cpuset == (0, 1)
+    deny(Cpuset.effective_cpus, job)
+    assert capacity(252, host=v2).cpuset == (0, 1, 2, 3)
+
+
+def test_an_empty_cpuset_narrows_nothing(v2: Host, v2_root: Path, job: Cgroup) -> None:
+    put(Path(str(job.path)), {"cpuset.cpus.effective": ""})
+    assert capacity(252, host=v2).cpuset == (0, 1, 2, 3)
+
+
+# ---- mounts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("roots", [("/job/a", "/job"), ("/job", "/job/a"), ("/other", "/job")])
+def test_several_partial_mounts(v2_root: Path, job: Cgroup, tree: Any, tmp_path: Path, roots: tuple[str, ...]) -> None:
+    """The limit of whatever is visible through any of them counts."""
+    (v2_root / "sys/fs/cgroup/other").mkdir()
+    lines = [f"{30 + at} 20 0:27 {root} /mnt{at} rw - cgroup2 cgroup2 rw\n" for at, root in enumerate(roots)]
+    host = tree(tmp_path / "parts", "".join(lines))
+    for at, root in enumerate(roots):
+        shutil.copytree(v2_root / f"sys/fs/cgroup{root}", tmp_path / f"parts/mnt{at}")
+    cgroup, above = host.find_exn(":/job/a"), host.find_exn(":/job")
+    assert (cgroup.is_root, cgroup.parent, above.is_root, above.parent) == (False, above, True, None)
+    put(Path(above.path), {"cgroup.events": "populated 1"})
+    assert cgroup.effective(Memory.max) == Effective(100 * MIB, above, hidden=True)
+
+
+# ---- processes that move, and a bare /proc -------------------------------------------------------
+
+
+def test_a_process_that_is_moved_while_one_looks(
+    monkeypatch: pytest.MonkeyPatch, v2: Host, v2_root: Path, job: Cgroup
+) -> None:
+    """Looked at again where it is now; one that stays in a cgroup that is gone is a zombie."""
+    real, places = limits._capacity, []
+
+    def moving(host: Host, found: list[Cgroup], pid: int | None) -> object:
+        places.append([str(one) for one in found])
+        if len(places) == 1:
+            put(v2_root, {"proc/252/cgroup": "0::/job"})
+            message = "it was removed"
+            raise CgroupGone(message)
+        return real(host, found, pid)
+
+    monkeypatch.setattr(limits, "_capacity", moving)
+    assert capacity(252, host=v2).memory == 100 * MIB
+    assert places == [[":/job/a"], [":/job"]]
+    places.clear()
+    put(v2_root, {"proc/252/cgroup": "0::/job"})
+    with pytest.raises(CgroupGone):
+        capacity(252, host=v2)
+
+
+def test_a_proc_of_processes_alone(monkeypatch: pytest.MonkeyPatch, v2: Host, v2_root: Path, job: Cgroup) -> None:
+    """As systemd's ProcSubset=pid mounts it: of this machine the size is known all the same, of another it is not."""
+    (v2_root / "proc/meminfo").unlink()
+    with pytest.raises(CgroupOSError, match="MemTotal|meminfo|capacity") as caught:
+        capacity(252, host=v2)
+    assert type(caught.value) is CgroupOSError
+    real = limits._field
+    monkeypatch.setattr(limits, "_field", lambda host, path, key: real(host, path.replace("meminfo", "none"), key))
+    found = capacity()
+    assert 0 < found.memory <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
