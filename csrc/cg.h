@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,7 @@ struct cg_batch {
     int *fds; /* those kept when the cache was in the state that was seen */
     size_t count;
     uint64_t seen;
+    unsigned phase; /* of the cache, while it is read */
 };
 
 /* What a text is to whoever reads many: status and errno are those of the
@@ -60,8 +62,14 @@ void cg_batch_read_one(struct cg_batch *batch, size_t i, char *text, size_t capa
  * no room: other files are not pushed out. */
 void cg_file_adopt(struct cg_file *file, int fd, uint64_t inode);
 
-/* How many forks this process is away from the one that loaded the library:
- * a lock that another thread held at a fork is nobody's in the child. */
-unsigned cg_forks(void);
+/* A lock that no other thread holds at a fork(2): what it guards is whole in
+ * the child.  Taken before the cache's own lock, never after. */
+struct cg_guard {
+    pthread_mutex_t lock;
+    struct cg_guard *next;
+    struct cg_guard **link;
+};
+void cg_guard_create(struct cg_cache *cache, struct cg_guard *guard);
+void cg_guard_destroy(struct cg_cache *cache, struct cg_guard *guard);
 
 #endif

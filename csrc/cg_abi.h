@@ -205,8 +205,8 @@ size_t cg_cache_budget(struct cg_cache *cache);
 size_t cg_cache_kept(struct cg_cache *cache);
 /* Makes the cache survive fork(2), in parent and child, however and by whom
  * it is called: by pthread_atfork(3), so that nothing runs between taking the
- * lock and the fork.  In the child, whose other threads are gone, all pins
- * are dropped.  For one cache of a process, which is never destroyed: what
+ * locks and the fork, which waits for frames being read.  In the child, whose
+ * other threads are gone, all pins are dropped.  For one cache of a process, which is never destroyed: what
  * keeps it is the one global.  An errno. */
 int cg_cache_survive_forks(struct cg_cache *cache);
 

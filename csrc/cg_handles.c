@@ -24,6 +24,16 @@
 
 enum { CGROUP1_MAGIC = 0x27e0eb, CGROUP2_MAGIC = 0x63677270 };
 
+/* Descriptors that left the cache while many were read, to be closed when none
+ * of those that read then still does.  The next phase begins when the one
+ * before has no readers any more, so that two are enough. */
+struct phase {
+    size_t readers;
+    int *leaving;
+    size_t count;
+    size_t capacity;
+};
+
 struct cg_cache {
     pthread_mutex_t lock;
     struct cg_file **kept; /* the files that hold a descriptor */
@@ -32,10 +42,10 @@ struct cg_cache {
     size_t budget;
     size_t hand; /* of the clock that finds the next file to close */
     uint64_t state; /* counts what came into the cache and went */
-    size_t readers; /* of many at once */
-    int *leaving; /* descriptors to be closed when there are no readers */
-    size_t leaving_count;
-    size_t leaving_capacity;
+    unsigned phase;    /* who begins to read many belongs to it, and what leaves */
+    struct phase phases[2]; /* this one, and the one before */
+    pthread_mutex_t guards_lock;
+    struct cg_guard *guards; /* of what lives on this cache, and has to be whole at a fork */
 };
 
 struct cg_file {
@@ -65,6 +75,7 @@ struct cg_cache *cg_cache_create(size_t budget)
     struct cg_cache *cache = calloc(1, sizeof *cache);
     if (cache != NULL) {
         pthread_mutex_init(&cache->lock, NULL);
+        pthread_mutex_init(&cache->guards_lock, NULL);
         cache->budget = budget;
         cache->state = 1; /* 0 is a state that no batch has seen */
     }
@@ -74,8 +85,10 @@ struct cg_cache *cg_cache_create(size_t budget)
 void cg_cache_destroy(struct cg_cache *cache)
 {
     pthread_mutex_destroy(&cache->lock);
+    pthread_mutex_destroy(&cache->guards_lock);
     free(cache->kept);
-    free(cache->leaving);
+    free(cache->phases[0].leaving);
+    free(cache->phases[1].leaving);
     free(cache);
 }
 
@@ -83,25 +96,37 @@ void cg_cache_destroy(struct cg_cache *cache)
  * be in use by who reads many. */
 static int leave(struct cg_cache *cache, int fd)
 {
-    if (cache->readers == 0)
+    struct phase *phase = &cache->phases[cache->phase % 2];
+    if (cache->phases[0].readers + cache->phases[1].readers == 0)
         return fd;
-    if (cache->leaving_count == cache->leaving_capacity) {
-        size_t capacity = cache->leaving_capacity ? 2 * cache->leaving_capacity : 64;
-        int *leaving = realloc(cache->leaving, capacity * sizeof *leaving);
+    if (phase->count == phase->capacity) {
+        size_t capacity = phase->capacity ? 2 * phase->capacity : 64;
+        int *leaving = realloc(phase->leaving, capacity * sizeof *leaving);
         if (leaving == NULL)
             return -1; /* open for good, rather than closed under a reader */
-        cache->leaving = leaving;
-        cache->leaving_capacity = capacity;
+        phase->leaving = leaving;
+        phase->capacity = capacity;
     }
-    cache->leaving[cache->leaving_count++] = fd;
+    phase->leaving[phase->count++] = fd;
     return -1;
 }
 
 /* Under the lock. */
-static void close_leaving(struct cg_cache *cache)
+static void close_leaving(struct phase *phase)
 {
-    while (cache->leaving_count > 0)
-        close(cache->leaving[--cache->leaving_count]);
+    while (phase->readers == 0 && phase->count > 0)
+        close(phase->leaving[--phase->count]);
+}
+
+static void tidy(struct cg_cache *cache)
+{
+    struct phase *now = &cache->phases[cache->phase % 2], *before = &cache->phases[(cache->phase + 1) % 2];
+    if (before->readers > 0)
+        return; /* who may still have what has left since */
+    close_leaving(before);
+    close_leaving(now);
+    if (now->count > 0)
+        cache->phase++;
 }
 
 /* Takes the descriptor out of the cache, for the caller to close. */
@@ -353,30 +378,54 @@ size_t cg_cache_kept(struct cg_cache *cache)
 
 /* The handlers of pthread_atfork(3) have no argument. */
 static struct cg_cache *survivor;
-static unsigned forks;
 
-unsigned cg_forks(void)
+void cg_guard_create(struct cg_cache *cache, struct cg_guard *guard)
 {
-    return forks;
+    pthread_mutex_init(&guard->lock, NULL);
+    pthread_mutex_lock(&cache->guards_lock);
+    guard->next = cache->guards;
+    guard->link = &cache->guards;
+    if (guard->next != NULL)
+        guard->next->link = &guard->next;
+    cache->guards = guard;
+    pthread_mutex_unlock(&cache->guards_lock);
+}
+
+void cg_guard_destroy(struct cg_cache *cache, struct cg_guard *guard)
+{
+    pthread_mutex_lock(&cache->guards_lock);
+    *guard->link = guard->next;
+    if (guard->next != NULL)
+        guard->next->link = guard->link;
+    pthread_mutex_unlock(&cache->guards_lock);
+    pthread_mutex_destroy(&guard->lock);
 }
 
 static void before_fork(void)
 {
+    pthread_mutex_lock(&survivor->guards_lock);
+    for (struct cg_guard *guard = survivor->guards; guard != NULL; guard = guard->next)
+        pthread_mutex_lock(&guard->lock);
     pthread_mutex_lock(&survivor->lock);
 }
 
 static void after_fork_in_parent(void)
 {
     pthread_mutex_unlock(&survivor->lock);
+    for (struct cg_guard *guard = survivor->guards; guard != NULL; guard = guard->next)
+        pthread_mutex_unlock(&guard->lock);
+    pthread_mutex_unlock(&survivor->guards_lock);
 }
 
 static void after_fork_in_child(void)
 {
     struct cg_cache *cache = survivor;
-    forks++;
     pthread_mutex_init(&cache->lock, NULL);
-    cache->readers = 0;
-    close_leaving(cache);
+    pthread_mutex_init(&cache->guards_lock, NULL);
+    for (struct cg_guard *guard = cache->guards; guard != NULL; guard = guard->next)
+        pthread_mutex_init(&guard->lock, NULL);
+    cache->phases[0].readers = cache->phases[1].readers = 0;
+    tidy(cache);
     for (size_t i = cache->count; i-- > 0;) {
         struct cg_file *file = cache->kept[i];
         file->pins = 0;
@@ -480,7 +529,8 @@ static void begin(struct cg_batch *batch)
     pthread_mutex_lock(&cache->lock);
     if (batch->seen != cache->state)
         see(batch);
-    cache->readers++;
+    batch->phase = cache->phase;
+    cache->phases[batch->phase % 2].readers++;
     pthread_mutex_unlock(&cache->lock);
 }
 
@@ -488,8 +538,8 @@ static void end(struct cg_batch *batch)
 {
     struct cg_cache *cache = batch->cache;
     pthread_mutex_lock(&cache->lock);
-    if (--cache->readers == 0)
-        close_leaving(cache);
+    cache->phases[batch->phase % 2].readers--;
+    tidy(cache);
     pthread_mutex_unlock(&cache->lock);
 }
 

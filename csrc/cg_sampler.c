@@ -7,7 +7,6 @@
  * cgroup went is looked for at the next frame, under its name. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,8 +58,7 @@ struct row {
 };
 
 struct cg_sampler {
-    pthread_mutex_t lock; /* one frame at a time */
-    unsigned forks;       /* when the lock was made */
+    struct cg_guard guard; /* one frame at a time */
     size_t columns;
     struct row *rows;
     size_t count, capacity;
@@ -83,11 +81,12 @@ struct cg_sampler {
 
 static void lock(struct cg_sampler *sampler)
 {
-    if (sampler->forks != cg_forks()) {
-        pthread_mutex_init(&sampler->lock, NULL);
-        sampler->forks = cg_forks();
-    }
-    pthread_mutex_lock(&sampler->lock);
+    pthread_mutex_lock(&sampler->guard.lock);
+}
+
+static void unlock(struct cg_sampler *sampler)
+{
+    pthread_mutex_unlock(&sampler->guard.lock);
 }
 
 static int64_t now(void)
@@ -332,6 +331,7 @@ static void put_parsed(struct cg_sampler *sampler, const struct cells *cells, st
     int32_t *targets = malloc((parsed->count + 1) * sizeof *targets);
     struct cg_slice row = {text, text};
     uint32_t ordinal = 0;
+    bool plain = true; /* each that is wanted is a number, as a layout has it */
     for (size_t c = 0; c < parsed->count; c++) {
         size_t key = parsed->key[c], key_length = parsed->key_end[c] - key;
         if (parsed->kind[c] == CG_ROW) {
@@ -351,9 +351,10 @@ static void put_parsed(struct cg_sampler *sampler, const struct cells *cells, st
             }
         } else if (target >= 0) {
             put(cells, &program->targets[target], CG_CELL_ERROR, 0, EBADMSG);
+            plain = false;
         }
     }
-    if (targets != NULL)
+    if (targets != NULL && plain)
         learn(source->learned, text, length, parsed, targets, source);
     free(targets);
 }
@@ -556,7 +557,7 @@ int cg_sampler_sample(struct cg_sampler *sampler, struct cg_frame *frame)
         read_all(sampler, frame);
         status = CG_OK;
     }
-    pthread_mutex_unlock(&sampler->lock);
+    unlock(sampler);
     return status;
 }
 
@@ -571,8 +572,7 @@ struct cg_sampler *cg_sampler_create(struct cg_cache *cache, size_t columns)
         free(text);
         return NULL;
     }
-    pthread_mutex_init(&sampler->lock, NULL);
-    sampler->forks = cg_forks();
+    cg_guard_create(cache, &sampler->guard);
     sampler->batch.cache = cache;
     sampler->columns = columns;
     sampler->text = text;
@@ -598,7 +598,7 @@ void cg_sampler_destroy(struct cg_sampler *sampler)
             free(sampler->learned[i]->known[place].memory);
         free(sampler->learned[i]);
     }
-    pthread_mutex_destroy(&sampler->lock);
+    cg_guard_destroy(sampler->batch.cache, &sampler->guard);
     free(sampler->learned);
     free(sampler->rows);
     free(sampler->sources);
@@ -712,7 +712,7 @@ int cg_sampler_add(struct cg_sampler *sampler, struct cg_file *directory, const 
 {
     lock(sampler);
     bool done = add_row(sampler, directory, path, names, programs, count);
-    pthread_mutex_unlock(&sampler->lock);
+    unlock(sampler);
     return done ? 0 : -ENOMEM;
 }
 
@@ -741,7 +741,7 @@ void cg_sampler_remove(struct cg_sampler *sampler, const uint32_t *rows, size_t 
     sampler->count = kept;
     sampler->batch.count = sources;
     sampler->batch.seen = 0;
-    pthread_mutex_unlock(&sampler->lock);
+    unlock(sampler);
 }
 
 size_t cg_sampler_unknown(struct cg_sampler *sampler, uint32_t *pairs_ret, size_t capacity)
@@ -758,6 +758,6 @@ size_t cg_sampler_unknown(struct cg_sampler *sampler, uint32_t *pairs_ret, size_
         }
         count++;
     }
-    pthread_mutex_unlock(&sampler->lock);
+    unlock(sampler);
     return count;
 }

@@ -52,7 +52,8 @@ static inline struct cg_cells cells_create(size_t capacity)
     cells.kind = malloc(n);
     cells.key = malloc(n * sizeof *cells.key);
     cells.key_end = malloc(n * sizeof *cells.key_end);
-    CHECK(cells.value && cells.kind && cells.key && cells.key_end);
+    cells.start = malloc(n * sizeof *cells.start);
+    CHECK(cells.value && cells.kind && cells.key && cells.key_end && cells.start);
     return cells;
 }
 
@@ -62,6 +63,38 @@ static inline void cells_destroy(struct cg_cells *cells)
     free(cells->kind);
     free(cells->key);
     free(cells->key_end);
+    free(cells->start);
+}
+
+/* What stands between count numbers, each literal copied to exactly its length:
+ * `key ` before each of the keys, which are joined by newlines, and a newline. */
+static inline struct cg_layout layout_create(const char *keys, size_t length, size_t count)
+{
+    char *literals = malloc(length + count + 2), *to = literals;
+    uint32_t *ends = malloc((count + 1) * sizeof *ends);
+    const char *key = keys;
+    CHECK(literals && ends);
+    for (size_t i = 0; i < count; i++) {
+        const char *end = memchr(key, '\n', (size_t)(keys + length - key));
+        size_t size = end ? (size_t)(end - key) : (size_t)(keys + length - key);
+        if (i > 0)
+            *to++ = '\n';
+        memcpy(to, key, size);
+        to += size;
+        *to++ = ' ';
+        ends[i] = (uint32_t)(to - literals);
+        key = end ? end + 1 : keys + length;
+    }
+    if (count > 0)
+        *to++ = '\n';
+    ends[count] = (uint32_t)(to - literals);
+    return (struct cg_layout){literals, ends, count};
+}
+
+static inline void layout_destroy(struct cg_layout *layout)
+{
+    free((void *)(uintptr_t)layout->literals);
+    free((void *)(uintptr_t)layout->ends);
 }
 
 void write_file(const char *path, const char *text);
@@ -82,7 +115,9 @@ void test_beneath_eperm(void);
 void test_budget(void);
 void test_destroy_order(void);
 void test_read(void);
-void test_files_read(void);
+void test_sampler(void);
+void test_sampler_texts(void);
+void test_sampler_rows(void);
 void test_not_kept(void);
 void test_threads(void);
 void test_fork(void);

@@ -17,6 +17,7 @@ static void parse(int shape, const char *text, size_t length, size_t capacity)
         CHECK(cells.kind[i] <= CG_ROW && cells.key[i] <= cells.key_end[i] && cells.key_end[i] <= length);
         CHECK(cells.kind[i] != CG_STRING || cells.value[i] >> 32 <= (cells.value[i] & UINT32_MAX));
         CHECK(cells.kind[i] != CG_STRING || (cells.value[i] & UINT32_MAX) <= length);
+        CHECK(cells.start[i] <= length && (cells.kind[i] > CG_CENTI || cells.start[i] < length));
     }
     cells_destroy(&cells);
 }
@@ -42,11 +43,18 @@ static void parse_layout(const char *text, size_t length, size_t capacity)
     size_t size = end ? (size_t)(end - text) + 1 : 0;
     char *keys = exact(text, size);
     uint64_t *values = malloc(capacity ? capacity * sizeof *values : 1);
+    uint8_t *kinds = malloc(capacity ? capacity : 1);
     for (size_t i = 0; i < size; i++)
         keys[i] = keys[i] == ' ' ? '\n' : keys[i];
-    struct cg_layout layout = {.keys = keys, .length = size, .count = capacity};
-    int status = cg_parse_layout(&layout, text + size, length - size, values);
+    struct cg_layout layout = layout_create(keys, size, capacity);
+    int strict = cg_parse_layout(&layout, text + size, length - size, values, NULL);
+    int status = cg_parse_layout(&layout, text + size, length - size, values, kinds);
     CHECK(status == CG_OK || status == CG_LAYOUT);
+    CHECK(strict == CG_LAYOUT || status == CG_OK);
+    for (size_t i = 0; status == CG_OK && i < capacity; i++)
+        CHECK(kinds[i] <= CG_CENTI);
+    layout_destroy(&layout);
+    free(kinds);
     free(values);
     free(keys);
 }

@@ -12,7 +12,8 @@ static const struct {
 } TESTS[] = {
     TEST(shapes),        TEST(shape_space),  TEST(layout),        TEST(mountinfo),  TEST(own_mountinfo), TEST(read_all),
     TEST(mounts_check),  TEST(beneath),      TEST(beneath_enosys), TEST(beneath_eperm), TEST(budget),
-    TEST(destroy_order), TEST(read),         TEST(files_read),    TEST(not_kept),   TEST(threads),       TEST(fork),
+    TEST(destroy_order), TEST(read),         TEST(not_kept),      TEST(sampler),    TEST(sampler_texts), TEST(sampler_rows),
+    TEST(threads),       TEST(fork),
 };
 
 void write_file(const char *path, const char *text)

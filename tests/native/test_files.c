@@ -147,12 +147,13 @@ void test_read(void)
     CHECK_EQUAL(arena.cells.count, 2);
     CHECK_EQUAL(arena.cells.value[1], 2);
 
-    struct cg_layout layout = {.keys = "anon\nfile\n", .length = 10, .count = 2};
+    struct cg_layout layout = layout_create("anon\nfile\n", 10, 2);
     arena.cells.value[0] = arena.cells.value[1] = 0;
     CHECK_EQUAL(cg_file_read_layout(world.files[1], &layout, &arena), CG_OK);
     CHECK(arena.cells.value[0] == 1 && arena.cells.value[1] == 2);
     write_file("f1", "file 2\n");
     CHECK_EQUAL(cg_file_read_layout(world.files[1], &layout, &arena), CG_LAYOUT);
+    layout_destroy(&layout);
     write_file("f1", "anon 1\nf x\n");
     CHECK_EQUAL(cg_file_read(world.files[1], CG_KEYED, &arena), CG_SYNTAX);
     CHECK_EQUAL(arena.offset, 9);
@@ -193,75 +194,6 @@ void test_read(void)
     }
     free(arena.text);
     cells_destroy(&arena.cells);
-    world_destroy(&world);
-}
-
-/* More files than are pinned at once, of every status, in turns. */
-void test_files_read(void)
-{
-    static const struct cg_layout TWO = {.keys = "a\nb\n", .length = 4, .count = 2};
-    static const struct {
-        const char *name, *text;
-        const struct cg_layout *layout;
-        int status, kind;
-        uint64_t values[2];
-    } CASES[] = {
-        {"one", "5\n", NULL, CG_OK, CG_UINT, {5, 0}},
-        {"great", "18446744073709551615\n", NULL, CG_OK, CG_UINT, {UINT64_MAX, 0}},
-        {"max", "max\n", NULL, CG_OK, CG_MAX, {0, 0}},
-        {"minus", "-5\n", NULL, CG_OK, CG_NEGATIVE, {(uint64_t)-5, 0}},
-        {"two", "a 1\nb 2\n", &TWO, CG_OK, CG_UINT, {1, 2}},
-        {"other", "a 1\n", &TWO, CG_LAYOUT, 0, {0, 0}},
-        {"none", NULL, NULL, CG_OS, 0, {0, 0}},
-        {"empty", "", NULL, CG_EMPTY, 0, {0, 0}},
-        {"bad", "5 5\n", NULL, CG_SYNTAX, 0, {0, 0}},
-        {"far", "18446744073709551616\n", NULL, CG_RANGE, 0, {0, 0}},
-        {"long", "00000000000000000000000000000000000000000000000001\n", NULL, CG_SPACE, 0, {0, 0}},
-    };
-    enum { MANY = 60 * COUNT(CASES), TEXT = 40 };
-    struct world world = world_create(0);
-    struct cg_file *files[MANY];
-    const struct cg_layout *layouts[MANY];
-    uint32_t firsts[MANY], total = 0;
-    for (size_t i = 0; i < MANY; i++) {
-        size_t j = i % COUNT(CASES);
-        if (i == j && CASES[j].text != NULL)
-            write_file(CASES[j].name, CASES[j].text);
-        files[i] = cg_file_create(world.cache, world.directory, CASES[j].name, 0);
-        layouts[i] = CASES[j].layout;
-        firsts[i] = total;
-        total += layouts[i] ? 2 : 1;
-    }
-    for (size_t budget = 0; budget <= 2000; budget = budget ? budget * 7 : 1) {
-        cg_cache_set_budget(world.cache, budget);
-        for (int round = 0; round < 2; round++) {
-            char *text = malloc(TEXT);
-            uint64_t *values = calloc(total, sizeof *values);
-            uint8_t *kinds = calloc(MANY, 1), *statuses = malloc(MANY);
-            int32_t *errors = malloc(MANY * sizeof *errors);
-            memset(statuses, 99, MANY);
-            cg_files_read(files, layouts, firsts, MANY, text, TEXT, values, kinds, statuses, errors);
-            for (size_t i = 0; i < MANY; i++) {
-                size_t j = i % COUNT(CASES);
-                CHECK_EQUAL(statuses[i], CASES[j].status);
-                CHECK_EQUAL(errors[i], CASES[j].status == CG_OS ? ENOENT : 0);
-                if (statuses[i])
-                    continue;
-                CHECK_EQUAL(kinds[i], CASES[j].kind);
-                CHECK(values[firsts[i]] == CASES[j].values[0]);
-                CHECK(layouts[i] == NULL || values[firsts[i] + 1] == CASES[j].values[1]);
-            }
-            CHECK(cg_cache_kept(world.cache) <= budget);
-            free(errors);
-            free(statuses);
-            free(kinds);
-            free(values);
-            free(text);
-        }
-    }
-    cg_files_read(files, layouts, firsts, 0, NULL, 0, NULL, NULL, NULL, NULL);
-    for (size_t i = 0; i < MANY; i++)
-        cg_file_destroy(files[i]);
     world_destroy(&world);
 }
 

@@ -22,8 +22,8 @@ THREAD = ("-fsanitize=thread", "-O1", "-DROUNDS=1000")
 
 TESTS = (
     *("shapes", "shape_space", "layout", "mountinfo", "own_mountinfo", "read_all", "mounts_check"),
-    *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "files_read", "not_kept"),
-    *("threads", "fork"),
+    *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "not_kept"),
+    *("sampler", "sampler_texts", "sampler_rows", "threads", "fork"),
 )
 COMPILERS = ["gcc", *(["clang"] if shutil.which("clang") else [])]
 
@@ -122,7 +122,7 @@ def test_source_compiles_alone(compiler: str, source: Path, tmp_path: Path) -> N
 
 
 def test_sources_are_there() -> None:
-    assert {"cg_parse.c", "cg_mountinfo.c", "cg_read.c", "cg_handles.c"} <= {path.name for path in SOURCES}
+    assert {"cg_parse.c", "cg_mountinfo.c", "cg_read.c", "cg_handles.c", "cg_sampler.c"} <= {path.name for path in SOURCES}
 
 
 @pytest.mark.parametrize("path", sorted(CSRC.glob("*.[ch]")), ids=lambda path: path.name)

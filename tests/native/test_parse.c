@@ -173,13 +173,14 @@ void test_layout(void)
         size_t length = strlen(LAYOUTS[i].text), count = LAYOUTS[i].count, keys_length = strlen(LAYOUTS[i].keys);
         char *text = exact(LAYOUTS[i].text, length), *keys = exact(LAYOUTS[i].keys, keys_length);
         uint64_t *values = malloc(count ? count * sizeof *values : 1);
-        struct cg_layout layout = {.keys = keys, .length = keys_length, .count = count};
-        int status = cg_parse_layout(&layout, text, length, values);
+        struct cg_layout layout = layout_create(keys, keys_length, count);
+        int status = cg_parse_layout(&layout, text, length, values, NULL);
         if (status != LAYOUTS[i].status)
             fprintf(stderr, "layout of \"%s\"\n", LAYOUTS[i].text);
         CHECK_EQUAL(status, LAYOUTS[i].status);
         for (size_t j = 0; status == CG_OK && j < count; j++)
             CHECK(values[j] == LAYOUTS[i].values[j]);
+        layout_destroy(&layout);
         free(values);
         free(keys);
         free(text);

@@ -13,18 +13,13 @@ enum { FILES = 64, THREADS = 8, TEXT = 256 };
 
 static struct cg_cache *cache;
 static struct cg_file *directory, *files[FILES];
-static const struct cg_layout LAYOUT = {.keys = "key\n", .length = 4, .count = 1};
+static const uint32_t ENDS[] = {4, 5};
+static const struct cg_layout LAYOUT = {.literals = "key \n", .ends = ENDS, .count = 1};
 static atomic_bool done;
 
 static int64_t content(size_t i)
 {
     return 1000003 * (int64_t)(i + 1);
-}
-
-/* Every second file is a number, the others have one key. */
-static const struct cg_layout *layout_of(size_t i)
-{
-    return i % 2 ? &LAYOUT : NULL;
 }
 
 static void create(void)
@@ -65,11 +60,11 @@ static void read_one(size_t i, bool short_way)
     char text[TEXT];
     uint64_t value;
     uint8_t kind;
-    uint32_t key, key_end;
+    uint32_t key, key_end, start;
     struct cg_arena arena = {
         .text = text,
         .text_capacity = TEXT,
-        .cells = {.capacity = 1, .value = &value, .kind = &kind, .key = &key, .key_end = &key_end},
+        .cells = {.capacity = 1, .value = &value, .kind = &kind, .key = &key, .key_end = &key_end, .start = &start},
     };
     if (i % 2 == 0 && short_way) {
         CHECK_EQUAL(cg_file_read_int(files[i]), content(i));
@@ -82,22 +77,42 @@ static void read_one(size_t i, bool short_way)
     CHECK_EQUAL(value, content(i));
 }
 
-static void read_all(void)
+/* A sampler of one row, which has all of the files: every second is a number, the others have one key. */
+struct table {
+    struct cg_sampler *sampler;
+    struct cg_target targets[FILES];
+    struct cg_program programs[FILES];
+    char names[FILES][16];
+};
+
+static void table_create(struct table *table)
 {
-    const struct cg_layout *layouts[FILES];
-    uint32_t firsts[FILES];
-    uint64_t values[FILES];
-    uint8_t kinds[FILES], statuses[FILES];
-    int32_t errors[FILES];
-    char text[TEXT];
+    const struct cg_program *programs[FILES];
+    const char *names[FILES];
     for (size_t i = 0; i < FILES; i++) {
-        layouts[i] = layout_of(i);
-        firsts[i] = (uint32_t)i;
+        table->targets[i] =
+            (struct cg_target){.row = "", .key = i % 2 ? "key" : "", .column = (int32_t)i, .scale = 1};
+        table->programs[i] = (struct cg_program){i % 2 ? CG_KEYED : CG_VALUE, 1, &table->targets[i]};
+        snprintf(table->names[i], sizeof table->names[i], "f%zu", i);
+        programs[i] = &table->programs[i];
+        names[i] = table->names[i];
     }
-    cg_files_read(files, layouts, firsts, FILES, text, TEXT, values, kinds, statuses, errors);
+    table->sampler = cg_sampler_create(cache, FILES);
+    CHECK(table->sampler != NULL);
+    CHECK_EQUAL(cg_sampler_add(table->sampler, directory, "", names, programs, FILES), 0);
+}
+
+static void read_all(struct table *table)
+{
+    int64_t values[FILES];
+    uint8_t statuses[FILES];
+    int32_t errors[FILES];
+    uint64_t inode;
+    struct cg_frame frame = {.capacity = 1, .values = values, .statuses = statuses, .errors = errors, .inodes = &inode};
+    CHECK_EQUAL(cg_sampler_sample(table->sampler, &frame), CG_OK);
     for (size_t i = 0; i < FILES; i++) {
         CHECK_EQUAL(errors[i], 0);
-        CHECK_EQUAL(statuses[i], CG_OK);
+        CHECK_EQUAL(statuses[i], CG_CELL_OK);
         CHECK_EQUAL(values[i], content(i));
     }
 }
@@ -105,11 +120,16 @@ static void read_all(void)
 static void *reader(void *argument)
 {
     uint64_t state = (uint64_t)(uintptr_t)argument;
+    struct table *table = malloc(sizeof *table);
+    CHECK(table != NULL);
+    table_create(table);
     for (int round = 0; round < ROUNDS; round++) {
         if (round % 64 == 0)
-            read_all();
+            read_all(table);
         read_one(next(&state) % FILES, next(&state) % 2);
     }
+    cg_sampler_destroy(table->sampler);
+    free(table);
     return NULL;
 }
 
@@ -164,6 +184,8 @@ void test_threads(void)
     CHECK_EQUAL(open_descriptors(), before);
 }
 
+static struct table shared;
+
 /* The child has none of the other threads.  It allocates nothing: another
  * thread may have been inside of the sanitizer's allocator. */
 static void child(void)
@@ -177,7 +199,16 @@ static void child(void)
     CHECK_EQUAL(cg_cache_kept(cache), 0);
     for (size_t i = 0; i < FILES; i += 2)
         CHECK_EQUAL(cg_file_read_int(files[i]), content(i));
+    read_all(&shared);
     _exit(0);
+}
+
+static void *sampling(void *argument)
+{
+    (void)argument;
+    while (!atomic_load(&done))
+        read_all(&shared);
+    return NULL;
 }
 
 static void *forker(void *argument)
@@ -208,12 +239,17 @@ static void *closer(void *argument)
 
 void test_fork(void)
 {
-    pthread_t others[3], one;
+    pthread_t others[3], one, frames;
     create();
+    table_create(&shared);
+    read_all(&shared);
     start(others, closer, 3);
+    start(&frames, sampling, 1);
     start(&one, forker, 1);
     join(&one, 1);
+    join(&frames, 1);
     join(others, 3);
-    read_all();
+    read_all(&shared);
+    cg_sampler_destroy(shared.sampler);
     destroy();
 }
