@@ -363,7 +363,8 @@ class Program:
     """A struct cg_program, and the memory that it points to."""
 
     def __init__(self, shape: int, targets: Sequence[Target]) -> None:
-        texts = {text: ffi.new("char[]", text.encode("utf-8", "surrogateescape")) for one in targets for text in one[:2]}
+        names = {name: name.encode("utf-8", "surrogateescape") for one in targets for name in (one.row, one.key)}
+        texts = {name: ffi.new("char[]", text) for name, text in names.items()}
         rows = [(texts[row], texts[key], *rest) for row, key, *rest in targets]
         self._memory = (texts, ffi.new("struct cg_target[]", rows))
         self.c = ffi.new("struct cg_program *", {"shape": shape, "count": len(targets), "targets": self._memory[1]})

@@ -59,6 +59,7 @@ _UNITS: Final = [
     (re.compile(pattern), unit)
     for pattern, unit in (
         (r".*_usec", "us"),
+        (r"(throttled|burst)_time|wait_sum", "ns"),
         (r"total", "us"),  # of a pressure file
         (r"avg\d+", "percent"),
         (r"(nr_|pg|thp_|workingset_|zsw|swpin|swpout|oom|low$|high$|max$|fail|numa_|[rwd]ios$)", "count"),
@@ -155,7 +156,8 @@ class _Builder:
             inner = source.only if name is None else name
             last = inner[-1] if isinstance(inner, tuple) else inner
             scale = 100 if last in source.numbers.hundredths else 1
-            column = Column(parameter, name, _unit(parameter, last), scale)
+            unit = _unit(parameter, last) if source.numbers.scale == 1 else parameter.unit
+            column = Column(parameter, name, unit, scale)
             self._columns.setdefault((parameter, name), column)
 
     def _add_targets(self, parameter: Readable[Any], version: int, source: Source) -> None:

@@ -7,7 +7,6 @@ are columns is columns.py's.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ from .values import MAX
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from typing_extensions import Self
 
     from ._interface import Cells
     from .subsystem.parameter import Readable
@@ -48,9 +49,10 @@ class Frame:
         self._at = at
 
     def _part(self, start: int, end: int, code: str, shape: list[int]) -> memoryview:
-        part = self._raw.memory[start:end].toreadonly()
+        part = self._raw.memory[start:end].toreadonly().cast("B")
         # A view of several dimensions cannot be empty.
-        return part.cast("B").cast(code, shape) if all(shape) else part.cast("B").cast(code)  # type: ignore[call-overload]
+        view: memoryview = part.cast(code, shape) if all(shape) else part.cast(code)  # type: ignore[call-overload]
+        return view
 
     @property
     def _shape(self) -> list[int]:
@@ -58,13 +60,13 @@ class Frame:
 
     @property
     def values(self) -> memoryview:
-        """int64, shape (cgroups, columns): 2**63 - 1 where the status is MAX or RANGE, 0 where it is GONE, ABSENT or ERROR."""
+        """int64, shape (cgroups, columns): 2**63 - 1 where the status is MAX or RANGE, 0 where there is no number."""
         places = self._raw.places
         return self._part(0, places.inodes, "q", self._shape)
 
     @property
     def inodes(self) -> memoryview:
-        """uint64, shape (cgroups,): of each row's directory.  Another one is another cgroup, made again under the name."""
+        """uint64, shape (cgroups,): of each row's directory.  Another one is another cgroup, of the same name."""
         places = self._raw.places
         return self._part(places.inodes, places.errors, "Q", [len(self.cgroups)])
 
@@ -90,7 +92,7 @@ class Frame:
         return len(self.cgroups)
 
     def row(self, at: int) -> list[Any]:
-        """The numbers of a row as Python has them: int, float where a column has a scale, MAX, None where there is none."""
+        """The numbers of a row as Python has them: int, float where a column has a scale, MAX, None for no number."""
         at = range(len(self.cgroups))[at]
         return [self._cell(at, column) for column in range(len(self.columns))]
 
@@ -99,7 +101,7 @@ class Frame:
         cgroup, parameter = key
         row, columns = self._at.row(cgroup), self._at.columns(parameter)
         found = {self.columns[column].key: self._cell(row, column) for column in columns}
-        return found[None] if None in found else found
+        return found.get(None, found)
 
     def _cell(self, row: int, column: int) -> Any:
         places = self._raw.places
@@ -120,8 +122,10 @@ class Frame:
 class _Index:
     """Where rows and columns are, made when first asked for."""
 
-    def __init__(self, cgroups: tuple[Cgroup, ...], columns: tuple[Column, ...]) -> None:
-        self._cgroups, self._columns = cgroups, columns
+    def __init__(
+        self, cgroups: tuple[Cgroup, ...], parameters: tuple[Readable[Any], ...], columns: tuple[Column, ...]
+    ) -> None:
+        self._cgroups, self._parameters, self._columns = cgroups, parameters, columns
         self._rows: dict[Cgroup, int] | None = None
         self._by_parameter: dict[Any, list[int]] | None = None
 
@@ -136,9 +140,10 @@ class _Index:
 
     def columns(self, parameter: Any) -> list[int]:
         if self._by_parameter is None:
-            self._by_parameter = {}
+            found: dict[Any, list[int]] = {parameter: [] for parameter in self._parameters}
             for at, column in enumerate(self._columns):
-                self._by_parameter.setdefault(column.parameter, []).append(at)
+                found[column.parameter].append(at)
+            self._by_parameter = found
         try:
             return self._by_parameter[parameter]
         except (KeyError, TypeError):
@@ -185,12 +190,11 @@ class Sampler:
             version: [(file, backend.Program(shape, targets)) for file, (shape, targets) in files.items()]
             for version, files in self._plan.files.items()
         }
-        self._lock = threading.Lock()
-        self._sampler = backend.Sampler(len(self.columns))
+        self._sampler: Any = backend.Sampler(len(self.columns))
         for cgroup in self._cgroups:
             directory, below = cgroup.place()
             self._sampler.add(directory, below, self._programs[cgroup.version])
-        self._index = _Index(self._cgroups, self.columns)
+        self._index = _Index(self._cgroups, parameters, self.columns)
         self._unknown = 0
 
     def _look(self, version: int, file: str, shape: Shape) -> Iterator[Cells]:
@@ -216,13 +220,16 @@ class Sampler:
 
     def sample(self) -> Frame:
         """One frame."""
-        with self._lock:
-            if self._sampler is None:
-                message = "the sampler is closed"
-                raise ValueError(message)
-            raw = self._sampler.sample(len(self._cgroups))
-            self._unknown = raw.unknown
-            return Frame(raw, self._cgroups, self.columns, self._index)
+        raw = self._open().sample(len(self._cgroups))
+        self._unknown = raw.unknown
+        return Frame(raw, self._cgroups, self._plan.columns, self._index)
+
+    def _open(self) -> Any:
+        sampler = self._sampler
+        if sampler is None:
+            message = "the sampler is closed"
+            raise ValueError(message)
+        return sampler
 
     @property
     def new_keys(self) -> Mapping[str, tuple[Any, ...]]:
@@ -230,8 +237,7 @@ class Sampler:
 
         A sampler made anew has columns for them.
         """
-        with self._lock:
-            found = self._sampler.unknown() if self._sampler is not None and self._unknown else []
+        found = self._open().unknown() if self._unknown else []
         new: dict[str, dict[Any, None]] = {}
         for row, at in found:
             cgroup = self._cgroups[row]
@@ -247,10 +253,9 @@ class Sampler:
 
     def close(self) -> None:
         """Closes the files.  Frames that are held stay."""
-        with self._lock:
-            self._sampler = None
+        self._sampler = None
 
-    def __enter__(self) -> Sampler:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

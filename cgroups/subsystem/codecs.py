@@ -282,9 +282,7 @@ def _decode_pressure(cells: Cells) -> Pressure:
     return result
 
 
-pressure: Reader[Pressure] = Reader(
-    _decode_pressure, Shape.NESTED, Numbers(hundredths=_PRESSURE_KEYS - {"total"})
-)
+pressure: Reader[Pressure] = Reader(_decode_pressure, Shape.NESTED, Numbers(hundredths=_PRESSURE_KEYS - {"total"}))
 
 
 def numa_stat(unit: int) -> Reader[NumaStat]:
@@ -363,7 +361,8 @@ def device_numbers(convert: Callable[[int], int] = int) -> Reader[DeviceTable[in
         devices, others = _device_table(rows)
         return DeviceTable(devices, default=default, others=others)
 
-    return Reader(decode, Shape.KEYED, Numbers() if convert is int else None)
+    numbers = Numbers(name=lambda _row, key, _ordinal: None if key == "default" else key)
+    return Reader(decode, Shape.KEYED, numbers if convert is int else None)
 
 
 def _decode_named_rows(cells: Cells) -> dict[str, dict[str, Any]]:

@@ -100,7 +100,7 @@ def _max_literal(word: str) -> CpuMax:
 
 
 _max_codec = Converter(_decode_max, _encode_max, Shape.VALUES, _max_literal)
-_max_codec.numbers = Numbers(name=lambda _row, _key, ordinal: ("quota", "period")[ordinal] if ordinal < 2 else None)
+_max_codec.numbers = Numbers(name=lambda _row, _key, ordinal: {0: "quota", 1: "period"}.get(ordinal))
 
 
 def _write_quota(cgroup: Cgroup, parameter: str, value: Limit) -> None:

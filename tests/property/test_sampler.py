@@ -1,0 +1,98 @@
+"""Both samplers make the same cells of any texts, one after the other, whatever layouts they have learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cgroups import _python_backend
+from cgroups._interface import Flag, Shape, Target
+
+KEYS = ("anon", "file", "some", "full", "8:0", "avg10", "total", "rbytes", "Read", "Total", "")
+
+numbers = st.one_of(
+    st.integers(0, 1 << 65).map(str),
+    st.sampled_from(["max", "-1", "-5", "0.00", "1.25", "99.99", "1.2", "x", "", "007", str((1 << 63) - 1)]),
+)
+words = st.sampled_from([key for key in KEYS if key])
+lines = st.one_of(
+    numbers,
+    st.builds("{} {}".format, words, numbers),
+    st.builds("{} {} {}".format, words, words, numbers),
+    st.builds("{} {}={} {}={}".format, words, words, numbers, words, numbers),
+    st.lists(numbers, max_size=4).map(" ".join),
+)
+texts = st.one_of(
+    st.lists(lines, max_size=5).map(lambda some: "".join(f"{line}\n" for line in some)),
+    st.text(alphabet="anon file=some8:0. 17max-\n\t\x01", max_size=40),
+)
+
+flags = st.sampled_from([0, Flag.CENTI, Flag.UNSET, Flag.ADD, Flag.SECOND, Flag.CENTI | Flag.UNSET])
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> tuple[Shape, list[Target]]:
+    """Targets of one control file; those of one number together."""
+    shape = draw(st.sampled_from([Shape.VALUE, Shape.VALUES, Shape.KEYED, Shape.NESTED, Shape.TRIPLES]))
+    places = draw(
+        st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(KEYS), st.integers(0, 2)), unique=True, max_size=5)
+    )
+    targets = []
+    for row, key, ordinal in places or [("", "", 0)]:
+        for again in range(draw(st.integers(1, 2))):
+            scale = draw(st.sampled_from([1, 10, 1000, 1 << 40]))
+            threshold = draw(st.sampled_from([0, 100, 1 << 62]))
+            column = draw(st.integers(-1, 3))
+            same = Flag.SAME if again else 0
+            targets.append(Target(row, key, 0 if key else ordinal, column, draw(flags) | same, scale, threshold))
+    return shape, targets
+
+
+def frame_of(sampler: Any, rows: int) -> tuple[Any, ...]:
+    raw = sampler.sample(rows)
+    places = raw.places
+    memory = bytes(raw.memory)
+    # The inodes too; not the times.
+    return memory[: places.size], raw.unknown > 0, sampler.unknown()
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(programs(), min_size=1, max_size=3),
+    st.lists(st.lists(st.one_of(texts, st.none()), min_size=3, max_size=3), min_size=1, max_size=5),
+)
+def test_both_samplers_see_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+    made: list[tuple[Shape, list[Target]]],
+    rounds: list[list[str | None]],
+) -> None:
+    native = pytest.importorskip("cgroups._native_backend")
+    place = tmp_path_factory.mktemp("tree")
+    (place / "a").mkdir()
+    samplers = []
+    native.set_fd_budget(0)  # a plain file that is gone, and was kept open, would still answer
+    for backend in (native, _python_backend):
+        sampler = backend.Sampler(4)
+        sources = [(f"f{at}", backend.Program(shape, targets)) for at, (shape, targets) in enumerate(made)]
+        samplers.append((sampler, backend.open_directory(str(place), 0), sources))
+    try:
+        write(place, rounds[0])
+        for sampler, directory, sources in samplers:
+            sampler.add(directory, "a", sources)
+        for texts_now in rounds:
+            write(place, texts_now)
+            for _ in range(2):  # learned, and known
+                frames = [frame_of(sampler, 1) for sampler, *_ in samplers]
+                assert frames[0] == frames[1]
+    finally:
+        native.set_fd_budget(1024)
+
+
+def write(place: Path, texts_now: list[str | None]) -> None:
+    """In place, as the kernel does: a control file keeps its inode, and one that is not there does not come."""
+    for at, text in enumerate(texts_now):
+        (place / "a" / f"f{at}").write_text("" if text is None else text)
