@@ -139,3 +139,34 @@ def test_several_mounts_of_parts(inner: Cgroup, order: tuple[str, str], run_unsh
         """,
         *(str(inner), str(INNER), *order),
     )
+
+
+@pytest.mark.parametrize("first", ["/beside", "/outer/inner"])
+def test_each_part_that_is_mounted_has_its_own_root(
+    head: str, first: str, make_cgroup: Callable[..., Cgroup], run_unshared: Callable[..., str]
+) -> None:
+    """What is made and removed is so where it is seen, whichever part was mounted first."""
+    top = make_cgroup(head)
+    for name in ("beside", "outer", "outer/inner"):
+        top.make(name)
+    run_unshared(
+        """
+        root, top, first = sys.argv[1:]
+        whole = Hierarchy.find_exn(top)
+        bind(whole.path + first, root + "/first")
+        bind(whole.path + "/outer", root + "/outer")
+        for one in whole.hierarchy.mounts:
+            umount(one.path)
+        outer, inner = Hierarchy.find_exn(top + "/outer"), Hierarchy.find_exn(top + "/outer/inner")
+        assert outer.is_root and outer.parent is None
+        assert inner.parent == outer and not inner.is_root
+        assert outer.hierarchy.root().is_root
+        made = Hierarchy.find_or_create(top + "/outer/new/below")
+        assert os.path.isdir(root + "/outer/new/below")
+        assert not [name for _, names, _ in os.walk(root + "/first") for name in names]
+        made.parent.remove(recursive=True)
+        raises(InvalidValue, outer.remove)
+        """,
+        str(top),
+        first,
+    )
