@@ -86,16 +86,19 @@ def test_a_process_that_is_moved_while_one_looks(inner: Cgroup, run_script: RunS
         inner = Hierarchy.find_exn(sys.argv[1])
         child = subprocess.Popen(["sleep", "600"])
         ended = []
+        start = time.monotonic()
+        cgroups.capacity(child.pid)
+        pause = 2 * (time.monotonic() - start)  # no faster than one can look
 
         def move():
             before = None
-            for number in range(100):
+            for number in range(50):
                 there = inner.parent.make_sub(f"place{number}")
                 there.add_process(child.pid)
                 if before is not None:
                     before.remove()
                 before = there
-                time.sleep(0.003)
+                time.sleep(pause)
             ended.append(True)
 
         mover = threading.Thread(target=move)
