@@ -34,7 +34,7 @@ class Hierarchy:
         mount_point: where it is mounted, '' when no mount shows it.
         version: 1 or 2.
         label: ``systemd`` of ``name=systemd``, else None.
-        mounts: all mounts of this hierarchy that were found, the first that shows its root first.
+        mounts: all mounts of this hierarchy that were found, those that show most of a path first.
 
     Equal when it is the same hierarchy of the same host.  Immutable, and safe
     to use from any thread.
@@ -51,7 +51,8 @@ class Hierarchy:
         self.host = host
         self.version = version
         self.label = label
-        self.mounts = tuple(sorted(usable, key=lambda mount: (mount.above, mount.root) != (0, "/")))
+        # A part of it that lies within another is then looked at through that one: its parent is visible there.
+        self.mounts = tuple(sorted(usable, key=lambda mount: (mount.above, mount.root.rstrip("/").count("/"))))
         self.mount_point = self.mounts[0].path if self.mounts else ""
         self.root_location = self.mounts[0].root if self.mounts else "/"
         self._names = names
@@ -268,6 +269,13 @@ class Cgroup:
         if self.is_root:
             return None
         return Cgroup(self.hierarchy, self._above, visible=self._visible)
+
+    def upwards(self) -> Iterator[Cgroup]:
+        """This cgroup and those above it, up to the root that is visible."""
+        cgroup: Cgroup | None = self
+        while cgroup is not None:
+            yield cgroup
+            cgroup = cgroup.parent
 
     @property
     def _above(self) -> str:

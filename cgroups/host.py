@@ -211,8 +211,9 @@ class Host:
         controllers = _to_enable(hierarchy, names)
         if _has(target, controllers):
             return target
-        below = target.location.removeprefix(root.location.rstrip("/"))
-        return creation.create(root, split_path(below), controllers, rights, exist_ok=True)
+        *_, top = target.upwards()  # of the mount that shows it: there may be several, of parts
+        below = target.location.removeprefix(top.location.rstrip("/"))
+        return creation.create(top, split_path(below), controllers, rights, exist_ok=True)
 
     # ---- processes ---------------------------------------------------------------------
 
@@ -234,9 +235,15 @@ class Host:
         """
         if pid is not None:
             return self.process_info(pid)
-        proc = f"{self.root.rstrip('/')}/proc"
-        who = "thread-self" if os.path.exists(f"{proc}/thread-self") else "self"  # a captured tree's
-        return self._cgroups_in(f"{proc}/{who}/cgroup", who)
+        who = self.name_in_proc(None)
+        return self._cgroups_in(f"{self.root.rstrip('/')}/proc/{who}/cgroup", who)
+
+    def name_in_proc(self, pid: int | None) -> str:
+        """What a process, by default the calling thread, is called in /proc; for this package."""
+        if pid is not None:
+            return str(pid)
+        # A captured tree need not have the thread's.
+        return "thread-self" if os.path.exists(f"{self.root.rstrip('/')}/proc/thread-self") else "self"
 
     def own(self, controller: str) -> Cgroup:
         """The cgroup of the calling thread for a controller; SubsystemNotAvailable when it is on no hierarchy."""

@@ -42,8 +42,7 @@ _FORMS: Final = [
     for kind, form in (
         # systemd puts an underscore before what the kernel could take for a control file.
         ("slice", r"[^/]*/_?(?P<slice>[^/]+\.slice)"),
-        ("unit", rf"[^/]*/_?(?P<unit>[^/]+\.(?:{_UNITS}))"),
-        ("manager", r"[^/]*/(?P<unit>init\.scope)"),
+        ("unit", rf"(?:_?(?P<slice>[^/]+\.slice)|[^/]*)/_?(?P<unit>[^/]+\.(?:{_UNITS}))"),
         ("qos", rf"kubepods/(?P<qos>{_QOS})"),
         ("qos", rf"[^/]*/(?:.+-)?kubepods-(?P<qos>{_QOS})\.slice"),
         ("pod", rf"[^/]*/pod(?P<pod>{_UID})"),
@@ -64,12 +63,12 @@ _COLONS: Final = re.compile(rf"([^:/]+\.slice):({_PREFIX}):({_ID})")
 
 _ESCAPED: Final = re.compile(r"\\x([0-9a-fA-F]{2})")
 
-_KINDS: Final = {"podman": "pod", "manager": "unit"}
+_KINDS: Final = {"podman": "pod"}
 """Forms whose kind is another's."""
 
 _CLEARS: Final[dict[str, tuple[str, ...]]] = {
     "slice": ("unit",),
-    "manager": ("slice",),
+    "unit": ("slice",),
     "qos": ("pod", "container", "runtime"),
     "pod": ("qos", "container", "runtime"),
     "podman": ("qos", "container"),

@@ -6,10 +6,10 @@ holds for all below it, so what counts is the tightest up the tree.
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, Union
 
 from . import converter, diagnosis
@@ -88,8 +88,13 @@ def effective(cgroup: Cgroup, parameter: Readable[L]) -> Effective[L]:
     _check(cgroup, parameter)
     if parameter is Memory.memsw_limit_in_bytes and cgroup.version == 2:  # noqa: PLR2004 - the version
         return _both(effective(cgroup, Memory.max), effective(cgroup, Memory.swap_max))  # type: ignore[return-value]
+    return _tightest(cgroup, parameter, strict=True)
+
+
+def _tightest(cgroup: Cgroup, parameter: Readable[L], *, strict: bool) -> Effective[L]:
+    """The tightest that may be read; with ``strict``, AccessDenied where the cgroup's own may not."""
     parameter.binding(cgroup.version)  # raises where this version has no such limit
-    levels = [*_upwards(cgroup)]
+    levels = [*cgroup.upwards()]
     partial = _is_below_top(levels[-1])
     binding = [*_binding(levels, parameter)]
     hidden = partial and len(binding) == len(levels)
@@ -101,7 +106,7 @@ def effective(cgroup: Cgroup, parameter: Readable[L]) -> Effective[L]:
         except _ABSENT:
             continue  # a root, or on v2 a cgroup for which the controller is not enabled
         except AccessDenied:
-            if one is cgroup:
+            if strict and one is cgroup:
                 raise
             hidden = denied = True
     if not found and not denied:
@@ -127,12 +132,6 @@ def _check(cgroup: Cgroup, parameter: Any) -> None:
         message = f"the values of {parameter} up the tree of {cgroup} are not one limit"
         instead = _INSTEAD.get(parameter, "Memory.max, Cpu.max or Pids.max")
         raise InvalidValue(message, parameter=str(parameter), hint=f"effective() takes limits such as {instead}")
-
-
-def _upwards(cgroup: Cgroup | None) -> Iterator[Cgroup]:
-    while cgroup is not None:
-        yield cgroup
-        cgroup = cgroup.parent
 
 
 def _binding(levels: Iterable[Cgroup], parameter: Parameter) -> Iterator[Cgroup]:
@@ -234,16 +233,11 @@ def capacity(pid: int | None = None, *, host: Host = LOCAL) -> Capacity:
         ProcessNotFound: there is no such process.
         CgroupGone: its cgroup was removed, which happens to zombies alone; on v1 a zombie is in the root.
     """
-    places = host.cgroups_of(pid)
     for _ in range(_MOVES):
-        try:
-            return _capacity(host, places, pid)
-        except CgroupGone:
-            # It was moved, and its old cgroup removed, while one looked.
-            before, places = places, host.cgroups_of(pid)
-            if places == before:
-                raise
-    return _capacity(host, places, pid)
+        # It may be moved, and its old cgroup removed, while one looks; and be back in a new one of that name.
+        with suppress(CgroupGone):
+            return _capacity(host, host.cgroups_of(pid), pid)
+    return _capacity(host, host.cgroups_of(pid), pid)
 
 
 _MOVES: Final = 10
@@ -269,8 +263,8 @@ def _total(host: Host) -> tuple[int, str]:
     """What the machine has; a /proc of processes alone (``subset=pid``) does not say it."""
     try:
         return int(_field(host, "proc/meminfo", "MemTotal:").split()[0]) * 1024, "MemTotal of /proc/meminfo"
-    except CgroupOSError as error:
-        if error.errno != errno.ENOENT or host.root != "/":
+    except (AccessDenied, CgroupOSError):
+        if host.root != "/":
             raise
     return os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE, "the physical memory of sysinfo(2)"
 
@@ -286,25 +280,27 @@ def _cpus(places: Iterable[Cgroup], cpuset: tuple[tuple[int, ...], Source]) -> t
 
 def _cpuset(host: Host, places: Iterable[Cgroup], pid: int | None) -> tuple[tuple[int, ...], Source]:
     """From the widest to the narrowest; what does not narrow is no source."""
-    status = f"proc/{'thread-self' if pid is None else pid}/status"
-    allowed = _numbers(_field(host, status, "Cpus_allowed_list:"))
+    allowed = _numbers(_field(host, f"proc/{host.name_in_proc(pid)}/status", "Cpus_allowed_list:"))
     place, inside = _effective_cpus(places)
     # A process may be allowed CPUs that the machine could have, and does not; and it has one at least.
-    cpus, source = _online(host) or allowed, Source("the CPUs online", None, hidden=False)
-    for narrower, what, cgroup in (
+    cpus, what, cgroup = _online(host), "the CPUs online", None
+    for narrower, file, where in (
         (inside, _files(Cpuset.effective_cpus, place), place),
         (allowed, "Cpus_allowed_list of the process", None),
     ):
-        if cpus & narrower and cpus & narrower < cpus:
-            cpus, source = cpus & narrower, Source(what, cgroup, hidden=False)
-    return tuple(sorted(cpus)), source
+        both = cpus & narrower if cpus else narrower
+        if both and both != cpus:
+            cpus, what, cgroup = both, file, where
+    return tuple(sorted(cpus)), Source(what, cgroup, hidden=False)
 
 
 def _effective_cpus(places: Iterable[Cgroup]) -> tuple[Cgroup | None, set[int]]:
     """The nearest cgroup that says which CPUs there are in it, and which; what may not be read narrows nothing here."""
     place = _place(places, "cpuset")
+    if place is None or place.path is None:
+        return None, set()
     try:
-        for one in _upwards(place if place is not None and place.path is not None else None):
+        for one in place.upwards():
             if any(diagnosis.has_file(one, name) for name in _EFFECTIVE_CPUS):
                 return one, {*Parameters.get(Cpuset.effective_cpus, one)}
     except AccessDenied:
@@ -347,9 +343,9 @@ def _limit(places: Iterable[Cgroup], controller: str, parameter: Readable[L]) ->
     if place.path is None:
         return Effective(_no_limit(parameter), None, hidden=True)
     try:
-        return effective(place, parameter)
+        return _tightest(place, parameter, strict=False)
     except _ABSENT:
-        return Effective(_no_limit(parameter), None, hidden=_is_below_top([*_upwards(place)][-1]))
+        return Effective(_no_limit(parameter), None, hidden=_is_below_top([*place.upwards()][-1]))
     except AccessDenied:
         return Effective(_no_limit(parameter), None, hidden=True)
 

@@ -17,6 +17,7 @@ __all__ = [
     "Device",
     "DeviceRule",
     "DeviceTable",
+    "Identity",
     "Limit",
     "Max",
     "MemoryEvents",

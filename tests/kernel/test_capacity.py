@@ -86,16 +86,22 @@ def test_a_process_that_is_moved_while_one_looks(inner: Cgroup, run_script: RunS
         inner = Hierarchy.find_exn(sys.argv[1])
         child = subprocess.Popen(["sleep", "600"])
         ended = []
+        times = []
+        for _ in range(5):
+            start = time.monotonic()
+            cgroups.capacity(child.pid)
+            times.append(time.monotonic() - start)
+        pause = 3 * min(times)  # no faster than one can look
 
         def move():
             before = None
-            for number in range(100):
+            for number in range(50):
                 there = inner.parent.make_sub(f"place{number}")
                 there.add_process(child.pid)
                 if before is not None:
                     before.remove()
                 before = there
-                time.sleep(0.003)
+                time.sleep(pause)
             ended.append(True)
 
         mover = threading.Thread(target=move)
@@ -138,4 +144,35 @@ def test_several_mounts_of_parts(inner: Cgroup, order: tuple[str, str], run_unsh
         assert found.cgroup == own.parent and own.parent.is_root and not own.is_root, found
         """,
         *(str(inner), str(INNER), *order),
+    )
+
+
+@pytest.mark.parametrize("first", ["/beside", "/outer/inner"])
+def test_each_part_that_is_mounted_has_its_own_root(
+    head: str, first: str, make_cgroup: Callable[..., Cgroup], run_unshared: Callable[..., str]
+) -> None:
+    """What is made and removed is so where it is seen, whichever part was mounted first."""
+    top = make_cgroup(head)
+    for name in ("beside", "outer", "outer/inner"):
+        top.make(name)
+    run_unshared(
+        """
+        root, top, first = sys.argv[1:]
+        whole = Hierarchy.find_exn(top)
+        bind(whole.path + first, root + "/first")
+        bind(whole.path + "/outer", root + "/outer")
+        for one in whole.hierarchy.mounts:
+            umount(one.path)
+        outer, inner = Hierarchy.find_exn(top + "/outer"), Hierarchy.find_exn(top + "/outer/inner")
+        assert outer.is_root and outer.parent is None
+        assert inner.parent == outer and not inner.is_root
+        assert outer.hierarchy.root().is_root
+        made = Hierarchy.find_or_create(top + "/outer/new/below")
+        assert os.path.isdir(root + "/outer/new/below")
+        assert not [name for _, names, _ in os.walk(root + "/first") for name in names]
+        made.parent.remove(recursive=True)
+        raises(InvalidValue, outer.remove)
+        """,
+        str(top),
+        first,
     )

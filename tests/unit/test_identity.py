@@ -43,6 +43,10 @@ FORMS = {
     f"/docker/{ID}/system.slice/nginx.service": Identity("unit", "nginx.service", "system.slice", "docker", ID),
     f"/docker/{OTHER}/docker/{ID}": Identity("container", runtime="docker", container=ID),
     f"/jobs/{ID}": Identity("container", container=ID),
+    f"/system.slice/docker-{ID}.scope/x.service": Identity("unit", "x.service", None, "docker", ID),
+    f"/system.slice/docker-{OTHER}.scope/docker-{ID}.scope": Identity(
+        "container", f"docker-{ID}.scope", None, "docker", ID
+    ),
     # what is within a container is not of the host's slice, nor another one's unit
     f"/docker/{ID}/init.scope": Identity("unit", "init.scope", None, "docker", ID),
     f"/system.slice/docker-{ID}.scope/init.scope": Identity("unit", "init.scope", None, "docker", ID),

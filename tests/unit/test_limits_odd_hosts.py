@@ -138,6 +138,10 @@ def test_an_ancestor_that_may_not_be_read_may_allow_less(deny: Any, v2: Host, jo
     deny(Memory.max, job)
     with pytest.raises(AccessDenied):
         job.effective(Memory.max)
+    # The one above is a limit all the same.
+    deny(Memory.limit_in_bytes, job)
+    found = capacity(252, host=v2)
+    assert (found.memory, found.sources["memory"].hidden) == (100 * MIB, True)
 
 
 def test_a_cpuset_that_may_not_be_read_narrows_nothing(deny: Any, v2: Host, job: Cgroup) -> None:
@@ -169,6 +173,17 @@ def test_several_partial_mounts(v2_root: Path, job: Cgroup, tree: Any, tmp_path:
     assert cgroup.effective(Memory.max) == Effective(100 * MIB, above, hidden=True)
 
 
+@pytest.mark.parametrize("roots", [("/job/a", "/job"), ("/other", "/job"), ("/other/deep", "/job")])
+def test_a_cgroup_is_made_in_the_part_that_shows_it(tree: Any, tmp_path: Path, roots: tuple[str, ...]) -> None:
+    lines = [f"{30 + at} 20 0:27 {root} /mnt{at} rw - cgroup2 cgroup2 rw\n" for at, root in enumerate(roots)]
+    host = tree(tmp_path, "".join(lines), *(f"/mnt{at}" for at in range(len(roots))))
+    with pytest.raises(AccessDenied, match="read-only") as caught:
+        host.find_or_create(":/job/new")
+    assert f"{tmp_path}/mnt1 is not on" in str(caught.value)
+    [hierarchy] = host.scan()
+    assert hierarchy.root().is_root
+
+
 # ---- processes that move, and a bare /proc -------------------------------------------------------
 
 
@@ -191,6 +206,10 @@ def test_a_process_that_is_moved_while_one_looks(
     assert places == [[":/job/a"], [":/job"]]
     places.clear()
     put(v2_root, {"proc/252/cgroup": "0::/job"})
+    # Away and back, into a new cgroup of the same name.
+    assert capacity(252, host=v2).memory == 100 * MIB
+    assert places == [[":/job"], [":/job"]]
+    put(v2_root, {"proc/252/cgroup": "0::/gone"})
     with pytest.raises(CgroupGone):
         capacity(252, host=v2)
 
@@ -205,3 +224,20 @@ def test_a_proc_of_processes_alone(monkeypatch: pytest.MonkeyPatch, v2: Host, v2
     monkeypatch.setattr(limits, "_field", lambda host, path, key: real(host, path.replace("meminfo", "none"), key))
     found = capacity()
     assert 0 < found.memory <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_capture_that_has_its_own_process_alone(v2: Host, v2_root: Path, job: Cgroup) -> None:
+    """``self`` and no ``thread-self``."""
+    put(v2_root / "sys/fs/cgroup", {"cpuset.cpus.effective": "0-3", "job/a/cpuset.cpus.effective": "0-3"})
+    put(v2_root, {"proc/self/cgroup": "0::/job/a", "proc/self/status": "Cpus_allowed_list:\t2"})
+    assert capacity(host=v2)[::2] == (100 * MIB, (2,))
+    put(v2_root, {"proc/thread-self/cgroup": "0::/", "proc/thread-self/status": "Cpus_allowed_list:\t3"})
+    assert capacity(host=v2)[::2] == (1 << 30, (3,))
+
+
+def test_where_it_is_not_said_which_cpus_are_online(v2: Host, v2_root: Path, job: Cgroup) -> None:
+    (v2_root / "sys/devices/system/cpu/online").unlink()
+    for name in ("job/a/cpuset.cpus.effective", "job/cpuset.cpus.effective"):
+        (v2_root / "sys/fs/cgroup" / name).unlink(missing_ok=True)
+    put(v2_root, {"proc/252/status": "Cpus_allowed_list:\t1"})
+    assert str(capacity(252, host=v2).sources["cpuset"]) == "Cpus_allowed_list of the process"

@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 TESTS = HERE.parent
 
 # Seconds for each part of a guest's life: emulated, on a machine that is busy with another guest too.
-BOOT, RUN, POWER_OFF = 240, 3000, 60
+BOOT, RUN, POWER_OFF = 240, 1500, 60
 LAST_LINES = 40
 
 # What runs with each backend: everything with one, what writes and what the seed does with the other too.
@@ -72,8 +72,10 @@ def command(mode: Mode, out: Path, script: Path) -> list[str]:
     words = f"vng --verbose --run {mode.kernel()} --disable-kvm --force-9p --memory 1G --cpus {mode.cpus}"
     # What protects from other guests only costs here; and the emulated clocks are one clock, however they look.
     boot = "mitigations=off tsc=reliable"
+    # Ended from within too, should whoever watches be killed.
+    bound = ["timeout", "--kill-after=10", str(BOOT + RUN + POWER_OFF)]
     options = ["--append", boot, "--rwdir", str(out), "--disk", str(disk(out)), "--exec", f"sh {script}"]
-    return [*words.split(), *options]
+    return [*bound, *words.split(), *options]
 
 
 def beside(out: Path, what: str) -> Path:
