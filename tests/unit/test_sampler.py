@@ -19,6 +19,7 @@ from cgroups import (
     Cpuacct,
     Cpuset,
     Device,
+    DeviceTable,
     Frame,
     Freezer,
     Host,
@@ -64,13 +65,14 @@ def flat(value: Any) -> dict[Any, Any]:
         return dict(enumerate(value))
     if hasattr(value, "_asdict"):
         value = value._asdict()
-    found: dict[Any, Any] = {}
+    found: dict[Any, Any] = {"Total": value.total} if isinstance(value, DeviceTable) else {}
     for key, one in dict(value).items():
         name = str(key) if isinstance(key, Device) or not isinstance(key, (int, tuple)) else key
         inner = one._asdict() if hasattr(one, "_asdict") else one
         if isinstance(inner, Mapping):
             # A memory node is a number in what get gives, and N0 in the file.
             found |= {(name, f"N{last}" if isinstance(last, int) else last): one for last, one in inner.items()}
+            found |= {f"N{last}": one for last, one in inner.items() if name == "total"}  # of huge pages
         else:
             found[name] = inner
     return found
