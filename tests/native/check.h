@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,9 @@ static inline void layout_destroy(struct cg_layout *layout)
     free((void *)(uintptr_t)layout->literals);
     free((void *)(uintptr_t)layout->ends);
 }
+
+/* How often memory was asked for, by the tests or what they test. */
+extern atomic_size_t allocations;
 
 void write_file(const char *path, const char *text);
 size_t open_descriptors(void);

@@ -77,7 +77,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
                 sorted(HERE.glob("test_*.c")) + [HERE / "main.c"] if kind == "main" else sorted(HERE.glob("fuzz*.c"))
             )
             binary = tmp_path_factory.mktemp("native") / kind
-            run(need(compiler), *WARNINGS, *flags, f"-I{CSRC}", *SOURCES, *tests, "-o", binary, "-pthread")
+            wrap = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc")] if kind == "main" else []
+            run(need(compiler), *WARNINGS, *flags, f"-I{CSRC}", *SOURCES, *tests, "-o", binary, "-pthread", *wrap)
             built[key] = binary
         return built[key]
 

@@ -187,6 +187,21 @@ void test_sampler_texts(void)
     CHECK_EQUAL(table.frame.unknown, 0);
     CHECK_EQUAL(cg_sampler_unknown(table.sampler, pairs, 1), 0);
 
+    /* In the steady state nothing is allocated, whatever the numbers are; kept open or not. */
+    for (size_t budget = 100;; budget = 0) {
+        cg_cache_set_budget(table.cache, budget);
+        for (int round = 0; round < 100; round++) {
+            write_file("a/one", round % 2 ? "41\n" : "max\n");
+            size_t before = allocations;
+            sample(&table);
+            CHECK(round < 2 || allocations == before); /* each form is learned once */
+        }
+        write_file("a/one", "40\n");
+        if (budget == 0)
+            break;
+    }
+    cg_cache_set_budget(table.cache, 100);
+
     /* A key that nobody knew, in the midst: nothing shifts.  Then the order turns, and one is gone. */
     write_file("a/stat", "new 9\nanon 3\nnewer 7\nfile 4\n");
     sample(&table);
