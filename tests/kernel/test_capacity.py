@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from common import MIB
 
 from cgroups import Cgroup, Memory, Parameters
 
-MIB = 1 << 20
 OUTER, INNER = 256 * MIB, 64 * MIB
 
 RunScript = Callable[..., str]

@@ -8,18 +8,16 @@ import pwd
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from common import MakeCgroup, Spawn, text_of
 
 from cgroups import Cgroup, Hierarchy, Parameters, Subsystem
 
 NOBODY = 65534
-
-MakeCgroup = Callable[..., Cgroup]
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 
 class Ran(NamedTuple):
@@ -86,10 +84,6 @@ def names_of(drawn: str) -> list[str]:
 
 def top_of(cgroup: Cgroup) -> str:
     return f"{cgroup}  v{cgroup.version}, {cgroup.hierarchy.mount_point}"
-
-
-def text_of(cgroup: Cgroup, name: str) -> str:
-    return Path(cgroup.path or "", name).read_text().strip()
 
 
 @pytest.fixture

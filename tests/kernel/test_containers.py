@@ -8,14 +8,13 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
+from common import MIB, MakeCgroup
 
 import cgroups
 from cgroups import MAX, Cgroup, Cpu, CpuMax, Hierarchy, Memory, Parameters, Pids
 
-MIB = 1 << 20
 LIMIT = 64 * MIB
 
-MakeCgroup = Callable[..., Cgroup]
 Limited = dict[str, Cgroup]
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from common import OWN_HOST, MakeCgroup, Spawn
 
 from cgroups import (
-    Cgroup,
     CgroupBusy,
     CgroupOSError,
     Core,
@@ -23,11 +22,7 @@ from cgroups import (
     SubsystemNotAvailable,
 )
 
-MakeCgroup = Callable[..., Cgroup]
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
-
 USER = 65534
-OWN_HOST = os.environ.get("CGROUPS_TESTS_OWN_HOST") == "1"
 
 
 def v2_controllers() -> list[str]:

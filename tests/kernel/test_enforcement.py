@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from common import MIB, MakeCgroup, Need, Spawn
 
 from cgroups import (
     MAX,
@@ -28,12 +29,6 @@ from cgroups import (
     Parameters,
     Pids,
 )
-
-MakeCgroup = Callable[..., Cgroup]
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
-Need = Callable[[str], None]
-
-MIB = 1 << 20
 
 # Says ready, waits to be moved, then does what it is there for.
 START = """

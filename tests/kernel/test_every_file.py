@@ -9,20 +9,17 @@ to be in one of the two tables.
 from __future__ import annotations
 
 import errno
-import os
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import written
+from common import OWN_HOST, MakeCgroup, files_of, path_of, says, text_of, users_of
 
 from cgroups import (
     Cgroup,
     CgroupError,
     Converter,
-    Device,
     Hierarchy,
     InvalidValue,
     ParameterNotSupported,
@@ -30,37 +27,8 @@ from cgroups import (
     Subsystem,
 )
 
-MakeCgroup = Callable[..., Cgroup]
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
-Need = Callable[[str], None]
-
-MIB = 1 << 20
-OWN_HOST = os.environ.get("CGROUPS_TESTS_OWN_HOST") == "1"
-
-DISK: Device | None = written.DISK
-
 # Files that one vendor's kernel alone has.
 VENDOR_FILES = {"memory.shown_ram_in_bytes"}
-
-
-def path_of(cgroup: Cgroup, file: str) -> Path:
-    return Path(str(cgroup.path)) / file
-
-
-def text_of(cgroup: Cgroup, file: str) -> str:
-    return path_of(cgroup, file).read_text().removesuffix("\n")
-
-
-def says(cgroup: Cgroup, file: str, wanted: str) -> bool:
-    """Whether this is the text of a file, or a line of it."""
-    text = text_of(cgroup, file)
-    return text == wanted or (wanted != "" and wanted in text.splitlines())
-
-
-def files_of(cgroup: Cgroup, mask: int) -> list[str]:
-    """The control files with one of these mode bits."""
-    entries = sorted(Path(str(cgroup.path)).iterdir())
-    return [entry.name for entry in entries if entry.is_file() and entry.stat().st_mode & mask]
 
 
 def writable_files(cgroup: Cgroup) -> list[str]:
@@ -80,11 +48,6 @@ def is_of(controller: str, cgroup: Cgroup, file: str) -> bool:
         return True
     name = file.partition(".")[0]
     return name == {"blkio": "io"}.get(controller, controller) if controller else name not in cgroup.subsystems
-
-
-def users_of(file: str, version: int, kind: Any) -> list[Any]:
-    """The parameters of a kind that stand for a file."""
-    return [one for one in Subsystem.parameters() if isinstance(one, kind) and file in one.files(version)]
 
 
 def refusal(call: Callable[[], object]) -> Exception | None:

@@ -6,14 +6,13 @@ The reasons are in written.py, which names the test of each file.
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from common import DISK, MIB, OWN_HOST, MakeCgroup, Need, Spawn, files_of, path_of, says, text_of, users_of
 
 from cgroups import (
     MAX,
@@ -37,53 +36,10 @@ from cgroups import (
     Subsystem,
 )
 
-MakeCgroup = Callable[..., Cgroup]
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
-Need = Callable[[str], None]
-
-MIB = 1 << 20
-OWN_HOST = os.environ.get("CGROUPS_TESTS_OWN_HOST") == "1"
 ABSENT = Device(511, 1048575)
 
 # A file that one vendor's kernel alone has.
 VENDOR_FILE = "memory.shown_ram_in_bytes"
-
-
-def disk() -> Device | None:
-    """A disk of this machine."""
-    for line in Path("/proc/partitions").read_text().splitlines()[2:]:
-        major, minor, _, name = line.split()
-        if os.path.isdir(f"/sys/block/{name}") and not name.startswith(("ram", "loop", "zram", "fd", "sr")):
-            return Device(int(major), int(minor))
-    return None
-
-
-DISK = disk()
-
-
-def path_of(cgroup: Cgroup, file: str) -> Path:
-    return Path(str(cgroup.path)) / file
-
-
-def text_of(cgroup: Cgroup, file: str) -> str:
-    return path_of(cgroup, file).read_text().removesuffix("\n")
-
-
-def says(cgroup: Cgroup, file: str, wanted: str) -> bool:
-    """Whether this is the text of a file, or a line of it."""
-    text = text_of(cgroup, file)
-    return text == wanted or (wanted != "" and wanted in text.splitlines())
-
-
-def files_of(cgroup: Cgroup, mask: int) -> list[str]:
-    """The control files with one of these mode bits."""
-    entries = sorted(Path(str(cgroup.path)).iterdir())
-    return [entry.name for entry in entries if entry.is_file() and entry.stat().st_mode & mask]
-
-
-def users_of(file: str, version: int, kind: Any) -> list[Any]:
-    """The parameters of a kind that stand for a file."""
-    return [one for one in Subsystem.parameters() if isinstance(one, kind) and file in one.files(version)]
 
 
 @pytest.fixture

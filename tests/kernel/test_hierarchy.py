@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from common import MakeCgroup
 
 from cgroups import (
     Cgroup,
@@ -21,8 +22,6 @@ from cgroups import (
     Parameters,
     SubsystemNotAvailable,
 )
-
-MakeCgroup = Callable[..., Cgroup]
 
 
 def spec(head: str, cgroup: Cgroup, below: str = "") -> str:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from common import MakeCgroup
 
 from cgroups import Cgroup, Hierarchy
 
-MakeCgroup = Callable[..., Cgroup]
 Run = Callable[..., str]
 
 

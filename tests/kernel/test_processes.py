@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from common import MakeCgroup, Spawn
 
 from cgroups import (
     Cgroup,
@@ -22,9 +22,6 @@ from cgroups import (
     ProcessNotFound,
     SubsystemNotAvailable,
 )
-
-MakeCgroup = Callable[..., Cgroup]
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 THREADS = """
 import threading

@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from common import MakeCgroup
 
 import cgroups
 from cgroups import Cgroup, CgroupError, Core, Hierarchy, Parameters
-
-MakeCgroup = Callable[..., Cgroup]
 
 THREADS = 8
 BUDGET = 4

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from common import MIB, MakeCgroup, Need, Spawn
 
 from cgroups import (
     Cgroup,
@@ -27,12 +28,6 @@ from cgroups import (
     Parameters,
     Subsystem,
 )
-
-MakeCgroup = Callable[..., Cgroup]
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
-Need = Callable[[str], None]
-
-MIB = 1 << 20
 
 
 def inside(spawn: Spawn, cgroup: Cgroup, program: str) -> subprocess.Popen[bytes]:

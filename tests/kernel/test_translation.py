@@ -9,13 +9,11 @@ what is read, and what one version lacks, in test_translated_readings.py.
 from __future__ import annotations
 
 import mmap
-import os
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from common import DISK, MIB, MakeCgroup, Need
 
 from cgroups import (
     MAX,
@@ -24,7 +22,6 @@ from cgroups import (
     Cpu,
     CpuMax,
     Cpuset,
-    Device,
     Freezer,
     Hugetlb,
     InvalidValue,
@@ -35,25 +32,8 @@ from cgroups import (
     Subsystem,
 )
 
-MakeCgroup = Callable[..., Cgroup]
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
-Need = Callable[[str], None]
-
-MIB = 1 << 20
 PAGES_2MB, PAGES_1GB = Hugetlb("2MB"), Hugetlb("1GB")
 LIMIT_64M, QUOTA_50MS = (Memory.limit_in_bytes, 64 * MIB), (Cpu.cfs_quota_us, 50_000)
-
-
-def disk() -> Device | None:
-    """A disk of this machine."""
-    for line in Path("/proc/partitions").read_text().splitlines()[2:]:
-        major, minor, _, name = line.split()
-        if os.path.isdir(f"/sys/block/{name}") and not name.startswith(("ram", "loop", "zram", "fd", "sr")):
-            return Device(int(major), int(minor))
-    return None
-
-
-DISK = disk()
 
 
 def unlimited(unit: int = mmap.PAGESIZE) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from common import OWN_HOST, MakeCgroup, Spawn
 
 from cgroups import (
     MAX,
@@ -31,12 +32,6 @@ from cgroups import (
 )
 
 pytestmark = pytest.mark.skipif(Hierarchy.find(":/") is None, reason="no unified hierarchy is mounted here")
-
-MakeCgroup = Callable[..., Cgroup]
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
-
-# Set where the whole machine is the tests' own: see conftest.py.
-OWN_HOST = os.environ.get("CGROUPS_TESTS_OWN_HOST") == "1"
 
 
 def text(cgroup: Cgroup, name: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import mmap
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from common import DISK, MIB, MakeCgroup
 
 from cgroups import (
     MAX,
@@ -34,9 +34,6 @@ from cgroups import (
     SubsystemNotAvailable,
 )
 
-MakeCgroup = Callable[..., Cgroup]
-
-MIB = 1 << 20
 JUNK: list[Any] = ["junk", None, 1.5, object(), [], b"1"]
 NO_NUMBERS: list[Any] = [*JUNK, True, False, "1", 1 << 64, 1 << 80]
 NO_COUNTS: list[Any] = [*NO_NUMBERS, -1, -(1 << 64)]
@@ -45,22 +42,12 @@ NO_CPUS: list[Any] = [None, 1.5, "0", b"0", 0, [-1], [True], ["0"], [1.0], [6553
 NO_WORDS: list[Any] = ["junk", "", None, 1, True, b"FROZEN", "frozen", "THAWED\n"]
 
 
-def disk() -> Device | None:
-    """The disk that the root directory, or else the temporary one, is on; or any there is."""
-    for line in Path("/proc/partitions").read_text().splitlines()[2:]:
-        major, minor, _, name = line.split()
-        if os.path.isdir(f"/sys/block/{name}") and not name.startswith(("ram", "loop", "zram", "fd", "sr")):
-            return Device(int(major), int(minor))
-    return None
-
-
 def scheduler(device: Device) -> str:
     """The IO scheduler of a disk: weights of one device are those of BFQ, and refused where another is in use."""
     text = Path(f"/sys/dev/block/{device}/queue/scheduler").read_text()
     return text.partition("[")[2].partition("]")[0]
 
 
-DISK = disk()
 ABSENT = Device(511, 1048575)
 NO_TABLES: list[Any] = [
     *(None, 5, True, "8:0 1", [(8, 0)], {"sda": 1}, {(8, 0): -1}, {(8, 0): True}, {(8, 0): "1"}, {(8, 0): None}),

@@ -7,11 +7,12 @@ kernels of all modes have (seen.txt), and against the tables of the package.
 from __future__ import annotations
 
 import mmap
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from common import DISK, MIB
 
 from cgroups import (
     MAX,
@@ -23,7 +24,6 @@ from cgroups import (
     InvalidValue,
 )
 
-MIB = 1 << 20
 HERE = Path(__file__).parent
 
 
@@ -48,16 +48,6 @@ class Excepted(NamedTuple):
     test: str
 
 
-def disk() -> Device | None:
-    """A disk of this machine."""
-    for line in Path("/proc/partitions").read_text().splitlines()[2:]:
-        major, minor, _, name = line.split()
-        if os.path.isdir(f"/sys/block/{name}") and not name.startswith(("ram", "loop", "zram", "fd", "sr")):
-            return Device(int(major), int(minor))
-    return None
-
-
-DISK = disk()
 ABSENT = Device(511, 1048575)
 
 
