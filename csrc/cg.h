@@ -72,4 +72,7 @@ struct cg_guard {
 void cg_guard_create(struct cg_cache *cache, struct cg_guard *guard);
 void cg_guard_destroy(struct cg_cache *cache, struct cg_guard *guard);
 
+/* Rows and columns of a sampler as they are now. */
+void cg_sampler_size(struct cg_sampler *sampler, size_t *rows_ret, size_t *columns_ret);
+
 #endif

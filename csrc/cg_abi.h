@@ -325,6 +325,7 @@ struct cg_frame {
     int64_t timestamp; /* CLOCK_MONOTONIC in ns when the reads began */
     int64_t duration;
     uint64_t unknown; /* numbers that no target has, since the sampler was made */
+    size_t gone; /* rows whose cgroup is */
 };
 
 struct cg_sampler;
@@ -350,3 +351,43 @@ int cg_sampler_sample(struct cg_sampler *sampler, struct cg_frame *frame);
  * among the row's, as pairs; how many there are, of which up to capacity are
  * written. */
 size_t cg_sampler_unknown(struct cg_sampler *sampler, uint32_t *pairs_ret, size_t capacity);
+
+/* ---- recording: a sampler read by a thread, on a timer -----------------------
+ *
+ * The thread reads a frame at each tick of an absolute timer (CLOCK_MONOTONIC)
+ * into a ring, from which another takes them as blocks.  It runs no code but
+ * this, takes no signals, and ends by itself when every cgroup is gone.  In a
+ * forked child there is no thread: what was recorded before can be taken there.
+ */
+struct cg_recorder;
+
+/* Of ticks: taken are frames; late, of these, began more than a tenth of the interval after their time;
+ * missed gave no frame, as the one before took until after their time; overrun gave none, as the ring was full. */
+struct cg_recording {
+    uint64_t taken;
+    uint64_t late;
+    uint64_t missed;
+    uint64_t overrun;
+    int64_t first; /* CLOCK_MONOTONIC when the first tick was due */
+    int running;
+};
+
+/* Memory for frames one after another, the caller's; parts as in struct cg_frame. */
+struct cg_block {
+    size_t capacity; /* frames */
+    int64_t *timestamps;
+    int64_t *values;
+    uint8_t *statuses;
+    uint64_t *inodes;
+};
+
+/* Starts.  The ring has room for capacity frames of the sampler's rows as they are; the sampler
+ * must outlive the recorder.  0 or -errno. */
+int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capacity, struct cg_recorder **recorder_ret);
+/* Takes the oldest frames, as many as the block has room for; from one thread at a time. */
+size_t cg_recorder_take(struct cg_recorder *recorder, struct cg_block *block);
+size_t cg_recorder_waiting(struct cg_recorder *recorder);
+void cg_recorder_state(struct cg_recorder *recorder, struct cg_recording *recording_ret);
+/* Ends the thread, after the frame that it is reading. */
+void cg_recorder_stop(struct cg_recorder *recorder);
+void cg_recorder_destroy(struct cg_recorder *recorder);

@@ -546,6 +546,7 @@ static void read_all(struct cg_sampler *sampler, struct cg_frame *frame)
         read_larger(&reading);
     frame->rows = sampler->count;
     frame->unknown = sampler->unknown;
+    frame->gone = sampler->missing;
     frame->duration = now() - frame->timestamp;
 }
 
@@ -559,6 +560,14 @@ int cg_sampler_sample(struct cg_sampler *sampler, struct cg_frame *frame)
     }
     unlock(sampler);
     return status;
+}
+
+void cg_sampler_size(struct cg_sampler *sampler, size_t *rows_ret, size_t *columns_ret)
+{
+    lock(sampler);
+    *rows_ret = sampler->count;
+    *columns_ret = sampler->columns;
+    unlock(sampler);
 }
 
 /* ---- making and changing ---------------------------------------------------------- */

@@ -20,10 +20,11 @@ export CGROUPS_REQUIRE_NATIVE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDEVMODE=1
 say() { printf '\n== %s\n' "$*"; }
 
 # What the tiers need besides Python: Debian has it, and other systems bring their own.  clang builds the
-# extension once more; the rest is for the virtual machines.
+# extension once more, strace counts system calls; the rest is for the virtual machines.
 packages=()
 wants() { [[ " ${tiers[*]} " == *" $1 "* ]]; }
 wants packaging && ! command -v clang >/dev/null && packages+=(clang)
+(wants kernel || wants vm) && ! command -v strace >/dev/null && packages+=(strace)
 if wants vm; then
     command -v qemu-system-x86_64 >/dev/null || packages+=(qemu-system-x86)
     command -v busybox >/dev/null || packages+=(busybox-static)

@@ -71,7 +71,7 @@ static inline void cells_destroy(struct cg_cells *cells)
  * `key ` before each of the keys, which are joined by newlines, and a newline. */
 static inline struct cg_layout layout_create(const char *keys, size_t length, size_t count)
 {
-    char *literals = malloc(length + count + 2), *to = literals;
+    char *literals = malloc(length + 2 * count + 1), *to = literals;
     uint32_t *ends = malloc((count + 1) * sizeof *ends);
     const char *key = keys;
     CHECK(literals && ends);

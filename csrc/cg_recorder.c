@@ -1,0 +1,262 @@
+/* cg_recorder.c - a thread that reads a sampler on an absolute timer into a ring.
+ *
+ * One writes, one takes: the two counts below are all that they share, and
+ * neither ever waits for the other.  A ring that is full costs the newest
+ * frame, never one that is being taken. */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "cg.h"
+
+enum { STACK = 256 << 10, SECOND = 1000000000, LATE = 10 /* of an interval, a tenth */ };
+
+struct cg_recorder {
+    struct cg_sampler *sampler;
+    int64_t interval;
+    size_t rows;
+    size_t cells; /* of a frame */
+    size_t capacity;
+    struct cg_frame frame; /* where the next one goes */
+    int64_t *timestamps;   /* here and below, of all frames of the ring */
+    int64_t *values;
+    uint64_t *inodes;
+    uint8_t *statuses;
+    int32_t *errors; /* of one frame: nobody takes them */
+
+    atomic_uint_fast64_t written; /* frames, since the start */
+    atomic_uint_fast64_t read;
+    atomic_uint_fast64_t late, missed, overrun;
+    atomic_int running;
+    int64_t first;
+
+    pthread_t thread;
+    pid_t process; /* that has the thread: a forked child has not */
+    bool started;
+    pthread_mutex_t lock; /* of stopping, with its condition */
+    pthread_cond_t stop;
+    bool stopping;
+};
+
+static int64_t nanoseconds(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * SECOND + time->tv_nsec;
+}
+
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return nanoseconds(&time);
+}
+
+/* Until then; whether it was stopped before. */
+static bool sleep_until(struct cg_recorder *recorder, int64_t due)
+{
+    struct timespec time = {.tv_sec = due / SECOND, .tv_nsec = due % SECOND};
+    pthread_mutex_lock(&recorder->lock);
+    while (!recorder->stopping && pthread_cond_timedwait(&recorder->stop, &recorder->lock, &time) != ETIMEDOUT)
+        ;
+    bool stopped = recorder->stopping;
+    pthread_mutex_unlock(&recorder->lock);
+    return stopped;
+}
+
+static void count(atomic_uint_fast64_t *counter, uint64_t more)
+{
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
+/* Whether there is a cgroup left to read. */
+static bool record_one(struct cg_recorder *recorder)
+{
+    uint64_t written = atomic_load_explicit(&recorder->written, memory_order_relaxed);
+    uint64_t read = atomic_load_explicit(&recorder->read, memory_order_acquire);
+    if (written - read == recorder->capacity) {
+        count(&recorder->overrun, 1);
+        return true;
+    }
+    size_t slot = (size_t)(written % recorder->capacity);
+    struct cg_frame *frame = &recorder->frame;
+    frame->values = recorder->values + slot * recorder->cells;
+    frame->statuses = recorder->statuses + slot * recorder->cells;
+    frame->inodes = recorder->inodes + slot * recorder->rows;
+    if (cg_sampler_sample(recorder->sampler, frame) != CG_OK)
+        return false; /* it has more rows than there is room for */
+    recorder->timestamps[slot] = frame->timestamp;
+    atomic_store_explicit(&recorder->written, written + 1, memory_order_release);
+    return frame->gone < frame->rows;
+}
+
+static void *record(void *argument)
+{
+    struct cg_recorder *recorder = argument;
+    int64_t due = recorder->first, interval = recorder->interval;
+    /* A timer may fire 50 us late so that others fire with it; not this one. */
+    prctl(PR_SET_TIMERSLACK, 1);
+    while (!sleep_until(recorder, due)) {
+        if (now() - due > interval / LATE)
+            count(&recorder->late, 1);
+        if (!record_one(recorder))
+            break;
+        due += interval;
+        int64_t behind = now() - due;
+        if (behind >= interval) {
+            count(&recorder->missed, (uint64_t)(behind / interval));
+            due += behind / interval * interval;
+        }
+    }
+    atomic_store(&recorder->running, 0);
+    return NULL;
+}
+
+/* ---- making ------------------------------------------------------------------- */
+
+static void *reserve(size_t frames, size_t each, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(frames, each, &bytes) || __builtin_mul_overflow(bytes, size, &bytes))
+        return NULL;
+    return malloc(bytes + 1);
+}
+
+static void free_recorder(struct cg_recorder *recorder)
+{
+    free(recorder->timestamps);
+    free(recorder->values);
+    free(recorder->inodes);
+    free(recorder->statuses);
+    free(recorder->errors);
+    free(recorder);
+}
+
+static bool make_ring(struct cg_recorder *recorder)
+{
+    size_t capacity = recorder->capacity;
+    recorder->timestamps = reserve(capacity, 1, sizeof *recorder->timestamps);
+    recorder->values = reserve(capacity, recorder->cells, sizeof *recorder->values);
+    recorder->inodes = reserve(capacity, recorder->rows, sizeof *recorder->inodes);
+    recorder->statuses = reserve(capacity, recorder->cells, sizeof *recorder->statuses);
+    recorder->errors = reserve(1, recorder->cells, sizeof *recorder->errors);
+    recorder->frame.capacity = recorder->rows;
+    recorder->frame.errors = recorder->errors;
+    return recorder->timestamps != NULL && recorder->values != NULL && recorder->inodes != NULL &&
+           recorder->statuses != NULL && recorder->errors != NULL;
+}
+
+/* With all signals blocked, so that they go to the threads that they are for. */
+static int start_thread(struct cg_recorder *recorder)
+{
+    pthread_attr_t attributes;
+    pthread_condattr_t clock;
+    sigset_t all, before;
+    pthread_mutex_init(&recorder->lock, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&recorder->stop, &clock);
+    pthread_condattr_destroy(&clock);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&recorder->thread, &attributes, record, recorder);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capacity, struct cg_recorder **recorder_ret)
+{
+    struct cg_recorder *recorder = calloc(1, sizeof *recorder);
+    size_t columns;
+    if (recorder == NULL)
+        return -ENOMEM;
+    cg_sampler_size(sampler, &recorder->rows, &columns);
+    recorder->sampler = sampler;
+    recorder->interval = interval;
+    recorder->capacity = capacity;
+    recorder->process = getpid();
+    int error = __builtin_mul_overflow(recorder->rows, columns, &recorder->cells) || !make_ring(recorder) ? ENOMEM : 0;
+    if (!error) {
+        recorder->first = now() + interval;
+        recorder->running = 1;
+        error = start_thread(recorder);
+    }
+    if (error) {
+        free_recorder(recorder);
+        return -error;
+    }
+    recorder->started = true;
+    *recorder_ret = recorder;
+    return 0;
+}
+
+static bool has_thread(const struct cg_recorder *recorder)
+{
+    return recorder->started && recorder->process == getpid();
+}
+
+void cg_recorder_stop(struct cg_recorder *recorder)
+{
+    if (!has_thread(recorder))
+        return;
+    pthread_mutex_lock(&recorder->lock);
+    recorder->stopping = true;
+    pthread_cond_signal(&recorder->stop);
+    pthread_mutex_unlock(&recorder->lock);
+    pthread_join(recorder->thread, NULL);
+    recorder->started = false;
+}
+
+void cg_recorder_destroy(struct cg_recorder *recorder)
+{
+    cg_recorder_stop(recorder);
+    free_recorder(recorder);
+}
+
+/* ---- taking ---------------------------------------------------------------------- */
+
+size_t cg_recorder_waiting(struct cg_recorder *recorder)
+{
+    uint64_t written = atomic_load_explicit(&recorder->written, memory_order_acquire);
+    return (size_t)(written - atomic_load_explicit(&recorder->read, memory_order_relaxed));
+}
+
+/* Frames that stand one after another in the ring. */
+static void copy(const struct cg_recorder *recorder, struct cg_block *block, size_t slot, size_t at, size_t frames)
+{
+    size_t cells = recorder->cells, rows = recorder->rows;
+    memcpy(block->timestamps + at, recorder->timestamps + slot, frames * sizeof *block->timestamps);
+    memcpy(block->values + at * cells, recorder->values + slot * cells, frames * cells * sizeof *block->values);
+    memcpy(block->statuses + at * cells, recorder->statuses + slot * cells, frames * cells);
+    memcpy(block->inodes + at * rows, recorder->inodes + slot * rows, frames * rows * sizeof *block->inodes);
+}
+
+size_t cg_recorder_take(struct cg_recorder *recorder, struct cg_block *block)
+{
+    uint64_t read = atomic_load_explicit(&recorder->read, memory_order_relaxed);
+    size_t frames = cg_recorder_waiting(recorder), slot = (size_t)(read % recorder->capacity);
+    if (frames > block->capacity)
+        frames = block->capacity;
+    size_t first = recorder->capacity - slot < frames ? recorder->capacity - slot : frames;
+    copy(recorder, block, slot, 0, first);
+    copy(recorder, block, 0, first, frames - first);
+    atomic_store_explicit(&recorder->read, read + frames, memory_order_release);
+    return frames;
+}
+
+void cg_recorder_state(struct cg_recorder *recorder, struct cg_recording *recording_ret)
+{
+    *recording_ret = (struct cg_recording){
+        .taken = atomic_load(&recorder->written),
+        .late = atomic_load(&recorder->late),
+        .missed = atomic_load(&recorder->missed),
+        .overrun = atomic_load(&recorder->overrun),
+        .first = recorder->first,
+        .running = atomic_load(&recorder->running) && has_thread(recorder),
+    };
+}
