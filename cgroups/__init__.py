@@ -40,6 +40,7 @@ from .errors import (
 from .hierarchy import Cgroup, Hierarchy
 from .host import Host
 from .limits import Capacity, Effective, Source, capacity
+from .recording import Block, Recorder
 from .sampler import Cell, Column, Frame, Sampler
 from .subsystem import (
     Blkio,
@@ -83,6 +84,7 @@ __all__ = [
     "MAX",
     "AccessDenied",
     "Blkio",
+    "Block",
     "Capacity",
     "Cell",
     "Cgroup",
@@ -130,6 +132,7 @@ __all__ = [
     "Pids",
     "ProcessNotFound",
     "Rdma",
+    "Recorder",
     "Sampler",
     "Source",
     "Subsystem",

@@ -198,6 +198,27 @@ class RawFrame(NamedTuple):
     unknown: int
 
 
+class RawBlock(NamedTuple):
+    """What a recorder gives: the parts of its frames, one frame after another."""
+
+    frames: int
+    timestamps: memoryview
+    values: memoryview
+    statuses: memoryview
+    inodes: memoryview
+
+
+class Recording(NamedTuple):
+    """How a recording goes: cg_abi.h, struct cg_recording."""
+
+    taken: int
+    late: int
+    missed: int
+    overrun: int
+    first: int
+    running: bool
+
+
 class MountRow(tuple[int, int, int, str, str, str, str]):
     """A line of mountinfo: version, major, minor, root, mount point, per-mount options, super block options."""
 
@@ -240,6 +261,16 @@ class Sampler(Protocol):
     def remove(self, rows: Sequence[int]) -> None: ...
     def sample(self, rows: int) -> RawFrame: ...
     def unknown(self) -> list[tuple[int, int]]: ...
+    def record(self, interval: int, capacity: int) -> Recorder:
+        """Starts a recorder of the rows as they are; NativeRequired of a backend without threads of its own."""
+
+
+class Recorder(Protocol):
+    """A thread that samples into a ring: cg_abi.h, "recording"."""
+
+    def take(self) -> RawBlock: ...
+    def state(self) -> Recording: ...
+    def stop(self) -> None: ...
 
 
 class Backend(Protocol):

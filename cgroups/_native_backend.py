@@ -19,7 +19,9 @@ from ._interface import (
     FramePlaces,
     Layout,
     MountRow,
+    RawBlock,
     RawFrame,
+    Recording,
     Status,
     Target,
     decode_name,
@@ -443,3 +445,42 @@ class Sampler:
         count = min(lib.cg_sampler_unknown(self._c, pairs, capacity), capacity)
         found = ffi.unpack(pairs, 2 * count)
         return list(zip(found[::2], found[1::2]))
+
+    def record(self, interval: int, capacity: int) -> Recorder:
+        """A recorder of the rows as they are."""
+        return Recorder(self, self._c, interval, capacity)
+
+
+class Recorder:
+    """A struct cg_recorder: cg_abi.h, "recording"."""
+
+    def __init__(self, sampler: Sampler, c: Any, interval: int, capacity: int) -> None:
+        made = ffi.new("struct cg_recorder **")
+        error = -lib.cg_recorder_start(c, interval, capacity, made)
+        if error == errno.ENOMEM:
+            raise MemoryError
+        if error:
+            raise Failure(Status.OS, error)
+        self._sampler = sampler  # it has to outlive the recorder
+        self._c = ffi.gc(made[0], lib.cg_recorder_destroy)
+        self._size = ffi.new("size_t[2]")
+        lib.cg_recorder_size(self._c, self._size, self._size + 1)
+
+    def take(self) -> RawBlock:
+        rows, cells = self._size
+        frames = lib.cg_recorder_waiting(self._c)
+        sizes = (8 * frames, 8 * frames * cells, frames * cells, 8 * frames * rows)
+        memory = [_uncleared("char[]", max(size, 1)) for size in sizes]
+        types = ("int64_t *", "int64_t *", "uint8_t *", "uint64_t *")
+        timestamps, values, statuses, inodes = (ffi.cast(one, part) for one, part in zip(types, memory))
+        block = ffi.new("struct cg_block *", (frames, timestamps, values, statuses, inodes))
+        taken = lib.cg_recorder_take(self._c, block)
+        return RawBlock(taken, *(memoryview(ffi.buffer(part, size)) for part, size in zip(memory, sizes)))
+
+    def state(self) -> Recording:
+        state = ffi.new("struct cg_recording *")
+        lib.cg_recorder_state(self._c, state)
+        return Recording(state.taken, state.late, state.missed, state.overrun, state.first, bool(state.running))
+
+    def stop(self) -> None:
+        lib.cg_recorder_stop(self._c)

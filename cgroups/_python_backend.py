@@ -39,6 +39,7 @@ from ._interface import (
     encode_name,
     learn,
 )
+from .errors import NativeRequired
 from .values import MAX
 
 NAME: Final = "python"
@@ -689,3 +690,7 @@ class Sampler:
     def unknown(self) -> list[tuple[int, int]]:
         """The sources that have had numbers without a target: row, and place among the row's."""
         return sorted(self._unknown)
+
+    def record(self, interval: int, capacity: int) -> Any:  # noqa: ARG002 - what it cannot do
+        message = "recording is done by a thread of C, and this is the Python backend"
+        raise NativeRequired(message, hint="call sample() in a loop, or install the package with a C compiler")

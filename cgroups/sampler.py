@@ -1,8 +1,7 @@
 """Sampler: many cgroups, many numbers, one call a frame.
 
-A frame is a table: a row for each cgroup, a column for each number.  The
-reading and its layout are the backend's (csrc/cg_sampler.c); which numbers
-are columns is columns.py's.
+The reading and its layout are the backend's (csrc/cg_sampler.c); which
+numbers are columns is columns.py's, and what a frame is table.py's.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._backend import backend
-from ._interface import Cell, Failure, RawFrame, Shape
+from ._interface import Cell, Failure, Shape
 from .columns import Column, Plan, places_of, plan
-from .errors import CgroupError, CgroupNotFound, InvalidValue, shown
+from .errors import CgroupError, CgroupNotFound, InvalidValue, from_errno, shown
 from .hierarchy import Cgroup
-from .values import MAX
+from .recording import Recorder, nanoseconds
+from .table import Frame, Index
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,129 +26,6 @@ if TYPE_CHECKING:
     from .subsystem.parameter import Readable
 
 __all__ = ["Cell", "Column", "Frame", "Sampler"]
-
-
-class Frame:
-    """What one :meth:`Sampler.sample` read.  It never changes; its memory is used again when nothing refers to it.
-
-    Attributes:
-        cgroups: the rows.
-        columns: the columns.
-        timestamp_ns: CLOCK_MONOTONIC when the reads began.
-        duration_ns: how long they took.
-    """
-
-    __slots__ = ("_at", "_raw", "cgroups", "columns", "duration_ns", "timestamp_ns")
-
-    def __init__(self, raw: RawFrame, cgroups: tuple[Cgroup, ...], columns: tuple[Column, ...], at: _Index) -> None:
-        self.cgroups = cgroups
-        self.columns = columns
-        self.timestamp_ns = raw.timestamp
-        self.duration_ns = raw.duration
-        self._raw = raw
-        self._at = at
-
-    def _part(self, start: int, end: int, code: str, shape: list[int]) -> memoryview:
-        part = self._raw.memory[start:end].toreadonly().cast("B")
-        # A view of several dimensions cannot be empty.
-        view: memoryview = part.cast(code, shape) if all(shape) else part.cast(code)  # type: ignore[call-overload]
-        return view
-
-    @property
-    def _shape(self) -> list[int]:
-        return [len(self.cgroups), len(self.columns)]
-
-    @property
-    def values(self) -> memoryview:
-        """int64, shape (cgroups, columns): 2**63 - 1 where the status is MAX or RANGE, 0 where there is no number."""
-        places = self._raw.places
-        return self._part(0, places.inodes, "q", self._shape)
-
-    @property
-    def inodes(self) -> memoryview:
-        """uint64, shape (cgroups,): of each row's directory.  Another one is another cgroup, of the same name."""
-        places = self._raw.places
-        return self._part(places.inodes, places.errors, "Q", [len(self.cgroups)])
-
-    @property
-    def errno(self) -> memoryview:
-        """int32, shape (cgroups, columns): why a cell is GONE, ABSENT or ERROR."""
-        places = self._raw.places
-        return self._part(places.errors, places.statuses, "i", self._shape)
-
-    @property
-    def status(self) -> memoryview:
-        """uint8, shape (cgroups, columns): :class:`Cell`, which says what a value is."""
-        places = self._raw.places
-        return self._part(places.statuses, places.size, "B", self._shape)
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        """``numpy.asarray(frame)`` is ``values``, without a copy, and keeps the frame's memory."""
-        memory = self._raw.memory[: self._raw.places.inodes].toreadonly()
-        return {"shape": tuple(self._shape), "typestr": "=i8", "data": memory, "version": 3}
-
-    def __len__(self) -> int:
-        return len(self.cgroups)
-
-    def row(self, at: int) -> list[Any]:
-        """The numbers of a row as Python has them: int, float where a column has a scale, MAX, None for no number."""
-        at = range(len(self.cgroups))[at]
-        return [self._cell(at, column) for column in range(len(self.columns))]
-
-    def __getitem__(self, key: tuple[Cgroup, Readable[Any]]) -> Any:
-        """``frame[cgroup, parameter]``: its number as :meth:`row` has it, or a dict by key where it has several."""
-        cgroup, parameter = key
-        row, columns = self._at.row(cgroup), self._at.columns(parameter)
-        found = {self.columns[column].key: self._cell(row, column) for column in columns}
-        return found.get(None, found)
-
-    def _cell(self, row: int, column: int) -> Any:
-        places = self._raw.places
-        at = row * places.columns + column
-        status = self._raw.memory[places.statuses + at]
-        if status == Cell.MAX:
-            return MAX
-        if status not in (Cell.OK, Cell.RANGE):
-            return None
-        value: int = self._raw.memory[: places.inodes].cast("q")[at]
-        scale = self.columns[column].scale
-        return value if scale == 1 else value / scale
-
-    def __repr__(self) -> str:
-        return f"<Frame of {len(self.cgroups)} cgroups and {len(self.columns)} columns at {self.timestamp_ns} ns>"
-
-
-class _Index:
-    """Where rows and columns are, made when first asked for."""
-
-    def __init__(
-        self, cgroups: tuple[Cgroup, ...], parameters: tuple[Readable[Any], ...], columns: tuple[Column, ...]
-    ) -> None:
-        self._cgroups, self._parameters, self._columns = cgroups, parameters, columns
-        self._rows: dict[Cgroup, int] | None = None
-        self._by_parameter: dict[Any, list[int]] | None = None
-
-    def row(self, cgroup: Cgroup) -> int:
-        if self._rows is None:
-            self._rows = {one: at for at, one in enumerate(self._cgroups)}
-        try:
-            return self._rows[cgroup]
-        except (KeyError, TypeError):
-            message = f"{shown(cgroup)} is not sampled"
-            raise KeyError(message) from None
-
-    def columns(self, parameter: Any) -> list[int]:
-        if self._by_parameter is None:
-            found: dict[Any, list[int]] = {parameter: [] for parameter in self._parameters}
-            for at, column in enumerate(self._columns):
-                found[column.parameter].append(at)
-            self._by_parameter = found
-        try:
-            return self._by_parameter[parameter]
-        except (KeyError, TypeError):
-            message = f"{shown(parameter)} is not sampled"
-            raise KeyError(message) from None
 
 
 class Sampler:
@@ -194,7 +71,7 @@ class Sampler:
         for cgroup in self._cgroups:
             directory, below = cgroup.place()
             self._sampler.add(directory, below, self._programs[cgroup.version])
-        self._index = _Index(self._cgroups, parameters, self.columns)
+        self._index = Index(self._cgroups, parameters, self.columns)
         self._unknown = 0
 
     def _look(self, version: int, file: str, shape: Shape) -> Iterator[Cells]:
@@ -250,6 +127,35 @@ class Sampler:
             keys = ((row, key) if row else key or at for row, key, at in places if (row, key, at) not in known)
             new.setdefault(file, {}).update(dict.fromkeys(keys))
         return {file: tuple(keys) for file, keys in new.items()}
+
+    def record(self, interval: float, capacity: int = 1024) -> Recorder:
+        """Samples at each tick of a timer, in a thread that needs nothing of the interpreter, and gives its frames.
+
+        Example::
+
+            with sampler.record(0.001, capacity=2000) as recorder:
+                while recorder.running:
+                    time.sleep(1)
+                    block = recorder.read()     # some 1,000 frames: (frames, cgroups, columns)
+
+        Args:
+            interval: seconds between two ticks, from 10 us on.
+            capacity: how many frames may wait to be read; where they do, further ticks give none, and are counted.
+
+        Raises:
+            InvalidValue: no such interval or capacity.
+            NativeRequired: the Python backend has no such thread.
+            MemoryError: for that many frames.
+        """
+        ticks = nanoseconds(interval)
+        if not isinstance(capacity, int) or isinstance(capacity, bool) or not 1 <= capacity < 1 << 40:
+            message = f"capacity {shown(capacity)}: a count of frames is expected, from 1"
+            raise InvalidValue(message)
+        try:
+            raw = self._open().record(ticks, capacity)
+        except Failure as failure:
+            raise from_errno(failure.errno, "cannot start a thread that samples") from None
+        return Recorder(raw, self._cgroups, self._plan.columns, self._index, ticks, capacity)
 
     def close(self) -> None:
         """Closes the files.  Frames that are held stay."""

@@ -384,6 +384,8 @@ struct cg_block {
 /* Starts.  The ring has room for capacity frames of the sampler's rows as they are; the sampler
  * must outlive the recorder.  0 or -errno. */
 int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capacity, struct cg_recorder **recorder_ret);
+/* Rows and cells of each of its frames. */
+void cg_recorder_size(const struct cg_recorder *recorder, size_t *rows_ret, size_t *cells_ret);
 /* Takes the oldest frames, as many as the block has room for; from one thread at a time. */
 size_t cg_recorder_take(struct cg_recorder *recorder, struct cg_block *block);
 size_t cg_recorder_waiting(struct cg_recorder *recorder);

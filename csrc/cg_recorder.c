@@ -218,6 +218,12 @@ void cg_recorder_destroy(struct cg_recorder *recorder)
     free_recorder(recorder);
 }
 
+void cg_recorder_size(const struct cg_recorder *recorder, size_t *rows_ret, size_t *cells_ret)
+{
+    *rows_ret = recorder->rows;
+    *cells_ret = recorder->cells;
+}
+
 /* ---- taking ---------------------------------------------------------------------- */
 
 size_t cg_recorder_waiting(struct cg_recorder *recorder)

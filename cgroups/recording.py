@@ -1,0 +1,182 @@
+"""Recording: a thread of C that samples on a timer, and the blocks in which Python takes what it read.
+
+The thread is csrc/cg_recorder.c's; it never needs the interpreter, so that
+nothing that Python does costs a tick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._interface import FramePlaces, RawBlock, RawFrame, Recording
+from .errors import InvalidValue, shown
+from .table import Frame, Index, array_interface, part
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .columns import Column
+    from .hierarchy import Cgroup
+
+__all__ = ["Block", "Recorder", "nanoseconds"]
+
+SHORTEST_NS = 10_000
+LONGEST_NS = 10**9 * 86400
+
+
+def nanoseconds(interval: Any) -> int:
+    """An interval, given in seconds."""
+    number = isinstance(interval, (int, float)) and not isinstance(interval, bool)
+    # A float that is no number fails every comparison.
+    if not number or not SHORTEST_NS <= interval * 10**9 <= LONGEST_NS:
+        message = f"interval {shown(interval)}: seconds are expected, from {SHORTEST_NS / 10**9:f} to a day"
+        raise InvalidValue(message)
+    return int(round(interval * 10**9))
+
+
+class Block:
+    """Frames that were recorded one after another: what one :meth:`Recorder.read` took.
+
+    Attributes:
+        cgroups: the rows.
+        columns: the columns.
+    """
+
+    __slots__ = ("_at", "_raw", "cgroups", "columns")
+
+    def __init__(self, raw: RawBlock, cgroups: tuple[Cgroup, ...], columns: tuple[Column, ...], at: Index) -> None:
+        self.cgroups = cgroups
+        self.columns = columns
+        self._raw = raw
+        self._at = at
+
+    def __len__(self) -> int:
+        """How many frames."""
+        return self._raw.frames
+
+    @property
+    def _shape(self) -> list[int]:
+        return [len(self), len(self.cgroups), len(self.columns)]
+
+    @property
+    def times(self) -> memoryview:
+        """int64, shape (frames,): CLOCK_MONOTONIC in nanoseconds, when the reads of a frame began."""
+        return part(self._raw.timestamps, "q", [len(self)])
+
+    @property
+    def values(self) -> memoryview:
+        """int64, shape (frames, cgroups, columns): as :attr:`Frame.values`."""
+        return part(self._raw.values, "q", self._shape)
+
+    @property
+    def status(self) -> memoryview:
+        """uint8, shape (frames, cgroups, columns): :class:`Cell`, which says what a value is."""
+        return part(self._raw.statuses, "B", self._shape)
+
+    @property
+    def inodes(self) -> memoryview:
+        """uint64, shape (frames, cgroups): of each row's directory."""
+        return part(self._raw.inodes, "Q", self._shape[:2])
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """``numpy.asarray(block)`` is ``values``, without a copy, and keeps the block's memory."""
+        return array_interface(self._raw.values, self._shape)
+
+    def frame(self, at: int) -> Frame:
+        """One frame of it, as a copy.  Of a recorded frame neither the duration nor ``errno`` is kept: both are 0."""
+        at = range(len(self))[at]
+        rows, columns = self._shape[1:]
+        places = FramePlaces(rows, columns)
+        sizes = (8 * rows * columns, 8 * rows, rows * columns)
+        values, inodes, statuses = (
+            bytes(memory[at * size : (at + 1) * size])
+            for memory, size in zip((self._raw.values, self._raw.inodes, self._raw.statuses), sizes)
+        )
+        memory = memoryview(b"".join((values, inodes, bytes(places.statuses - places.errors), statuses)))
+        return Frame(RawFrame(memory, places, self.times[at], 0, 0), self.cgroups, self.columns, self._at)
+
+    def __repr__(self) -> str:
+        return f"<Block of {len(self)} frames of {len(self.cgroups)} cgroups and {len(self.columns)} columns>"
+
+
+class Recorder:
+    """Frames taken at each tick of a timer, in a thread of their own, until :meth:`stop`.
+
+    Made by :meth:`Sampler.record`.  The thread ends by itself when every
+    cgroup is gone.  A forked child has no such thread, and can still
+    take what was recorded before.
+
+    Attributes:
+        interval_ns: between two ticks.
+        capacity: how many frames wait at most to be read.
+        start_ns: CLOCK_MONOTONIC when the first tick is due; the others follow by the interval.
+    """
+
+    def __init__(
+        self,
+        raw: Any,
+        cgroups: tuple[Cgroup, ...],
+        columns: tuple[Column, ...],
+        at: Index,
+        interval_ns: int,
+        capacity: int,
+    ) -> None:
+        self._raw = raw
+        self._cgroups, self._columns, self._at = cgroups, columns, at
+        self.interval_ns = interval_ns
+        self.capacity = capacity
+        self.start_ns = self._state().first
+
+    def _state(self) -> Recording:
+        state: Recording = self._raw.state()
+        return state
+
+    @property
+    def running(self) -> bool:
+        """Whether there will be more frames."""
+        return self._state().running
+
+    @property
+    def ticks(self) -> int:
+        """How many frames were taken."""
+        return self._state().taken
+
+    @property
+    def late(self) -> int:
+        """How many of them began more than a tenth of the interval after they were due."""
+        return self._state().late
+
+    @property
+    def missed(self) -> int:
+        """How many ticks gave no frame, as the one before took until after they were over."""
+        return self._state().missed
+
+    @property
+    def overruns(self) -> int:
+        """How many ticks gave no frame, as ``capacity`` frames were waiting to be read."""
+        return self._state().overrun
+
+    def read(self) -> Block:
+        """The frames that are waiting, which may be none; each is given once.  Never waits itself.
+
+        From one thread at a time.
+        """
+        return Block(self._raw.take(), self._cgroups, self._columns, self._at)
+
+    def stop(self) -> None:
+        """Ends the thread, after the frame that it is reading; what was recorded can still be read."""
+        self._raw.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Recorder of {len(self._cgroups)} cgroups and {len(self._columns)} columns>"
