@@ -40,6 +40,7 @@ from .errors import (
 from .hierarchy import Cgroup, Hierarchy
 from .host import Host
 from .limits import Capacity, Effective, Source, capacity
+from .rates import VITALS, Rate, Rates, rates
 from .recording import Block, Recorder
 from .sampler import Cell, Column, Frame, Sampler
 from .subsystem import (
@@ -82,6 +83,7 @@ def set_fd_budget(budget: int) -> None:
 
 __all__ = [
     "MAX",
+    "VITALS",
     "AccessDenied",
     "Blkio",
     "Block",
@@ -131,6 +133,8 @@ __all__ = [
     "PerfEvent",
     "Pids",
     "ProcessNotFound",
+    "Rate",
+    "Rates",
     "Rdma",
     "Recorder",
     "Sampler",
@@ -140,5 +144,6 @@ __all__ = [
     "SubsystemNotAvailable",
     "backend",
     "capacity",
+    "rates",
     "set_fd_budget",
 ]

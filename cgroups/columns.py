@@ -31,12 +31,14 @@ class Column(NamedTuple):
             CPU's number.
         unit: of the number once it is divided by ``scale``.
         scale: 100 where the cell is in hundredths, else 1.
+        counter: whether it only grows while its cgroup lives, unless somebody resets it.
     """
 
     parameter: Readable[Any]
     key: Any
     unit: str
     scale: int
+    counter: bool
 
 
 class Plan(NamedTuple):
@@ -65,6 +67,24 @@ _UNITS: Final = [
         (r"(nr_|pg|thp_|workingset_|zsw|swpin|swpout|oom|low$|high$|max$|fail|numa_|[rwd]ios$)", "count"),
     )
 ]
+
+
+# The numbers that only grow, as "parameter key".
+_COUNTERS: Final = re.compile(
+    r"""
+      cpuacct\.
+    | cpu\.stat(_local)?[ ]
+    | memory\.(numa_)?stat\ (total_)?(pg|workingset_|thp_|z?swp(in|out|wb)|numa_)
+    | (memory|pids|misc|hugetlb)\S*\.(swap_)?events(_local)?[ ]
+    | memory\.oom_control\ oom_kill$
+    | \S*failcnt[ ]
+    | \S*pressure\ total$
+    | blkio\.(throttle_io_|io_(?!queued)|time|sectors|wait_time|group_wait_time|empty_time|idle_time|dequeue)
+    | io\.stat\ ([rwd](bytes|ios)|cost\.(?!vrate))
+    | cgroup\.stat_local\ frozen_usec$
+    """,
+    re.VERBOSE,
+)
 
 
 def plan(parameters: Iterable[Any], versions: Sequence[int], look: Look) -> Plan:
@@ -157,7 +177,8 @@ class _Builder:
             last = inner[-1] if isinstance(inner, tuple) else inner
             scale = 100 if last in source.numbers.hundredths else 1
             unit = _unit(parameter, last) if source.numbers.scale == 1 else parameter.unit
-            column = Column(parameter, name, unit, scale)
+            counter = _COUNTERS.match(f"{parameter} {'' if last is None else last}") is not None
+            column = Column(parameter, name, unit, scale, counter)
             self._columns.setdefault((parameter, name), column)
 
     def _add_targets(self, parameter: Readable[Any], version: int, source: Source) -> None:

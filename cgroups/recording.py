@@ -33,7 +33,8 @@ def nanoseconds(interval: Any) -> int:
     if not number or not SHORTEST_NS <= interval * 10**9 <= LONGEST_NS:
         message = f"interval {shown(interval)}: seconds are expected, from {SHORTEST_NS / 10**9:f} to a day"
         raise InvalidValue(message)
-    return int(round(interval * 10**9))
+    ticks: int = round(interval * 10**9)
+    return ticks
 
 
 class Block:

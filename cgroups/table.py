@@ -5,7 +5,8 @@ A frame is a row for each cgroup and a column for each number, over memory that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._interface import Cell, RawFrame
 from .errors import shown
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from .columns import Column
     from .hierarchy import Cgroup
     from .subsystem.parameter import Readable
+
+T = TypeVar("T")
 
 __all__ = ["Frame", "Index", "array_interface", "part"]
 
@@ -100,6 +103,18 @@ class Frame:
         found = {self.columns[column].key: self._cell(row, column) for column in columns}
         return found.get(None, found)
 
+    def place(self, cgroup: Cgroup) -> int:
+        """Which row a cgroup is."""
+        return self._at.row(cgroup)
+
+    def places(self, parameter: Readable[Any]) -> list[int]:
+        """Which columns are of a parameter."""
+        return self._at.columns(parameter)
+
+    def remembered(self, make: Callable[[tuple[Column, ...]], T]) -> T:
+        """What is made of the columns, once for all frames of a sampler."""
+        return self._at.remembered(make)
+
     def _cell(self, row: int, column: int) -> Any:
         places = self._raw.places
         at = row * places.columns + column
@@ -124,6 +139,7 @@ class Index:
     ) -> None:
         self._cgroups, self._parameters, self._columns = cgroups, parameters, columns
         self._rows: dict[Cgroup, int] | None = None
+        self._made: dict[Any, Any] = {}
         self._by_parameter: dict[Any, list[int]] | None = None
 
     def row(self, cgroup: Cgroup) -> int:
@@ -146,3 +162,9 @@ class Index:
         except (KeyError, TypeError):
             message = f"{shown(parameter)} is not sampled"
             raise KeyError(message) from None
+
+    def remembered(self, make: Callable[[tuple[Column, ...]], T]) -> T:
+        if make not in self._made:
+            self._made[make] = make(self._columns)
+        made: T = self._made[make]
+        return made

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cgroups
 from cgroups import Cgroup, Device, Subsystem
 
 MakeCgroup = Callable[..., Cgroup]
@@ -55,3 +57,9 @@ def files_of(cgroup: Cgroup, mask: int) -> list[str]:
 def users_of(file: str, version: int, kind: Any) -> list[Any]:
     """The parameters of a kind that stand for a file."""
     return [one for one in Subsystem.parameters() if isinstance(one, kind) and file in one.files(version)]
+
+
+def needs(backend: str, *tools: str) -> Callable[[Callable[..., None]], Any]:
+    """A test that says nothing elsewhere: it is not there with another backend, nor without these programs."""
+    there = cgroups.backend == backend and all(map(shutil.which, tools))
+    return lambda test: test if there else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import MakeCgroup
+from common import MakeCgroup, needs
 
 import cgroups
 from cgroups import MAX, Cell, Cgroup, CgroupError, Core, Hierarchy, Memory, Parameters, Pids, Sampler, Subsystem
@@ -74,12 +73,7 @@ print(len(cgroups) * len(parameters), set(frame.status.tolist()[0]))
 """
 
 
-def by_native_alone(test: Callable[..., None]) -> Callable[..., None] | None:
-    """The Python backend opens a file for each read; and without strace nobody can tell."""
-    return test if cgroups.backend == "native" and shutil.which("strace") else None
-
-
-@by_native_alone
+@needs("native", "strace")
 def test_a_frame_is_one_pread_a_file(head: str, make_cgroup: MakeCgroup, script: Any, tmp_path: Path) -> None:
     """And no other system call."""
     top = make_cgroup(head)
