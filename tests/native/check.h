@@ -123,6 +123,9 @@ void test_sampler(void);
 void test_sampler_texts(void);
 void test_sampler_rows(void);
 void test_not_kept(void);
+void test_recorder(void);
+void test_recorder_fork(void);
+void test_recorder_end(void);
 void test_threads(void);
 void test_fork(void);
 

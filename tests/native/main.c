@@ -13,6 +13,7 @@ static const struct {
     TEST(shapes),        TEST(shape_space),  TEST(layout),        TEST(mountinfo),  TEST(own_mountinfo), TEST(read_all),
     TEST(mounts_check),  TEST(beneath),      TEST(beneath_enosys), TEST(beneath_eperm), TEST(budget),
     TEST(destroy_order), TEST(read),         TEST(not_kept),      TEST(sampler),    TEST(sampler_texts), TEST(sampler_rows),
+    TEST(recorder),      TEST(recorder_fork), TEST(recorder_end),
     TEST(threads),       TEST(fork),
 };
 

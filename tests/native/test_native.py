@@ -23,7 +23,8 @@ THREAD = ("-fsanitize=thread", "-O1", "-DROUNDS=1000")
 TESTS = (
     *("shapes", "shape_space", "layout", "mountinfo", "own_mountinfo", "read_all", "mounts_check"),
     *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "not_kept"),
-    *("sampler", "sampler_texts", "sampler_rows", "threads", "fork"),
+    *("sampler", "sampler_texts", "sampler_rows", "recorder", "recorder_fork", "recorder_end"),
+    *("threads", "fork"),
 )
 COMPILERS = ["gcc", *(["clang"] if shutil.which("clang") else [])]
 
@@ -96,10 +97,11 @@ def test_under_address_sanitizer(compiler: str, name: str, build: Build, tmp_pat
     assert run(build(compiler, "main", ADDRESS), name, tmp_path) == ""
 
 
+@pytest.mark.parametrize("name", ["threads", "recorder"])
 @pytest.mark.parametrize("compiler", THREAD_COMPILERS)
-def test_under_thread_sanitizer(compiler: str, build: Build, tmp_path: Path) -> None:
+def test_under_thread_sanitizer(compiler: str, name: str, build: Build, tmp_path: Path) -> None:
     options = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
-    assert run(build(compiler, "main", THREAD), "threads", tmp_path, **options) == ""
+    assert run(build(compiler, "main", THREAD), name, tmp_path, **options) == ""
 
 
 @pytest.mark.parametrize("compiler", ADDRESS_COMPILERS)
