@@ -6,7 +6,8 @@ numbers are columns is columns.py's, and what a frame is table.py's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._backend import backend
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._interface import Cells
+    from .following import Following
     from .subsystem.parameter import Readable
 
 __all__ = ["Cell", "Column", "Frame", "Sampler"]
@@ -61,23 +63,62 @@ class Sampler:
         self._cgroups = tuple(cgroups)
         parameters = tuple(parameters)
         _check(self._cgroups, parameters)
-        versions = sorted({cgroup.version for cgroup in self._cgroups})
-        self._plan: Plan = plan(parameters, versions, self._look)
+        self._plan: Plan = plan(parameters, self._versions(), self._look)
         self._programs = {
             version: [(file, backend.Program(shape, targets)) for file, (shape, targets) in files.items()]
             for version, files in self._plan.files.items()
         }
         self._sampler: Any = backend.Sampler(len(self.columns))
-        for cgroup in self._cgroups:
-            directory, below = cgroup.place()
-            self._sampler.add(directory, below, self._programs[cgroup.version])
+        self._add(self._cgroups)
         self._index = Index(self._cgroups, parameters, self.columns)
         self._unknown = 0
+
+    @staticmethod
+    def follow(
+        root: Cgroup, parameters: Iterable[Readable[Any]], *, name: str = "*", depth: int | None = None
+    ) -> Following:
+        """A sampler whose rows are a cgroup and all below it, as they come and go.
+
+        Example::
+
+            with Sampler.follow(Hierarchy.find_exn("memory:/jobs"), [Memory.usage_in_bytes]) as sampler:
+                frame = sampler.sample()
+                frame.cgroups                           # those of this frame
+
+        What has come and gone is known before each frame without listing a directory: see inotify(7).  A cgroup
+        that goes between that and its read has GONE cells, and no row in the next frame.  Those made or removed
+        through another mount of the hierarchy, as by a container with a cgroup namespace, are seen within a second.
+
+        Args:
+            root: where it begins; its row stays also while it is gone, and goes on when it is made again.
+            parameters: what is read.
+            name: a pattern that a cgroup's own name has to match, as ``*.service``: see :mod:`fnmatch`.
+            depth: how many levels below the root; 0 is the root alone.
+
+        Raises:
+            InvalidValue: as a sampler, and for a name or a depth that is none.
+            CgroupOSError: the kernel has no more inotify instances for this user.
+        """
+        from .following import Following  # noqa: PLC0415 - its own base is here
+
+        return Following(root, parameters, name=name, depth=depth)
+
+    def _versions(self) -> list[int]:
+        return sorted({cgroup.version for cgroup in self._cgroups})
+
+    def _add(self, cgroups: Iterable[Cgroup]) -> None:
+        for cgroup in cgroups:
+            directory, below = cgroup.place()
+            self._sampler.add(directory, below, self._programs[cgroup.version])
+
+    def _examples(self) -> Iterable[Cgroup]:
+        """Where it is looked which keys a file has."""
+        return self._cgroups
 
     def _look(self, version: int, file: str, shape: Shape) -> Iterator[Cells]:
         if shape is Shape.VALUE:
             return
-        for cgroup in self._cgroups:
+        for cgroup in self._examples():
             if cgroup.version == version:
                 try:
                     directory, below = cgroup.place()
@@ -127,6 +168,31 @@ class Sampler:
             keys = ((row, key) if row else key or at for row, key, at in places if (row, key, at) not in known)
             new.setdefault(file, {}).update(dict.fromkeys(keys))
         return {file: tuple(keys) for file, keys in new.items()}
+
+    async def every(self, interval: float) -> AsyncIterator[Frame]:
+        """A frame now, and one at each tick of a timer, for programs of :mod:`asyncio`.
+
+        Example::
+
+            async for frame in sampler.every(0.1):
+                ...
+
+        Frames are read in a thread of the loop's executor.  A tick that comes while the frame before is in use is
+        left out: the next frame comes at the tick after that.
+
+        Raises:
+            InvalidValue: no such interval, in seconds.
+        """
+        import asyncio  # noqa: PLC0415 - whoever calls this has it
+
+        ticks = nanoseconds(interval)
+        loop = asyncio.get_running_loop()
+        due = time.monotonic_ns()
+        while True:
+            yield await loop.run_in_executor(None, self.sample)
+            now = time.monotonic_ns()
+            due += max((now - due) // ticks + 1, 1) * ticks
+            await asyncio.sleep((due - now) / 1e9)
 
     def record(self, interval: float, capacity: int = 1024) -> Recorder:
         """Samples at each tick of a timer, in a thread that needs nothing of the interpreter, and gives its frames.

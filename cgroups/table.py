@@ -142,6 +142,12 @@ class Index:
         self._made: dict[Any, Any] = {}
         self._by_parameter: dict[Any, list[int]] | None = None
 
+    def of(self, cgroups: tuple[Cgroup, ...]) -> Index:
+        """The same columns for other rows."""
+        other = Index(cgroups, self._parameters, self._columns)
+        other._made, other._by_parameter = self._made, self._by_parameter
+        return other
+
     def row(self, cgroup: Cgroup) -> int:
         if self._rows is None:
             self._rows = {one: at for at, one in enumerate(self._cgroups)}

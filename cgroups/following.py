@@ -1,0 +1,99 @@
+"""A sampler of a subtree: the rows are those that the subtree has before each frame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from .errors import InvalidValue, from_errno, shown
+from .hierarchy import Cgroup
+from .sampler import Sampler
+from .subtree import Subtree
+
+if TYPE_CHECKING:
+    from .recording import Recorder
+    from .subsystem.parameter import Readable
+    from .table import Frame
+
+__all__ = ["Following"]
+
+
+class Following(Sampler):
+    """What :meth:`Sampler.follow` gives."""
+
+    def __init__(
+        self, root: Cgroup, parameters: Iterable[Readable[Any]], *, name: str = "*", depth: int | None = None
+    ) -> None:
+        _check(root, name, depth)
+        self._root = root
+        self._name = name
+        self._lock = threading.Lock()  # of what changed and the frame that it is for
+        try:
+            self._subtree = Subtree(root, depth)
+        except OSError as error:
+            message = f"cannot follow {root}"
+            hint = "fs.inotify.max_user_instances says how many a user may have"
+            raise from_errno(error.errno or 0, message, path=root.path, hint=hint) from None
+        _, came = self._subtree.changes()
+        super().__init__(self._wanted(came), parameters)
+
+    def _wanted(self, cgroups: Iterable[Cgroup]) -> list[Cgroup]:
+        return [cgroup for cgroup in cgroups if fnmatchcase(cgroup.name, self._name)]
+
+    def _versions(self) -> list[int]:
+        return [self._root.version]
+
+    def _examples(self) -> Iterator[Cgroup]:
+        """Those there are; and some other, whose files have the keys of those that are to come."""
+        yield from self.cgroups
+        yield from self._root.upwards()
+        top = self._root.hierarchy.root()
+        yield top
+        yield from top.children()
+
+    def sample(self) -> Frame:
+        """One frame, of the cgroups that there are now."""
+        with self._lock:
+            self._open()
+            went, came = self._subtree.changes()
+            if went or came:
+                self._change(went, came)
+            return super().sample()
+
+    def _change(self, went: set[Cgroup], came: list[Cgroup]) -> None:
+        gone = [row for row, cgroup in enumerate(self._cgroups) if cgroup in went]
+        new = self._wanted(came)
+        if gone:
+            self._sampler.remove(gone)
+        self._add(new)
+        if gone or new:
+            self._cgroups = (*(cgroup for cgroup in self._cgroups if cgroup not in went), *new)
+            self._index = self._index.of(self._cgroups)
+
+    def record(self, interval: float, capacity: int = 1024) -> Recorder:  # noqa: ARG002 - what it cannot do
+        """Refused: what is recorded has fixed rows."""
+        message = "a sampler that follows a subtree cannot be recorded: the rows of a recording stay"
+        raise InvalidValue(message, hint="record Sampler(sampler.cgroups, parameters)")
+
+    def close(self) -> None:
+        """Closes the files, and ends the watches.  Frames that are held stay."""
+        with self._lock:
+            super().close()
+            self._subtree.close()
+
+    def __repr__(self) -> str:
+        return f"<Sampler of {len(self._cgroups)} cgroups below {self._root} and {len(self.columns)} columns>"
+
+
+def _check(root: Any, name: Any, depth: Any) -> None:
+    if not isinstance(root, Cgroup):
+        message = f"{shown(root)} is not a Cgroup"
+        raise InvalidValue(message, hint="Hierarchy.find_exn(spec) gives one")
+    if not isinstance(name, str) or not name:
+        message = f"name {shown(name)}: a pattern is expected, as '*.service'"
+        raise InvalidValue(message)
+    if depth is not None and (not isinstance(depth, int) or isinstance(depth, bool) or depth < 0):
+        message = f"depth {shown(depth)}: a count of levels is expected, from 0, or None"
+        raise InvalidValue(message)
