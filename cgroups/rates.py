@@ -143,6 +143,10 @@ class Rate:
                 found[key] = None
         return found.get(None, found)
 
+    def now(self, parameter: Readable[Any]) -> Any:
+        """What the later frame has of a parameter, as ``frame[cgroup, parameter]``."""
+        return self._of.current[self.cgroup, parameter]
+
     # ---- figures
 
     @property

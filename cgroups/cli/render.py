@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -22,10 +23,26 @@ from rich.tree import Tree
 from ..converter import compact
 from ..hierarchy import Cgroup
 from ..subsystem.parameter import Parameter
+from ..values import MAX
+from .activity import Usage
 from .facts import Node
-from .values import Data, Name, access
+from .values import Data, Name, access, plain
 
-__all__ = ["as_json", "duration", "on_terminal", "parameters", "printable", "show", "size", "table", "tree", "values"]
+__all__ = [
+    "as_json",
+    "duration",
+    "on_terminal",
+    "parameters",
+    "printable",
+    "show",
+    "size",
+    "table",
+    "tree",
+    "usages",
+    "usages_as_json",
+    "usages_as_text",
+    "values",
+]
 
 UNCUT = 1 << 20
 """A width that no line reaches."""
@@ -275,3 +292,65 @@ def _files(parameter: Parameter, version: int) -> str:
 def _paragraph(name: str, ways: str, unit: str, v1: str, v2: str, doc: str) -> tuple[RenderableType, ...]:
     head = Text.assemble((name, "bold"), f"  {ways}  {unit}")
     return head, Padding(Text(f"{doc}\nv1 {v1}  v2 {v2}"), (0, 0, 0, 4))
+
+
+# ---- what cgroups use ------------------------------------------------------------------------
+
+
+_USAGE: tuple[tuple[str, Callable[[Usage], str]], ...] = (
+    ("CPU", lambda one: _figure(one.cpu, "{:.2f}".format)),
+    ("THROTTLED", lambda one: _figure(one.throttled, "{:.0%}".format)),
+    ("MEMORY", lambda one: _figure(one.memory, size)),
+    ("WORKING", lambda one: _figure(one.working_set, size)),
+    ("LIMIT", lambda one: "max" if one.limit is MAX else _figure(one.limit, size)),
+    ("READ/S", lambda one: _figure(one.read_bytes, _rate)),
+    ("WRITE/S", lambda one: _figure(one.write_bytes, _rate)),
+    ("PIDS", lambda one: _figure(one.pids, str)),
+    ("CPU PSI", lambda one: _figure(one.cpu_pressure, "{:.0%}".format)),
+    ("MEM PSI", lambda one: _figure(one.memory_pressure, "{:.0%}".format)),
+    ("IO PSI", lambda one: _figure(one.io_pressure, "{:.0%}".format)),
+    ("CGROUP", lambda one: printable(one.name)),
+)
+
+
+def _figure(number: Any, shown: Callable[[Any], str]) -> str:
+    return "-" if number is None else shown(number)
+
+
+def _rate(number: float) -> str:
+    return size(round(number))
+
+
+_DISPENSABLE = ("WORKING", "THROTTLED", "IO PSI", "CPU PSI", "LIMIT", "MEM PSI", "PIDS", "WRITE/S", "READ/S")
+"""Columns that a narrow terminal does without, in this order."""
+NAME = 24
+"""How wide the name is at least."""
+
+
+def usages(found: Sequence[Usage], width: int, height: int) -> RenderableType:
+    """A table of what cgroups use, as wide and as high as a terminal."""
+    lines = [[cell(one) for _, cell in _USAGE] for one in found[: max(height - 2, 1)]]
+    columns = {title: [title, *(line[at] for line in lines)] for at, (title, _) in enumerate(_USAGE)}
+    name = columns.pop(_USAGE[-1][0])
+    for title in _DISPENSABLE:
+        if sum(2 + max(map(len, column)) for column in columns.values()) + NAME > width:
+            del columns[title]
+    drawn = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for title in columns:
+        drawn.add_column(title, justify="right", no_wrap=True)
+    drawn.add_column(name[0], no_wrap=True, overflow="ellipsis", ratio=1)
+    for row in list(zip(*columns.values(), name))[1:]:
+        drawn.add_row(*map(Text, row))
+    return drawn
+
+
+def usages_as_text(found: Iterable[Usage]) -> str:
+    """The same as plain lines."""
+    titles = [title.replace(" ", "-") for title, _ in _USAGE]
+    return _aligned([titles, *([cell(one) for _, cell in _USAGE] for one in found)], numbers=len(_USAGE) - 1)
+
+
+def usages_as_json(found: Iterable[Usage]) -> str:
+    """A line of JSON for each, with the time."""
+    now = time.time()
+    return "".join(json.dumps({"time": now, **one._asdict(), "limit": plain(one.limit)}) + "\n" for one in found)

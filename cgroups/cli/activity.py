@@ -1,0 +1,153 @@
+"""What the cgroups of a host use, each once, whichever hierarchies it is on: looked up here, printed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..errors import CgroupNotFound
+from ..hierarchy import Cgroup, Hierarchy
+from ..host import Host
+from ..rates import VITALS, Rate, Rates, rates
+from ..sampler import Sampler
+from ..subsystem import Memory, Pids
+from ..subsystem.parameter import Readable
+from ..table import Frame
+from ..values import Limit
+
+__all__ = ["SORTS", "Activity", "Usage"]
+
+PARAMETERS: tuple[Readable[Any], ...] = (*VITALS, Memory.limit_in_bytes, Pids.current)
+
+
+class Usage(NamedTuple):
+    """A cgroup and what it uses; a figure that it has not is None."""
+
+    location: str
+    name: str
+    cpu: float | None = None
+    throttled: float | None = None
+    memory: int | None = None
+    working_set: int | None = None
+    limit: Limit | None = None
+    read_bytes: float | None = None
+    write_bytes: float | None = None
+    reads: float | None = None
+    writes: float | None = None
+    pids: int | None = None
+    cpu_pressure: float | None = None
+    memory_pressure: float | None = None
+    io_pressure: float | None = None
+
+
+FIGURES = Usage._fields[2:]
+
+# A controller, and the figures that are its own.
+_OF_CONTROLLER: dict[str, tuple[str, ...]] = {
+    "cpuacct": ("cpu",),
+    "cpu": ("throttled",),
+    "memory": ("memory", "working_set", "limit"),
+    "blkio": ("read_bytes", "write_bytes", "reads", "writes"),
+    "pids": ("pids",),
+    "": FIGURES,  # of the unified hierarchy, all that no other has
+}
+
+
+def _sum(*figures: float | None) -> float:
+    return sum(figure or 0 for figure in figures)
+
+
+SORTS: dict[str, Callable[[Usage], Any]] = {
+    "cpu": lambda one: -_sum(one.cpu),
+    "memory": lambda one: -_sum(one.memory),
+    "io": lambda one: -_sum(one.read_bytes, one.write_bytes),
+    "pids": lambda one: -_sum(one.pids),
+    "pressure": lambda one: -_sum(one.cpu_pressure, one.memory_pressure, one.io_pressure),
+    "name": lambda one: one.location,
+}
+"""By what rows are sorted: the busiest first."""
+
+
+class Activity:
+    """The cgroups below a place, on all hierarchies that count something."""
+
+    def __init__(self, host: Host, top: Cgroup | None, depth: int | None) -> None:
+        self._followed: list[_Followed] = []
+        found: dict[Hierarchy, set[str]] = {}
+        for controller, figures in _OF_CONTROLLER.items():
+            hierarchy = host.hierarchy_of(controller)
+            if hierarchy is not None:
+                found.setdefault(hierarchy, set()).update(figures)
+        for hierarchy, names in found.items():
+            root = hierarchy.root() if top is None else Cgroup(hierarchy, top.location)
+            if root.path is not None:
+                self._followed.append(_Followed(root, names, depth))
+        if not self._followed:
+            message = "no hierarchy that counts anything is mounted"
+            raise CgroupNotFound(message, hint="'cgroups info' says what is there")
+
+    def step(self) -> list[Usage]:
+        """What each has used since last asked; nothing yet at the first time."""
+        usages: dict[str, dict[str, Any]] = {}
+        cgroups: dict[str, Cgroup] = {}
+        for one in self._followed:
+            for rate in one.step():
+                figures = {name: value for name in one.figures if (value := _figure(rate, name)) is not None}
+                if figures:
+                    below = rate.cgroup.location[len(one.root.location.rstrip("/")) :]
+                    cgroups.setdefault(below, rate.cgroup)
+                    usages[below] = {**figures, **usages.get(below, {})}
+        return [Usage(cgroup.location, _name(cgroup), **usages[below]) for below, cgroup in cgroups.items()]
+
+    def close(self) -> None:
+        for one in self._followed:
+            one.sampler.close()
+
+
+class _Followed:
+    """One hierarchy, and the figures that are taken from it."""
+
+    def __init__(self, root: Cgroup, figures: set[str], depth: int | None) -> None:
+        self.root = root
+        self.figures = figures
+        self._depth = depth
+        self._previous: Frame | None = None
+        self.sampler = self._start()
+
+    def _start(self) -> Sampler:
+        hierarchy = self.root.hierarchy
+        parameters = [
+            parameter
+            for parameter in PARAMETERS
+            if parameter.files(hierarchy.version) and (hierarchy.version == 2 or hierarchy.has(parameter.controller))  # noqa: PLR2004 - the version
+        ]
+        return Sampler.follow(self.root, parameters, depth=self._depth)
+
+    def step(self) -> list[Rate]:
+        previous, self._previous = self._previous, self.sampler.sample()
+        found: Rates | None = None
+        if previous is not None and previous.columns is self._previous.columns:
+            found = rates(previous, self._previous)
+        if self.sampler.new_keys:
+            # A device was used for the first time: it has a column from now on.
+            self.sampler.close()
+            self.sampler = self._start()
+            self._previous = self.sampler.sample()
+        return [] if found is None else found.values()
+
+
+def _figure(rate: Rate, name: str) -> Any:
+    if name.endswith("_pressure"):
+        return rate.pressure.get((name.removesuffix("_pressure"), "some"))
+    parameter = {"limit": Memory.limit_in_bytes, "pids": Pids.current}.get(name)
+    if parameter is None:
+        return getattr(rate, name)
+    return rate.now(parameter)
+
+
+def _name(cgroup: Cgroup) -> str:
+    """What people call it."""
+    identity = cgroup.identity
+    if identity is None:
+        return cgroup.location
+    return f"{identity.name}/{identity.below}" if identity.below else identity.name
