@@ -40,6 +40,8 @@ from .errors import (
 from .hierarchy import Cgroup, Hierarchy
 from .host import Host
 from .limits import Capacity, Effective, Source, capacity
+from .report import Report, Stall
+from .running import run
 from .sampler import Cell, Column, Frame, Sampler
 from .subsystem import (
     Blkio,
@@ -130,12 +132,15 @@ __all__ = [
     "Pids",
     "ProcessNotFound",
     "Rdma",
+    "Report",
     "Sampler",
     "Source",
+    "Stall",
     "Subsystem",
     "SubsystemNotAttached",
     "SubsystemNotAvailable",
     "backend",
     "capacity",
+    "run",
     "set_fd_budget",
 ]
