@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Job", "Parent", "check_limits", "parents_of"]
+__all__ = ["Job", "Parent", "cgroup_for", "check_limits", "parents_of"]
 
 MEASURED: Final = ("cpuacct", "memory", "blkio", "")
 """The controllers whose counters a report has; '' is the unified hierarchy, for pressure."""
@@ -68,6 +68,30 @@ def check_limits(limits: Mapping[Any, Any] | None) -> dict[Parameters.Writable[A
             raise InvalidValue(message, parameter=str(parameter))
         found[parameter] = value
     return found
+
+
+def cgroup_for(parameter: Parameters.Parameter, parents: list[Cgroup] | None) -> Cgroup:
+    """The cgroup below which the one is made that a parameter limits."""
+    controller = _controller_of(parameter)
+    if parents is None:
+        return LOCAL.own(controller)
+    return _having(parents, controller)
+
+
+def _having(cgroups: Iterable[Cgroup], controller: str) -> Cgroup:
+    cgroup = _find(cgroups, controller)
+    if cgroup is None:
+        message = f"a limit needs a cgroup of {controller or 'the unified hierarchy'}, and the parents have none"
+        raise SubsystemNotAvailable(message, hint=f"there are {', '.join(map(str, cgroups))}")
+    return cgroup
+
+
+def _find(cgroups: Iterable[Cgroup], controller: str) -> Cgroup | None:
+    # A v1 mount takes a controller from v2.
+    for cgroup in sorted(cgroups, key=lambda cgroup: cgroup.version):
+        if cgroup.hierarchy.has(controller) if controller else cgroup.version == 2:  # noqa: PLR2004
+            return cgroup
+    return None
 
 
 def _controller_of(parameter: Parameters.Parameter) -> str:
@@ -113,26 +137,14 @@ class Job:
         try:
             self._make(self._places(parents, required), required)
             for parameter, value in limits.items():
-                Parameters.set(parameter, self._required(_controller_of(parameter)), value)
+                Parameters.set(parameter, _having(self.cgroups, _controller_of(parameter)), value)
         except BaseException:
             self.remove()
             raise
 
     def cgroup_of(self, controller: str) -> Cgroup | None:
         """The one that has a controller; '' is the unified hierarchy."""
-        # A v1 mount takes a controller from v2.
-        for cgroup in sorted(self.cgroups, key=lambda cgroup: cgroup.version):
-            if cgroup.hierarchy.has(controller) if controller else cgroup.version == 2:  # noqa: PLR2004
-                return cgroup
-        return None
-
-    def _required(self, controller: str) -> Cgroup:
-        cgroup = self.cgroup_of(controller)
-        if cgroup is None:
-            where = ", ".join(map(str, self.cgroups)) or "none"
-            message = f"a limit needs a cgroup of {controller or 'the unified hierarchy'}, and the parents have none"
-            raise SubsystemNotAvailable(message, hint=f"the cgroups are {where}")
-        return cgroup
+        return _find(self.cgroups, controller)
 
     # ---- making ------------------------------------------------------------------------
 
