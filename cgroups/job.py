@@ -103,6 +103,9 @@ def parents_of(parent: Parent | None) -> list[Cgroup] | None:
     """The cgroups that a ``parent`` names, one of each hierarchy; None for the caller's own."""
     if parent is None:
         return None
+    if not isinstance(parent, (str, Cgroup, Iterable)):
+        message = f"parent {shown(parent)} is neither a spec, a Cgroup, nor several of them"
+        raise InvalidValue(message)
     given = [parent] if isinstance(parent, (str, Cgroup)) else list(parent)
     cgroups = [LOCAL.find_exn(one) if isinstance(one, str) else one for one in given]
     for cgroup in cgroups:
