@@ -42,6 +42,8 @@ from .host import Host
 from .limits import Capacity, Effective, Source, capacity
 from .rates import VITALS, Rate, Rates, rates
 from .recording import Block, Recorder
+from .report import Report, Stall
+from .running import run
 from .sampler import Cell, Column, Frame, Sampler
 from .subsystem import (
     Blkio,
@@ -137,13 +139,16 @@ __all__ = [
     "Rates",
     "Rdma",
     "Recorder",
+    "Report",
     "Sampler",
     "Source",
+    "Stall",
     "Subsystem",
     "SubsystemNotAttached",
     "SubsystemNotAvailable",
     "backend",
     "capacity",
     "rates",
+    "run",
     "set_fd_budget",
 ]

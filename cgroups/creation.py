@@ -106,7 +106,7 @@ def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], right
         for name in names:
             below = at.child(name)
             for controller in controllers:
-                enabled += _enable(at, controller, target)
+                enabled += enable(at, controller, target)
             if _make_directory(below, rights.perm):
                 made.append(below)
                 _apply(below, rights, owner)
@@ -121,7 +121,7 @@ def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], right
     return target
 
 
-def _enable(cgroup: Cgroup, controller: str, target: Cgroup) -> list[tuple[Cgroup, str]]:
+def enable(cgroup: Cgroup, controller: str, target: Cgroup) -> list[tuple[Cgroup, str]]:
     """Enables a controller for the children of a cgroup; what there is to undo: nothing when it was enabled already."""
     if controller in diagnosis.words(cgroup, "cgroup.subtree_control"):
         return []

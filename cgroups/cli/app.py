@@ -16,7 +16,7 @@ import typer.core
 from .. import __version__, backend
 from ..errors import CgroupError
 from ..host import Host
-from . import INTERRUPTED, changing, reading, render, watching
+from . import INTERRUPTED, changing, reading, render, running, watching
 
 __all__ = ["app"]
 
@@ -101,9 +101,13 @@ def common(
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(reading.info, reading.tree, reading.get, changing.set_, changing.reset),
-    *(changing.create, changing.remove, changing.attach, reading.ps, reading.parameters, watching.watch),
+    *(changing.create, changing.remove, changing.attach, reading.ps, reading.parameters),
+    *(watching.watch, running.run),
 )
 for command in _COMMANDS:
     # -1 is a value, not an option.
     settings = {"ignore_unknown_options": command is changing.set_}
+    if command is running.run:
+        # What stands after the first word of its command is the command's.
+        settings["allow_interspersed_args"] = False
     app.command(command.__name__.rstrip("_"), context_settings=settings)(command)

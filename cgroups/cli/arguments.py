@@ -20,6 +20,7 @@ __all__ = [
     "cgroup_of",
     "controller_named",
     "host_of",
+    "parameter_of",
 ]
 
 
@@ -79,7 +80,7 @@ def _did_you_mean(word: str, known: Mapping[str, Any]) -> str:
     return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}?" if last else ""
 
 
-def _parameter(word: str) -> Name:
+def parameter_of(word: str) -> Name:
     """The parameter that a word names; a word that names none is no command."""
     try:
         return named(word)
@@ -106,7 +107,7 @@ def _complete(incomplete: str) -> list[str]:
     return [name for one in parameters() if (name := str(one)).startswith(incomplete)]
 
 
-PARAMETER: dict[str, Any] = {"metavar": "PARAMETER", "parser": _parameter, "autocompletion": _complete}
+PARAMETER: dict[str, Any] = {"metavar": "PARAMETER", "parser": parameter_of, "autocompletion": _complete}
 """What typer is told of an argument that is a :class:`Name`."""
 
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help="The cgroup, as memory:/a/b.")]

@@ -7,6 +7,7 @@ skipped ones.  Nothing here asks for the kernel's version.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -201,3 +202,27 @@ def kept_budget() -> Iterator[None]:
     before = backend.fd_budget()
     yield
     cgroups.set_fd_budget(before)
+
+
+@pytest.fixture
+def parents(make_ready: Callable[..., Cgroup]) -> list[Cgroup]:
+    """A fresh cgroup of each hierarchy that counts or limits something; on v2 with what can be had there."""
+    made = [make_ready(one.spec_head) for one in Hierarchy.scan() if one.version == 1 and one.subsystems]
+    if Hierarchy.find(":/") is not None:
+        unified = make_ready("")
+        for controller in CONTROLLERS:
+            if Subsystem.find(controller).version == 2 and usable(controller) and controller not in IN_EVERY_CGROUP:
+                Hierarchy.find_or_create(f"{controller}:{unified.location}")
+        made.append(unified)
+    return made
+
+
+@pytest.fixture
+def open_descriptors() -> Callable[[], int]:
+    """How many descriptors are open once the collector has run."""
+
+    def count() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    return count

@@ -27,6 +27,10 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> None:
         time.sleep(0.001)
 
 
+def threads() -> int:
+    return len(list(THREADS.iterdir()))
+
+
 @pytest.fixture
 def sampler(make_cgroup: MakeCgroup) -> Sampler:
     top = make_cgroup("cpuacct")
@@ -81,8 +85,11 @@ def test_ticks_that_come_too_fast_are_counted(make_cgroup: MakeCgroup) -> None:
     sampler = Sampler([top.make_sub(str(number)) for number in range(100)], [Cpuacct.usage])
     with sampler.record(0.000_01, capacity=100_000) as recorder:
         until(lambda: recorder.missed > 10)
-    elapsed = recorder.read().times[-1] - recorder.start_ns
-    assert abs(elapsed / recorder.interval_ns - (recorder.ticks + recorder.missed + recorder.overruns)) < 100
+    stopped = time.monotonic_ns()
+    counted = recorder.ticks + recorder.missed + recorder.overruns
+    last = recorder.read().times[-1]
+    assert (last - recorder.start_ns) // recorder.interval_ns <= counted
+    assert counted <= (stopped - recorder.start_ns) // recorder.interval_ns + 1
     assert recorder.late > 0
 
 
@@ -138,19 +145,19 @@ def test_it_ends_when_every_cgroup_is_gone(sampler: Sampler) -> None:
 
 @NATIVE
 def test_stop_ends_its_thread(sampler: Sampler) -> None:
-    before = len(list(THREADS.iterdir()))
+    before = threads()
     recorder = sampler.record(3600)
-    assert len(list(THREADS.iterdir())) == before + 1
+    assert threads() == before + 1
     started = time.monotonic()
     recorder.stop()
     recorder.stop()
     assert time.monotonic() - started < 60
-    assert len(list(THREADS.iterdir())) == before
+    until(lambda: threads() == before)  # a thread that was waited for may be seen for a moment
     assert not recorder.running
     assert len(recorder.read()) == recorder.ticks == 0
     recorder = sampler.record(3600)
     del recorder  # nobody can read it any more
-    assert len(list(THREADS.iterdir())) == before
+    until(lambda: threads() == before)  # a thread that was waited for may be seen for a moment
 
 
 @NATIVE

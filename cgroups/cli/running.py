@@ -1,0 +1,248 @@
+"""The command ``run``: starts a command in fresh cgroups, and tells what it used."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Annotated, Any, NoReturn, Optional
+
+import typer
+
+from ..errors import CgroupError, InvalidValue
+from ..host import LOCAL
+from ..job import cgroup_for, parents_of
+from ..report import Report, Stall
+from ..running import run_through
+from ..sampler import Frame
+from ..subsystem import Parameters
+from .arguments import AsJson, host_of, parameter_of
+from .render import SECOND, as_json, printable, size
+from .values import Data, literal_of, plain
+
+__all__ = ["run"]
+
+TIMED_OUT, FAILED, CANNOT_RUN, NOT_FOUND = 124, 125, 126, 127
+"""Exit codes, as of timeout, env and the shells."""
+
+
+def run(
+    context: typer.Context,
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="What to run, and its arguments.")],
+    limit: Annotated[
+        Optional[list[str]],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option(metavar="PARAMETER=VALUE", help="A limit, as memory.max=512M; may be given again."),
+    ] = None,
+    timeout: Annotated[
+        Optional[float],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option(metavar="SECONDS", help="Kill all of it after so long."),
+    ] = None,
+    sample: Annotated[
+        Optional[float],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option(metavar="SECONDS", help="Sample memory, CPU time and pressure so often; --json has the samples."),
+    ] = None,
+    parent: Annotated[
+        Optional[list[str]],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option(metavar="SPEC", help="Make its cgroup below this one; once for each hierarchy to use."),
+    ] = None,
+    output: Annotated[
+        Optional[str],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option("-o", "--output", metavar="FILE", help="Write the report there, not to stderr."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Runs a command in fresh cgroups, and reports what it used.
+
+    That is the use of the command and of all processes that came of it: time,
+    memory, IO, pressure.  The report goes to stderr.  What the command leaves
+    behind is killed when it ends.
+
+    The cgroups are made below your own.  On v2 these cannot have controllers,
+    so limits, memory and IO need a --parent without processes.
+
+    \b
+    Exits as the command does, with 128 and the number of a signal that ended it, or with
+      124  the time was over
+      125  it was not started: a limit was refused, or no cgroup may be made
+      126  it cannot be run
+      127  it was not found
+
+    The first interrupt is the command's own; a second one kills all of it.
+
+    \b
+    Examples: cgroups run -- make -j4
+              cgroups run --limit memory.max=512M --limit pids.max=100 -- ./job
+              cgroups run --json --sample 0.01 -o report.json -- ./job
+    """
+    if host_of(context) != LOCAL:
+        raise typer.BadParameter("run starts a command on this host, and takes no --root")
+    try:
+        # Opened first: a report that cannot be written is no reason to run for hours.
+        with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file, _signals():
+            report = _run(command, _limits(limit or [], parent), sample=sample, timeout=timeout, parent=parent)
+            print(as_json(_data(report)) if json else _text(report), end="" if not json else "\n", file=file)
+    except CgroupError as error:
+        _fail(str(error), FAILED)
+    except OSError as error:
+        _fail(f"cannot write {output or 'to stderr'}: {error.strerror}", FAILED)
+    raise typer.Exit(TIMED_OUT if report.timed_out else report.exit_code)
+
+
+@contextmanager
+def _stderr() -> Iterator[IO[str]]:
+    yield sys.stderr
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"cgroups: {printable(' '.join(message.splitlines()))}", err=True)
+    raise typer.Exit(code)
+
+
+def _run(command: Sequence[str], limits: dict[Any, Any], **options: Any) -> Report:
+    try:
+        return run_through(command, limits=limits, streams={}, **options)[0]
+    except CgroupError:
+        raise
+    except OSError as error:
+        code = NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN
+        _fail(f"cannot run {command[0]}: {error.strerror}", code)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """What ends this program removes the cgroups first; the command never inherits that."""
+
+    def end(number: int, _: Any) -> NoReturn:
+        raise typer.Exit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is signal.SIG_DFL:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# ---- limits ------------------------------------------------------------------------------
+
+
+def _limits(words: Sequence[str], parent: list[str] | None) -> dict[Parameters.Parameter, Any]:
+    """``memory.max=512M`` and the like, as the version of its hierarchy has it."""
+    parents = parents_of(parent)
+    found: dict[Parameters.Parameter, Any] = {}
+    for word in words:
+        left, equals, right = word.partition("=")
+        if not equals:
+            message = f"{word!r} is not PARAMETER=VALUE, as memory.max=512M"
+            raise typer.BadParameter(message)
+        name = parameter_of(left)
+        parameter = name.parameter
+        if name.keys or not isinstance(parameter, Parameters.Writable):
+            message = f"{name} cannot be a limit: {'a key is read alone' if name.keys else 'it is read-only'}"
+            raise typer.BadParameter(message)
+        try:
+            value = literal_of(parameter, cgroup_for(parameter, parents).version)(right)
+        except InvalidValue as error:
+            message = f"cannot set {parameter}: {error.message}"
+            raise InvalidValue(message, parameter=str(parameter), hint=error.hint) from None
+        if parameter in found:
+            message = f"{parameter} is given twice"
+            raise typer.BadParameter(message)
+        found[parameter] = value
+    return found
+
+
+# ---- what is told ------------------------------------------------------------------------
+
+
+def _data(report: Report) -> dict[str, Data]:
+    """All of it, as JSON has it."""
+    found: dict[str, Data] = {}
+    for name, value in report._asdict().items():
+        match value:
+            case Stall():
+                found[name] = value._asdict()
+            case tuple() if name == "samples":
+                began = value[0].timestamp_ns if value else 0
+                found[name] = [{"time_ns": one.timestamp_ns - began, **_sample(one)} for one in value]
+            case _ if name not in ("stdout", "stderr"):  # they are the terminal's
+                found[name] = plain(value)
+    return {**found, "exit_code": report.exit_code, "signal": report.signal}
+
+
+def _sample(frame: Frame) -> dict[str, Data]:
+    """The numbers of a frame by parameter, whichever of the cgroups has it."""
+    found: dict[str, Data] = {}
+    for at in range(len(frame)):
+        for column, value in zip(frame.columns, frame.row(at)):
+            if value is not None or str(column.parameter) not in found:
+                found[str(column.parameter)] = value
+    return found
+
+
+def _text(report: Report) -> str:
+    """A few lines for people."""
+    lines = {
+        "command": " ".join(report.args),
+        "ended": _ending(report),
+        "time": _seconds(report.wall_ns),
+        "cpu": _cpu(report),
+        "memory": _memory(report),
+        "read": _moved(report.read_bytes, report.reads),
+        "written": _moved(report.written_bytes, report.writes),
+        **{f"{name} stall": _stall(getattr(report, f"{name}_stall")) for name in ("cpu", "memory", "io")},
+        "oom kills": "" if report.oom_kills is None else str(report.oom_kills),
+        "samples": str(len(report.samples)) if report.samples else None,
+    }
+    text = "".join(f"{name:12} {printable(line or UNKNOWN)}\n" for name, line in lines.items() if line is not None)
+    return text + "".join(f"{name} was not measured: {printable(why)}\n" for name, why in report.missing.items())
+
+
+UNKNOWN = "-"
+
+
+def _ending(report: Report) -> str:
+    how = f"exit status {report.returncode}"
+    if report.signal is not None:
+        known = {one.value: one.name for one in signal.Signals}
+        how = f"ended by {known.get(report.signal, f'signal {report.signal}')}"
+    if report.timed_out:
+        how += ", the time was over"
+    return f"{how}; processes killed: {report.killed}" if report.killed else how
+
+
+def _seconds(nanoseconds: int) -> str:
+    return f"{nanoseconds / 1e9:.3f} s" if nanoseconds >= SECOND else f"{nanoseconds / 1e6:.3f} ms"
+
+
+def _cpu(report: Report) -> str:
+    if report.cpu_ns is None:
+        return ""
+    words = [f"{report.cpu_ns / max(1, report.wall_ns):.2f} CPUs"]
+    for name, value in (("user", report.user_ns), ("system", report.system_ns)):
+        words += [] if value is None else [f"{name} {_seconds(value)}"]
+    return f"{_seconds(report.cpu_ns)} ({', '.join(words)})"
+
+
+def _memory(report: Report) -> str:
+    if report.memory_peak is None:
+        return ""
+    return f"{size(report.memory_peak)} at most{' (sampled)' if report.memory_sampled else ''}"
+
+
+def _moved(number: int | None, requests: int | None) -> str:
+    if number is None:
+        return ""
+    return size(number) if requests is None else f"{size(number)} in {requests} requests"
+
+
+def _stall(stall: Stall | None) -> str:
+    if stall is None or stall.some_ns is None:
+        return ""
+    full = "" if stall.full_ns is None else f", full {_seconds(stall.full_ns)}"
+    return f"some {_seconds(stall.some_ns)}{full}"

@@ -1,0 +1,249 @@
+"""The command ``run``: a program of its own, its report, its exit codes, and Ctrl-C on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from common import MIB, Need
+
+from cgroups import Cgroup
+
+WORDS = [sys.executable, "-m", "cgroups", "run"]
+
+
+@pytest.fixture
+def words(parents: list[Cgroup]) -> Iterator[list[str]]:
+    """The command line as far as the options of a test; no cgroup of it may be left."""
+    yield [*WORDS, *(word for parent in parents for word in ("--parent", str(parent)))]
+    assert [str(child) for parent in parents for child in parent.children()] == []
+
+
+@pytest.fixture
+def run(words: list[str]) -> Callable[..., Any]:
+    def start(*more: str, **keywords: Any) -> Any:
+        return subprocess.run(
+            [*words, *more], capture_output=True, text=True, cwd="/", timeout=60, check=False, **keywords
+        )
+
+    return start
+
+
+class Terminal:
+    """A program on a terminal of its own, in a session of its own, so that Ctrl-C reaches all of it."""
+
+    def __init__(self, *words: str) -> None:
+        self.pid, self._ours = pty.fork()
+        if self.pid == 0:
+            os.chdir("/")
+            os.execv(words[0], words)  # noqa: S606
+        self.text = ""
+
+    def read(self, until: str | None = None) -> str:
+        """What it printed, up to and with a text, or to its end."""
+        deadline = time.monotonic() + 30
+        while until is None or until not in self.text:
+            ready, _, _ = select.select([self._ours], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"nothing came after {self.text!r}"
+            try:
+                part = os.read(self._ours, 65536)
+            except OSError:  # EIO: the other side is closed
+                part = b""
+            if not part:
+                assert until is None, self.text
+                break
+            self.text += part.decode().replace("\r\n", "\n")
+        return self.text
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def wait(self) -> int:
+        """Its exit status, of which everything has been read."""
+        self.read()
+        os.close(self._ours)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+CTRL_C = "\x03"
+
+
+# ---- the report --------------------------------------------------------------------------
+
+
+def test_the_output_is_the_command_s_and_the_report_goes_to_stderr(run: Any) -> None:
+    ran = run("--", "sh", "-c", "echo hi; echo oh >&2; exit 3")
+    assert (ran.returncode, ran.stdout) == (3, "hi\n")
+    first, *lines = ran.stderr.splitlines()
+    assert first == "oh"
+    found = dict(re.split(r"\s{1,}(?!stall|kills)", line, maxsplit=1) for line in lines)
+    assert found["command"] == "sh -c echo hi; echo oh >&2; exit 3"
+    assert found["ended"] == "exit status 3"
+    assert re.fullmatch(r"\d+\.\d{3} ms", found["time"])
+    assert re.fullmatch(r"\d+\.\d{3} ms \(\d\.\d\d CPUs, user \d+\.\d{3} ms, system \d+\.\d{3} ms\)", found["cpu"])
+
+
+def test_json(run: Any, need: Need) -> None:
+    need("memory")
+    ran = run("--json", "--sample", "0.02", "--", sys.executable, "-S", "-c",
+              f"import time; x = bytearray({32 * MIB}); time.sleep(0.2)")  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (0, "")
+    told = json.loads(ran.stderr)
+    assert told["args"][0] == sys.executable
+    assert (told["returncode"], told["exit_code"], told["signal"], told["timed_out"]) == (0, 0, None, False)
+    assert 32 * MIB <= told["memory_peak"] <= 64 * MIB
+    assert told["memory_sampled"] is False
+    assert told["wall_ns"] >= 200_000_000
+    times = [one["time_ns"] for one in told["samples"]]
+    assert times[0] == 0
+    assert times == sorted(times)
+    assert max(one["memory.usage_in_bytes"] for one in told["samples"]) >= 32 * MIB
+    assert told["samples"][-1]["cpuacct.usage"] <= told["cpu_ns"]
+    # What was not measured is null, and said to be.
+    assert ("memory" in told["missing"]) == (told["memory_peak"] is None)
+    assert "stdout" not in told
+
+
+def test_a_report_in_a_file(run: Any, tmp_path: Path) -> None:
+    ran = run("--json", "-o", str(tmp_path / "report"), "echo", "--json")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "--json\n", "")
+    assert json.loads((tmp_path / "report").read_text())["args"] == ["echo", "--json"]
+    ran = run("-o", str(tmp_path / "no/report"), "touch", str(tmp_path / "mark"))
+    assert ran.returncode == 125
+    assert "No such file" in ran.stderr
+    assert not (tmp_path / "mark").exists()
+
+
+# ---- exit codes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "command", "code", "said"),
+    [
+        ([], ["sh", "-c", "exit 0"], 0, "exit status 0"),
+        ([], ["sh", "-c", "exit 99"], 99, "exit status 99"),
+        ([], ["sh", "-c", "kill -TERM $$"], 143, "ended by SIGTERM"),
+        ([], ["sh", "-c", "kill -KILL $$"], 137, "ended by SIGKILL"),
+        ([], ["sh", "-c", "sleep 100 & exit 1"], 1, "exit status 1; processes killed: 1"),
+        (["--timeout", "0.2"], ["sleep", "100"], 124, "ended by SIGKILL, the time was over; processes killed: 1"),
+        ([], ["no-such-program"], 127, "cgroups: cannot run no-such-program: No such file or directory"),
+        ([], ["/"], 126, "cgroups: cannot run /: Permission denied"),
+    ],
+)
+def test_the_exit_code(run: Any, options: list[str], command: list[str], code: int, said: str) -> None:
+    ran = run(*options, "--", *command)
+    assert ran.returncode == code
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_limits(run: Any, need: Need) -> None:
+    need("memory")
+    hold = [sys.executable, "-S", "-c", f"x = bytearray({256 * MIB})"]
+    ran = run("--limit", "memory.max=48M", "--json", "--", *hold)
+    told = json.loads(ran.stderr)
+    assert (ran.returncode, told["signal"], told["oom_kills"]) == (137, signal.SIGKILL, 1)
+    assert told["memory_peak"] <= 48 * MIB
+
+
+@pytest.mark.parametrize(
+    ("limit", "code", "said"),
+    [
+        ("memory.max=much", 125, "memory.max: 'much' is not a number"),
+        ("memory.max", 2, "is not PARAMETER=VALUE"),
+        ("memory.colour=1", 2, "there is no parameter 'memory.colour'"),
+        ("memory.stat=1", 2, "read-only"),
+        ("memory.max[x]=1", 2, "a key is read alone"),
+    ],
+)
+def test_a_bad_limit(run: Any, need: Need, tmp_path: Path, limit: str, code: int, said: str) -> None:
+    need("memory")
+    ran = run("--limit", limit, "touch", str(tmp_path / "mark"))
+    assert (ran.returncode, ran.stdout) == (code, "")
+    assert said in re.sub(r"[\s│]+", " ", ran.stderr)
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_limit_is_one_of_the_version_of_its_hierarchy(run: Any, need: Need) -> None:
+    need("cpu")
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
+    ran = run(
+        "--limit", "cpu.max=50000/100000", "--limit", "cpu.shares=512", "--json", sys.executable, "-S", "-c", burn
+    )
+    told = json.loads(ran.stderr)
+    assert ran.returncode == 0
+    # Half a CPU.
+    assert 500_000_000 <= told["cpu_ns"] < told["wall_ns"] * 0.65
+
+
+def test_another_root_and_no_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cgroups"]
+    ran = subprocess.run([*command, "--root", str(tmp_path), "run", "true"], capture_output=True, text=True, cwd="/")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "--root" in ran.stderr
+    ran = subprocess.run([*command, "run"], capture_output=True, text=True, cwd="/")
+    assert (ran.returncode, ran.stdout) == (2, "")
+
+
+# ---- signals -----------------------------------------------------------------------------
+
+
+def test_ctrl_c_is_the_command_s(words: list[str]) -> None:
+    terminal = Terminal(*words, "sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.05; done")
+    terminal.read("ready\n")
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 9
+    assert "caught\n" in terminal.text
+    assert "exit status 9" in terminal.text
+    assert "Traceback" not in terminal.text
+
+
+def test_ctrl_c_ends_what_does_not_mind_it(words: list[str]) -> None:
+    terminal = Terminal(*words, "sh", "-c", "echo ready; exec sleep 100")
+    terminal.read("ready\n")
+    time.sleep(0.2)
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130
+    assert "ended by SIGINT" in terminal.text
+
+
+def test_a_second_ctrl_c_kills(words: list[str]) -> None:
+    terminal = Terminal(*words, "sh", "-c", "trap '' INT; sleep 100 & echo ready; wait; sleep 100")
+    terminal.read("ready\n")
+    time.sleep(0.2)
+    terminal.type(CTRL_C)
+    time.sleep(1)
+    assert os.waitpid(terminal.pid, os.WNOHANG) == (0, 0)
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 137
+    assert "ended by SIGKILL; processes killed: 2" in terminal.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_the_command_ends_all(words: list[str], spawn: Any, number: int) -> None:
+    child = spawn(*words, "sh", "-c", "echo $$; exec sleep 100", stdout=subprocess.PIPE, cwd="/")
+    pid = int(child.stdout.readline())
+    child.send_signal(number)
+    assert child.wait(20) == 128 + number
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_terminal_is_the_command_s(words: list[str]) -> None:
+    terminal = Terminal(*words, "sh", "-c", "tty; read line; echo got $line")
+    terminal.read("/dev/")
+    terminal.type("this\n")
+    assert terminal.wait() == 0
+    assert "got this\n" in terminal.text
+    assert "exit status 0" in terminal.text

@@ -1,0 +1,106 @@
+"""run, as far as no cgroup is needed: what it refuses, and how a report is told."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import subprocess
+from typing import Any
+
+import pytest
+
+import cgroups
+from cgroups import InvalidValue, Memory, Report, Stall
+from cgroups.cli.running import _data, _text
+
+
+@pytest.mark.parametrize(
+    ("args", "keywords", "words"),
+    [
+        ("ls -l", {}, "a program and its arguments"),
+        (b"ls", {}, "a program and its arguments"),
+        ([], {}, "a program and its arguments"),
+        (None, {}, "a program and its arguments"),
+        ({"ls"}, {}, "a program and its arguments"),
+        (["ls", 1], {}, "int"),
+        (["ls"], {"sample": 0}, "sample 0"),
+        (["ls"], {"sample": -0.5}, "sample -0.5"),
+        (["ls"], {"sample": math.nan}, "sample nan"),
+        (["ls"], {"sample": math.inf}, "sample inf"),
+        (["ls"], {"sample": "1"}, "sample '1'"),
+        (["ls"], {"timeout": 0}, "timeout 0"),
+        (["ls"], {"timeout": True}, "timeout True"),
+        (["ls"], {"stdin": subprocess.PIPE}, "stdin"),
+        (["ls"], {"limits": {"memory.colour": 1}}, "no parameter"),
+        (["ls"], {"limits": {Memory.stat: 1}}, "not a parameter that can be set"),
+        (["ls"], {"parent": 7}, "parent 7"),
+        (["ls"], {"parent": [7]}, "neither a spec nor a Cgroup"),
+        (["ls"], {"parent": "mem\nory:/x"}, "controller"),
+    ],
+)
+def test_what_is_refused(args: Any, keywords: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("something was started")
+
+    monkeypatch.setattr(subprocess, "Popen", never)
+    with pytest.raises(InvalidValue, match=words):
+        cgroups.run(args, **keywords)
+
+
+NOTHING = dict.fromkeys(Report._fields)
+BARE = Report(**{**NOTHING, "args": ("a\nb",), "returncode": 0, "timed_out": False, "killed": 0, "wall_ns": 1_500_000,
+                 "memory_sampled": False, "samples": (), "missing": {"memory": "no such thing"}})  # fmt: skip
+FULL = BARE._replace(
+    returncode=-9, timed_out=True, killed=2, wall_ns=2_000_000_000, cpu_ns=3_000_000_000, user_ns=2_500_000_000,
+    system_ns=500_000_000, memory_peak=3 << 20, memory_sampled=True, read_bytes=4096, reads=1, written_bytes=0,
+    writes=0, cpu_stall=Stall(10_000_000, None), memory_stall=Stall(2_000, 1_000), oom_kills=1, missing={},
+)  # fmt: skip
+
+
+def test_the_text_of_what_was_not_measured() -> None:
+    assert _text(BARE).splitlines() == [
+        "command      a\\nb",
+        "ended        exit status 0",
+        "time         1.500 ms",
+        *(f"{name:12} -" for name in ("cpu", "memory", "read", "written")),
+        *(f"{name:12} -" for name in ("cpu stall", "memory stall", "io stall", "oom kills")),
+        "memory was not measured: no such thing",
+    ]
+
+
+def test_the_text_of_all_there_is() -> None:
+    assert _text(FULL).splitlines()[1:] == [
+        "ended        ended by SIGKILL, the time was over; processes killed: 2",
+        "time         2.000 s",
+        "cpu          3.000 s (1.50 CPUs, user 2.500 s, system 500.000 ms)",
+        "memory       3.0 MiB at most (sampled)",
+        "read         4.0 KiB in 1 requests",
+        "written      0 B in 0 requests",
+        "cpu stall    some 10.000 ms",
+        "memory stall some 0.002 ms, full 0.001 ms",
+        "io stall     -",
+        "oom kills    1",
+    ]
+
+
+def test_json_keeps_unknown_and_zero_apart() -> None:
+    told = json.loads(json.dumps(_data(FULL)))
+    assert (told["written_bytes"], told["io_stall"], told["cpu_stall"]) == (
+        0,
+        None,
+        {"some_ns": 10**7, "full_ns": None},
+    )
+    assert (told["exit_code"], told["signal"], told["samples"]) == (137, 9, [])
+    told = _data(BARE)
+    assert told["cpu_ns"] is None
+    assert told["missing"] == {"memory": "no such thing"}
+    assert not {"stdout", "stderr"} & told.keys()
+
+
+def test_a_signal_without_a_name() -> None:
+    assert "ended by signal 40" in _text(BARE._replace(returncode=-40))
+
+
+def test_a_report_can_be_pickled() -> None:
+    assert pickle.loads(pickle.dumps(FULL)) == FULL
