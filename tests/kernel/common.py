@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import select
 import shutil
+import struct
 import subprocess
+import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,3 +69,52 @@ def needs(backend: str, *tools: str) -> Callable[[Callable[..., None]], Any]:
     """A test that says nothing elsewhere: it is not there with another backend, nor without these programs."""
     there = cgroups.backend == backend and all(map(shutil.which, tools))
     return lambda test: test if there else None
+
+
+class Terminal:
+    """A program on a terminal of its own, in a session of its own, so that Ctrl-C reaches all of it."""
+
+    def __init__(self, *words: str) -> None:
+        self.pid, self._ours = pty.fork()
+        if self.pid == 0:
+            os.chdir("/")
+            for size in ("LINES", "COLUMNS"):
+                os.environ.pop(size, None)
+            os.environ["TERM"] = "xterm-256color"
+            os.execv(words[0], words)  # noqa: S606
+        self.text = ""
+
+    def read(self, until: str | None = None) -> str:
+        """What it printed, up to and with a text, or to its end."""
+        deadline = time.monotonic() + 30
+        while until is None or until not in self.text:
+            ready, _, _ = select.select([self._ours], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"nothing came after {self.text!r}"
+            try:
+                part = os.read(self._ours, 65536)
+            except OSError:  # EIO: the other side is closed
+                part = b""
+            if not part:
+                assert until is None, self.text
+                break
+            self.text += part.decode().replace("\r\n", "\n")
+        return self.text
+
+    def resize(self, lines: int, columns: int) -> None:
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def forget(self) -> None:
+        """What was printed so far is not looked at again."""
+        self.text = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def wait(self) -> int:
+        """Its exit status, of which everything has been read."""
+        self.read()
+        os.close(self._ours)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+CTRL_C = "\x03"

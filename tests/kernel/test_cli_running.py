@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from common import MIB, Need
+from common import CTRL_C, MIB, Need, Terminal
 
 from cgroups import Cgroup
 
@@ -38,45 +36,6 @@ def run(words: list[str]) -> Callable[..., Any]:
         )
 
     return start
-
-
-class Terminal:
-    """A program on a terminal of its own, in a session of its own, so that Ctrl-C reaches all of it."""
-
-    def __init__(self, *words: str) -> None:
-        self.pid, self._ours = pty.fork()
-        if self.pid == 0:
-            os.chdir("/")
-            os.execv(words[0], words)  # noqa: S606
-        self.text = ""
-
-    def read(self, until: str | None = None) -> str:
-        """What it printed, up to and with a text, or to its end."""
-        deadline = time.monotonic() + 30
-        while until is None or until not in self.text:
-            ready, _, _ = select.select([self._ours], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"nothing came after {self.text!r}"
-            try:
-                part = os.read(self._ours, 65536)
-            except OSError:  # EIO: the other side is closed
-                part = b""
-            if not part:
-                assert until is None, self.text
-                break
-            self.text += part.decode().replace("\r\n", "\n")
-        return self.text
-
-    def type(self, text: str) -> None:
-        os.write(self._ours, text.encode())
-
-    def wait(self) -> int:
-        """Its exit status, of which everything has been read."""
-        self.read()
-        os.close(self._ours)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
-CTRL_C = "\x03"
 
 
 # ---- the report --------------------------------------------------------------------------
