@@ -78,16 +78,17 @@ class Terminal:
         self.pid, self._ours = pty.fork()
         if self.pid == 0:
             os.chdir("/")
-            for size in ("LINES", "COLUMNS"):
-                os.environ.pop(size, None)
-            os.environ["TERM"] = "xterm-256color"
-            os.execv(words[0], words)  # noqa: S606
+            # readline, which pytest imports, puts a size behind Python's back into what execv passes on.
+            sizes = {"LINES", "COLUMNS"}
+            environment = {name: text for name, text in os.environ.items() if name not in sizes}
+            os.execve(words[0], words, {**environment, "TERM": "xterm-256color"})
         self.text = ""
 
-    def read(self, until: str | None = None) -> str:
-        """What it printed, up to and with a text, or to its end."""
+    def read(self, until: str | None = None, *, again: bool = False) -> str:
+        """What it printed, up to and with a text, or to its end; ``again``: once more than it is there already."""
         deadline = time.monotonic() + 30
-        while until is None or until not in self.text:
+        wanted = self.text.count(until) + 1 if until is not None and again else 1
+        while until is None or self.text.count(until) < wanted:
             ready, _, _ = select.select([self._ours], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"nothing came after {self.text!r}"
             try:
