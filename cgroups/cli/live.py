@@ -18,10 +18,12 @@ def show(draw: Callable[[T, int, int], RenderableType], states: Iterable[T]) -> 
     """Draws each state over the one before, on a screen of its own, as large as the terminal is then."""
     console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
     last: T | None = None
-    with Live(console=console, screen=True, auto_refresh=False) as table:
-        for state in states:
-            last = state
-            table.update(draw(state, *console.size), refresh=True)
-    if last is not None:
-        # What was seen last stays.
-        console.print(draw(last, *console.size))
+    try:
+        with Live(console=console, screen=True, auto_refresh=False) as table:
+            for state in states:
+                last = state
+                table.update(draw(state, *console.size), refresh=True)
+    finally:
+        if last is not None:
+            # What was seen last stays.
+            console.print(draw(last, *console.size))
