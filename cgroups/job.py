@@ -43,6 +43,8 @@ HELPFUL: Final = "freezer"
 Parent = Union[str, Cgroup, "Iterable[str | Cgroup]"]
 """Below what: a spec or a cgroup, or one of each of several hierarchies."""
 
+NO_UNIFIED: Final = "pressure is that of a cgroup of the unified hierarchy, and none is here"
+
 PATIENCE = 10.0
 """Seconds for the kernel to end a killed process, and to let its cgroup be removed."""
 
@@ -175,7 +177,7 @@ class Job:
 
     def _miss(self, controller: str, error: CgroupError) -> None:
         if controller in MEASURED:
-            self.missing[controller or "pressure"] = str(error)
+            self.missing[controller or "pressure"] = str(error) if controller else NO_UNIFIED
 
     def _make(self, places: list[Cgroup], required: list[str]) -> None:
         for place in places:
@@ -192,8 +194,8 @@ class Job:
             if cgroup is not None:
                 self._enable(controller, cgroup)
             elif (controller or "pressure") not in self.missing:
-                where = controller or "the unified hierarchy"
-                self.missing[controller or "pressure"] = f"no parent is of the hierarchy of {where}"
+                why = f"no parent is on the hierarchy of {controller}" if controller else NO_UNIFIED
+                self.missing[controller or "pressure"] = why
 
     def _enable(self, controller: str, cgroup: Cgroup) -> None:
         """On v2 asks for a controller that measures; where the rules do not let it, it is missing."""

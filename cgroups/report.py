@@ -67,7 +67,7 @@ class Report(NamedTuple):
         oom_kills: processes that the OOM killer ended.
         stdout: what it printed, and ``stderr``, where they were pipes.
         samples: frames of its life, where they were asked for.
-        missing: by controller, and ``pressure``, why nothing of it was measured.
+        missing: by controller, and ``pressure``, why something of it was not measured.
     """
 
     args: tuple[str, ...]
@@ -130,11 +130,9 @@ def _oom_kills(cgroup: Cgroup) -> int | None:
 def _io(cgroup: Cgroup) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for names, parameter in _IO:
-        table = _get(parameter, cgroup)
-        if table is None or not (table or _counts_io(parameter, cgroup)):
-            continue
-        rows = [*table.values(), *table.others.values()]
-        found.update({name: sum(row.get(key, 0) for row in rows) for key, name in names.items()})
+        rows = _rows(parameter, cgroup)
+        if rows is not None and (_has_counted(rows) or _counts_io(parameter, cgroup)):
+            found.update({name: sum(row.get(key, 0) for row in rows) for key, name in names.items()})
     return found
 
 
@@ -144,13 +142,22 @@ _IO: Final[tuple[tuple[dict[str, str], Readable[Any]], ...]] = (
 )
 
 
-def _counts_io(parameter: Readable[Any], cgroup: Cgroup) -> bool:
-    """Whether no line means that there was nothing to count.
+def _rows(parameter: Readable[Any], cgroup: Cgroup) -> list[dict[str, int]] | None:
+    table = _get(parameter, cgroup)
+    return None if table is None else [*table.values(), *table.others.values()]
 
-    Kernels before 6.2 or so count on v1 only where there is a throttle: there
-    even the root, below which all of the machine's IO is done, has no line.
+
+def _has_counted(rows: list[dict[str, int]]) -> bool:
+    return any(any(row.values()) for row in rows)
+
+
+def _counts_io(parameter: Readable[Any], cgroup: Cgroup) -> bool:
+    """Whether no count means that there was nothing to count.
+
+    Some kernels, as 6.1, count on v1 only where there is a throttle: there even
+    the root, below which all of the machine's IO is done, has counted nothing.
     """
-    return cgroup.version == 2 or bool(_get(parameter, cgroup.hierarchy.root()))  # noqa: PLR2004 - the version
+    return cgroup.version == 2 or _has_counted(_rows(parameter, cgroup.hierarchy.root()) or [])  # noqa: PLR2004
 
 
 def _pressure(cgroup: Cgroup) -> dict[str, Any]:
@@ -182,11 +189,21 @@ def _get(parameter: Readable[R], cgroup: Cgroup) -> R | None:
         return None
 
 
-def measure(job: Job) -> Usage:
-    """What the cgroups of a job have counted."""
+# Of a controller that is there, the number that it may not have all the same, and why.
+_LACKING: Final = {
+    "memory": ("memory_peak", "this kernel keeps no peak of memory; samples have one"),
+    "blkio": ("read_bytes", "this kernel counts IO on version 1 only where there is a throttle on the device"),
+    "pressure": ("cpu_stall", "this kernel does not account pressure, or was told not to"),
+}
+
+
+def measure(job: Job) -> tuple[Usage, dict[str, str]]:
+    """What the cgroups of a job have counted, and by controller why something was not."""
     found: dict[str, Any] = {}
     for controller, look in _MEASURES.items():
         cgroup = job.cgroup_of(controller)
         if cgroup is not None:
             found.update(look(cgroup))
-    return Usage(**found)
+    usage = Usage(**found)
+    lacking = {name: why for name, (number, why) in _LACKING.items() if getattr(usage, number) is None}
+    return usage, {**lacking, **job.missing}

@@ -133,7 +133,7 @@ def run_through(
         frames = samples.stop() if samples is not None else ()
         killed = job.kill()
         returncode = process.wait()
-        usage = measure(job)
+        usage, missing = measure(job)
         printed = {name: one.take() for name, one in output.items()}
     peak = usage.memory_peak if usage.memory_peak is not None else _greatest(frames)
     report = Report(
@@ -146,7 +146,7 @@ def run_through(
         stdout=printed.get("stdout"),
         stderr=printed.get("stderr"),
         samples=frames,
-        missing=job.missing,
+        missing=missing,
         **{**usage._asdict(), "memory_peak": peak},
     )
     return report, interrupt

@@ -172,9 +172,7 @@ def test_the_time_is_that_of_the_command(run: Run) -> None:
     told = run("sleep", "0.3")
     around = time.monotonic_ns() - before
     assert 300_000_000 <= told.wall_ns <= around
-    assert told.wall_ns < 500_000_000
-    assert told.cpu_ns is not None
-    assert told.cpu_ns < 50_000_000
+    assert 0 < (told.cpu_ns or 0) < told.wall_ns / 2
 
 
 def test_memory_of_the_whole_tree(run: Run, need: Need) -> None:
@@ -214,6 +212,7 @@ def test_io_is_counted(run: Run, need: Need, tmp_path: Path) -> None:
         # Linux 6.1 counts on v1 only where there is a throttle, and then nothing is said.
         assert Subsystem.find("blkio").version == 1
         assert (told.written_bytes, told.reads, told.writes, none.read_bytes) == (None, None, None, None)
+        assert "throttle" in told.missing["blkio"]
         return
     for moved, requests in ((told.read_bytes, told.reads), (told.written_bytes, told.writes)):
         assert 4 * MIB <= (moved or 0) < 6 * MIB
@@ -456,6 +455,7 @@ def test_a_peak_of_samples_is_said_to_be_one(run: Run, need: Need, monkeypatch: 
     assert 48 * MIB <= (told.memory_peak or 0) <= 80 * MIB
     told = run("true")
     assert (told.memory_peak, told.memory_sampled) == (None, False)
+    assert "no peak" in told.missing["memory"]
 
 
 def test_a_short_command_has_a_sample(run: Run) -> None:
