@@ -19,7 +19,7 @@ from .values import MAX
 if TYPE_CHECKING:
     from .subsystem.binding import Source
 
-__all__ = ["Column", "Plan", "plan"]
+__all__ = ["Column", "Plan", "is_counter", "plan"]
 
 
 class Column(NamedTuple):
@@ -85,6 +85,12 @@ _COUNTERS: Final = re.compile(
     """,
     re.VERBOSE,
 )
+
+
+def is_counter(name: str) -> bool:
+    """Whether a number only grows: of a parameter's name, with the key if it has some, as ``memory.stat[anon]``."""
+    parameter, _, keys = name.removesuffix("]").partition("[")
+    return _COUNTERS.match(f"{parameter} {keys.rpartition(',')[2]}") is not None
 
 
 def plan(parameters: Iterable[Any], versions: Sequence[int], look: Look) -> Plan:
@@ -177,7 +183,7 @@ class _Builder:
             last = inner[-1] if isinstance(inner, tuple) else inner
             scale = 100 if last in source.numbers.hundredths else 1
             unit = _unit(parameter, last) if source.numbers.scale == 1 else parameter.unit
-            counter = _COUNTERS.match(f"{parameter} {'' if last is None else last}") is not None
+            counter = is_counter(str(parameter) if name is None else f"{parameter}[{last}]")
             column = Column(parameter, name, unit, scale, counter)
             self._columns.setdefault((parameter, name), column)
 

@@ -15,7 +15,7 @@ from ..subsystem.parameter import Readable
 from ..table import Frame
 from ..values import Limit
 
-__all__ = ["SORTS", "Activity", "Usage"]
+__all__ = ["SORTS", "Activity", "Usage", "parameters_on"]
 
 PARAMETERS: tuple[Readable[Any], ...] = (*VITALS, Memory.limit_in_bytes, Pids.current)
 
@@ -68,6 +68,15 @@ SORTS: dict[str, Callable[[Usage], Any]] = {
 """By what rows are sorted: the busiest first."""
 
 
+def parameters_on(hierarchy: Hierarchy) -> list[Readable[Any]]:
+    """What a hierarchy has of the parameters that the figures are made of; v2 has pressure without controllers."""
+    return [
+        parameter
+        for parameter in PARAMETERS
+        if parameter.files(hierarchy.version) and (hierarchy.version == 2 or hierarchy.has(parameter.controller))  # noqa: PLR2004 - the version
+    ]
+
+
 class Activity:
     """The cgroups below a place, on all hierarchies that count something."""
 
@@ -115,12 +124,7 @@ class _Followed:
         self.sampler = self._start()
 
     def _start(self) -> Sampler:
-        hierarchy = self.root.hierarchy
-        parameters = [
-            parameter
-            for parameter in PARAMETERS
-            if parameter.files(hierarchy.version) and (hierarchy.version == 2 or hierarchy.has(parameter.controller))  # noqa: PLR2004 - the version
-        ]
+        parameters = parameters_on(self.root.hierarchy)
         return Sampler.follow(self.root, parameters, depth=self._depth)
 
     def step(self) -> list[Rate]:

@@ -1,0 +1,249 @@
+"""The command ``record``: numbers of cgroups, at each tick of a timer, into a file."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Annotated, Any, NamedTuple, Optional
+
+import typer
+from rich.console import Console
+
+from ..errors import InvalidValue, NativeRequired, ParameterNotSupported
+from ..hierarchy import Cgroup
+from ..recording import nanoseconds
+from ..sampler import Cell, Sampler
+from ..values import MAX
+from . import tables
+from .activity import parameters_on
+from .arguments import PARAMETER, Spec, cgroup_of
+from .values import Name
+
+__all__ = ["record"]
+
+WAITING_BYTES = 256 << 20
+"""Of frames that wait to be written."""
+DRAIN_S = 0.2
+
+
+def record(
+    context: typer.Context,
+    spec: Spec,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE", help=f"Where to: {', '.join(tables.SUFFIXES)}.")
+    ],
+    parameter: Annotated[
+        Optional[list[Name]],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option("-p", "--parameter", help="What; may be given again. By default what 'watch' shows.", **PARAMETER),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("-r", "--recursive", help="And the cgroups below, as they are now.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option("--interval", "-i", min=0.001, max=86400, metavar="SECONDS", help="Between two ticks.")
+    ] = 0.1,
+    duration: Annotated[
+        Optional[float],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option("--duration", "-d", min=0, metavar="SECONDS", help="How long; until Ctrl-C by default."),
+    ] = None,
+) -> None:
+    """Records what cgroups use, at each tick of a timer, into a file.
+
+    A line has a time (Unix seconds), a cgroup, and a number for each
+    parameter, as the kernel counts it: CPU time in ns, memory in bytes. max
+    is no limit, and what a cgroup has not is empty. It ends with Ctrl-C, after
+    the duration, or when every cgroup is gone, and the file is then whole.
+
+    \b
+    Examples: cgroups record memory:/job -o job.csv --duration 10
+              cgroups record cpuacct:/jobs -r -p cpuacct.usage -i 0.001 -o jobs.parquet
+    """
+    top = cgroup_of(context, spec)
+    rows = [*top.walk()] if recursive else [top]
+    with Sampler(rows, _parameters(parameter, top)) as sampler:
+        if parameter:
+            _check_there(sampler)
+        with closing(tables.create(output, sampler.columns)) as file:
+            told = _record(sampler, file, nanoseconds(interval), duration)
+    what = f"{told.ticks} ticks of {len(rows)} cgroup{'s' * (len(rows) != 1)}"
+    typer.echo(f"{what} in {output}: {told.late} late, {told.lost} lost", err=True)
+
+
+def _parameters(names: list[Name] | None, top: Cgroup) -> list[Any]:
+    return [_selected(name) for name in names] if names else parameters_on(top.hierarchy)
+
+
+def _check_there(sampler: Sampler) -> None:
+    """What was asked for by name, and no cgroup has, is a mistake."""
+    frame = sampler.sample()
+    states: Any = frame.status.tolist()
+    for at, column in enumerate(frame.columns):
+        if all(row[at] == Cell.ABSENT for row in states):
+            message = f"none of the cgroups has {tables.title(column)}"
+            raise ParameterNotSupported(message, parameter=str(column.parameter))
+
+
+def _selected(name: Name) -> Any:
+    parameter: Any = name.parameter
+    if not name.keys:
+        return parameter
+    if not hasattr(parameter, "__getitem__"):
+        message = f"{parameter} has no keys"
+        raise InvalidValue(message, parameter=str(parameter))
+    return parameter[name.keys[0] if len(name.keys) == 1 else name.keys]
+
+
+# ---- ticks -----------------------------------------------------------------------------
+
+
+class _Told(NamedTuple):
+    ticks: int
+    late: int
+    lost: int
+
+
+class _Recorded:
+    """Ticks of a thread of C."""
+
+    def __init__(self, sampler: Sampler, interval: int) -> None:
+        cells = len(sampler.cgroups) * len(sampler.columns)
+        room = WAITING_BYTES // (9 * cells + 8 * len(sampler.cgroups) + 8)
+        self._recorder = sampler.record(interval / 10**9, capacity=max(room, 2))
+        self._sampler = sampler
+
+    def wait(self) -> float:
+        return DRAIN_S
+
+    def take(self) -> Iterator[tables.Row]:
+        block = self._recorder.read()
+        return _rows(self._sampler, block.times.tolist(), block.values, block.status)
+
+    def stop(self) -> None:
+        self._recorder.stop()
+
+    @property
+    def running(self) -> bool:
+        return self._recorder.running
+
+    def told(self) -> _Told:
+        one = self._recorder
+        return _Told(one.ticks, one.late, one.missed + one.overruns)
+
+
+class _Looped:
+    """Ticks of a loop of Python, where there is no such thread."""
+
+    def __init__(self, sampler: Sampler, interval: int) -> None:
+        self._sampler, self._interval = sampler, interval
+        self._due = time.monotonic_ns() + interval
+        self._told = _Told(0, 0, 0)
+        self.running = True
+
+    def wait(self) -> float:
+        return max(0.0, (self._due - time.monotonic_ns()) / 1e9)
+
+    def take(self) -> Iterator[tables.Row]:
+        if not self.running or time.monotonic_ns() < self._due:
+            return iter(())
+        frame = self._sampler.sample()
+        late = frame.timestamp_ns - self._due > self._interval // 10
+        passed = (time.monotonic_ns() - self._due) // self._interval
+        self._told = _Told(self._told.ticks + 1, self._told.late + late, self._told.lost + passed)
+        self._due += (passed + 1) * self._interval
+        self.running = set(frame.status.cast("B")) != {Cell.GONE}
+        return _rows(self._sampler, [frame.timestamp_ns], [frame.values], [frame.status])
+
+    def stop(self) -> None:
+        self.running = False
+
+    def told(self) -> _Told:
+        return self._told
+
+
+def _start(sampler: Sampler, interval: int) -> _Recorded | _Looped:
+    try:
+        return _Recorded(sampler, interval)
+    except NativeRequired:
+        return _Looped(sampler, interval)
+
+
+def _record(sampler: Sampler, file: tables.Writer, interval: int, duration: float | None) -> _Told:
+    end = None if duration is None else time.monotonic() + duration
+    with _interrupted() as interrupted, _progress(end) as tell:
+        ticks = _start(sampler, interval)
+        try:
+            while ticks.running and not interrupted.is_set():
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                interrupted.wait(ticks.wait() if left is None else min(left, ticks.wait()))
+                file.write(ticks.take())
+                tell(ticks.told())
+        finally:
+            ticks.stop()
+        file.write(ticks.take())
+        return ticks.told()
+
+
+def _rows(sampler: Sampler, times: Sequence[int], values: Any, statuses: Any) -> Iterator[tables.Row]:
+    """Frames as rows of a file."""
+    since = time.time_ns() - time.monotonic_ns()
+    names = [str(cgroup) for cgroup in sampler.cgroups]
+    scaled = [at for at, column in enumerate(sampler.columns) if column.scale != 1]
+    for at, taken in enumerate(times):
+        # One frame at a time: as lists they take eight times the memory.
+        numbers, states = _lists(values, at), _lists(statuses, at)
+        for name, row, marks in zip(names, numbers, states):
+            for column in scaled:
+                row[column] /= sampler.columns[column].scale
+            yield (since + taken, name, *(map(_cell, row, marks) if any(marks) else row))
+
+
+def _lists(frames: Any, at: int) -> list[list[Any]]:
+    """One frame of a block's memory, or of a list of frames'."""
+    if isinstance(frames, list):
+        table: list[list[Any]] = frames[at].tolist()
+        return table
+    _, rows, columns = frames.shape
+    flat = frames.cast("B").cast(frames.format)[at * rows * columns : (at + 1) * rows * columns].tolist()
+    return [flat[start : start + columns] for start in range(0, rows * columns, columns)]
+
+
+def _cell(value: Any, mark: int) -> Any:
+    if mark == Cell.MAX:
+        return MAX
+    return value if mark in (Cell.OK, Cell.RANGE) else None
+
+
+# ---- the terminal ------------------------------------------------------------------------
+
+
+@contextmanager
+def _interrupted() -> Iterator[threading.Event]:
+    """Set by Ctrl-C or SIGTERM, which otherwise would end it between two lines, or within one."""
+    event = threading.Event()
+    before = {one: signal.signal(one, lambda *_: event.set()) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
+def _progress(end: float | None) -> Iterator[Callable[[_Told], None]]:
+    """A line on the terminal, of what is done and what is left; nowhere else."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("recording") as status:
+
+        def tell(told: _Told) -> None:
+            left = "" if end is None else f", {max(0.0, end - time.monotonic()):.0f} s to go"
+            status.update(f"recording: {told.ticks} ticks, {told.late} late, {told.lost} lost{left}")
+
+        yield tell
