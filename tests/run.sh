@@ -48,7 +48,7 @@ ls "$work/dist"
 say "installing the wheel"
 "$python" -m venv "$work/venv"
 wheel=("$work"/dist/*.whl)
-"$work/venv/bin/pip" install -q "${wheel[0]}[cli,numpy,test]"
+"$work/venv/bin/pip" install -q "${wheel[0]}[cli,numpy,arrow,plot,test]"
 export CGROUPS_DIST="$work/dist" PATH="$work/venv/bin:$PATH"
 
 if wants vm; then

@@ -85,6 +85,7 @@ def _draw(charts: dict[str, dict[str, Line]], output: str) -> None:
         raise InvalidValue(message, hint="pip install 'cgroups-cffi[plot]'") from None
     mpl.use("agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import EngFormatter
 
     figure, axes = plt.subplots(len(charts), squeeze=False, sharex=True, figsize=(10, 2 + 2 * len(charts)))
     start = min((x for lines in charts.values() for line in lines.values() for x, _ in line), default=0.0)
@@ -92,6 +93,7 @@ def _draw(charts: dict[str, dict[str, Line]], output: str) -> None:
         for cgroup, line in lines.items():
             axis.plot([x - start for x, _ in line], [y for _, y in line], label=cgroup, linewidth=1)
         axis.set_title(f"{title} a second" if is_counter(title) else title, loc="left", fontsize="medium")
+        axis.yaxis.set_major_formatter(EngFormatter())
         axis.grid(visible=True, alpha=0.3)
         _legend(axis, lines)
     axes[-1][0].set_xlabel("seconds")

@@ -91,14 +91,14 @@ class _Parquet:
             message = "a .parquet file needs pyarrow"
             raise InvalidValue(message, hint="pip install 'cgroups-cffi[arrow]'") from None
         types = [pa.int64() if column.scale == 1 else pa.float64() for column in columns]
-        fixed = [pa.timestamp("ns", tz="UTC"), pa.string()]
+        fixed = [pa.timestamp("us", tz="UTC"), pa.string()]
         self._schema = pa.schema(list(zip(header(columns), [*fixed, *types])))
         self._batch = pa.RecordBatch
         self._array = pa.array
         self._writer = parquet.ParquetWriter(path, self._schema)
 
     def write(self, rows: Iterable[Row]) -> None:
-        columns = list(zip(*([time, cgroup, *map(_bounded, rest)] for time, cgroup, *rest in rows)))
+        columns = list(zip(*([time // 1000, cgroup, *map(_bounded, rest)] for time, cgroup, *rest in rows)))
         if columns:
             arrays = [self._array(column, type=field.type) for column, field in zip(columns, self._schema)]
             self._writer.write_batch(self._batch.from_arrays(arrays, schema=self._schema))
@@ -160,7 +160,7 @@ def _read_parquet(path: str) -> Table:
     columns = [[_unbounded(one) for one in table.column(title).to_pylist()] for title in titles[2:]]
     cgroups = table.column("cgroup").to_pylist()
     rows = zip(*columns) if columns else ((),) * len(times)
-    return Table(titles[2:], [(time / 1e9, cgroup, [*row]) for time, cgroup, row in zip(times, cgroups, rows)])
+    return Table(titles[2:], [(time / 1e6, cgroup, [*row]) for time, cgroup, row in zip(times, cgroups, rows)])
 
 
 def _unbounded(value: Any) -> Any:
