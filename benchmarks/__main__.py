@@ -11,13 +11,15 @@ import json
 import os
 import platform
 import sys
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = str(Path(__file__).resolve().parent.parent)
 # `-m` puts the checkout first on the path: what is measured is what is installed.
 sys.path[:] = [path for path in sys.path if str(Path(path or ".").resolve()) != CHECKOUT]
 
-from . import cases
+from . import cases, finding, instructions, memory, recording
 from .measure import Result
 from .world import Floor, check_installed
 
@@ -37,41 +39,54 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=60, help="of each case; medians are of these (at least 30)")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="where the figures go")
+    parser.add_argument("--quick", action="store_true", help="few rounds, few cgroups, a second of recording")
+    parser.add_argument("--long", action="store_true", help="also a million frames, to see that memory does not grow")
     arguments = parser.parse_args()
     check_installed()
+    rounds = 5 if arguments.quick else arguments.rounds
+    most = 100 if arguments.quick else cases.SIZES[-1]
 
     floor = Floor()
-    tables = []
-    for title, results in cases.reading(floor, arguments.rounds):
-        tables.append((title, results))
+    tables: dict[str, list[Result]] = {}
+    for title, results in chain(cases.reading(floor, rounds), cases.sizes(floor, rounds, most)):
+        tables[title] = results
         show(title, results)
-    singles: dict[str, tuple[float, float | None]] = {}
-    if os.geteuid() == 0:
-        title, results = cases.scanning(arguments.rounds, CHECKOUT)
-        tables.append((title, results))
-        show(title, results)
-        singles = {
-            f"{name} (us)": (value, FIND_BOUND_US if name.startswith("find") else None)
-            for name, value in cases.finding(arguments.rounds).items()
-        }
-    else:
-        print("\nnot root: the cases with mounts of their own are left out")
-    singles["import cgroups (ms)"] = (cases.importing(max(arguments.rounds // 2, 15)), IMPORT_BOUND_MS)
-    print()
-    for name, (value, bound) in singles.items():
-        verdict = "" if bound is None else f"bound {bound:5.1f}  {'within' if value <= bound else 'OVER'}"
-        print(f"  {name:40} {value:8.2f}    {verdict}")
-
-    report = {
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "rounds": arguments.rounds,
-        "tables": {title: [result._asdict() for result in results] for title, results in tables},
-        "singles": {name: {"value": value, "bound": bound} for name, (value, bound) in singles.items()},
-    }
+    report: dict[str, Any] = {"python": platform.python_version(), "kernel": platform.release(), "rounds": rounds}
+    report["recorder"] = recording.recording(floor, 1 if arguments.quick else 60)
+    figures("the recorder, 100 cgroups x 5 parameters at 1 kHz", report["recorder"], recording.BOUNDS)
+    report["memory"] = memory.memory(most, frames=memory.FRAMES if arguments.long else 0)
+    figures("memory", report["memory"], {"bytes_a_cell": memory.BOUND_BYTES})
+    report["instructions"] = instructions.instructions()
+    figures("instructions", report["instructions"].get("instructions", report["instructions"]), {})
+    if not arguments.quick:
+        report["once"] = once(tables, rounds)
+        figures("once", report["once"], {"find": FIND_BOUND_US, "import": IMPORT_BOUND_MS})
+    report["tables"] = {title: [result._asdict() for result in results] for title, results in tables.items()}
     arguments.json.write_text(json.dumps(report, indent=2) + "\n")
     print(f"\nwritten: {arguments.json}")
     return 0
+
+
+def once(tables: dict[str, list[Result]], rounds: int) -> dict[str, float]:
+    """Finding, in mounts of its own, and importing."""
+    singles: dict[str, float] = {}
+    if os.geteuid() == 0:
+        title, results = finding.scanning(rounds, CHECKOUT)
+        tables[title] = results
+        show(title, results)
+        singles = {f"{name} (us)": value for name, value in finding.finding(rounds).items()}
+    else:
+        print("\nnot root: the cases with mounts of their own are left out")
+    singles["import cgroups (ms)"] = finding.importing(max(rounds // 2, 15))
+    return singles
+
+
+def figures(title: str, found: dict[str, Any], bounds: dict[str, float]) -> None:
+    print(f"\n{title}")
+    for name, value in found.items():
+        bound = next((one for begin, one in bounds.items() if name.startswith(begin)), None)
+        verdict = "" if bound is None else f"bound {bound:g}  {'within' if value <= bound else 'OVER'}"
+        print(f"  {name:40} {f'{value:.2f}' if isinstance(value, float) else value:>12}    {verdict}")
 
 
 if __name__ == "__main__":

@@ -1,194 +1,215 @@
-"""The cases: what is read, by whom, and the bound that this library is held to."""
+"""What is read, by whom, and the bound that this library is held to."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from typing import Any
+import re
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
-from cgroups import Cell, Memory, Parameters, Sampler
+import cgroups
+from cgroups import Blkio, Cell, Cgroup, Cpu, Cpuacct, Hierarchy, Memory, Parameters, Pids, Sampler
 
 from .measure import Result, Subject, interleaved
-from .world import Floor, fresh_cgroups, in_namespace
+from .world import Floor, fresh_cgroups
 
-CGROUPS = 200
+GET, SAMPLER, FLOOR = "Parameters.get", "Sampler.sample", "floor: pread in C"
+BY_HAND, PLAIN = "os.pread, by hand", "open().read(), plain"
 
 
-def _by_hand_int(paths: list[str]) -> Subject:
-    fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
+class Work(NamedTuple):
+    """Some files of each of some cgroups: by controller, the parameters that are read."""
+
+    title: str
+    parts: dict[str, tuple[Any, ...]]
+    bounds: dict[str, float]
+    cgroups: int = 200
+
+
+WORKS = (
+    Work("one integer", {"memory": (Memory.usage_in_bytes,)}, {GET: 1.7, SAMPLER: 1.04}),
+    Work("memory.stat", {"memory": (Memory.stat,)}, {GET: 1.6, SAMPLER: 1.08}),
+    Work("v2 cpu.stat and memory.pressure", {"": (Cpu.stat, Memory.pressure)}, {SAMPLER: 1.10}),
+    Work(
+        "13 files",
+        {
+            "memory": (
+                *(Memory.stat, Memory.usage_in_bytes, Memory.max_usage_in_bytes),
+                *(Memory.failcnt, Memory.limit_in_bytes),
+            ),
+            "cpu": (Cpu.stat,),
+            "cpuacct": (Cpuacct.usage, Cpuacct.usage_percpu, Cpuacct.stat),
+            "pids": (Pids.current, Pids.max),
+            "blkio": (Blkio.throttle_io_service_bytes, Blkio.throttle_io_serviced),
+        },
+        {SAMPLER: 1.10},
+    ),
+)
+
+
+def is_here(work: Work) -> bool:
+    """Whether this host has all of its files."""
+    roots = {controller: Hierarchy.find(f"{controller}:/") for controller in work.parts}
+    return all(
+        (root := roots[controller]) is not None and all(parameter.files(root.version) for parameter in parameters)
+        for controller, parameters in work.parts.items()
+    )
+
+
+# ---- subjects --------------------------------------------------------------------------
+
+
+def _flat(data: bytes) -> dict[bytes, int]:
+    return {key: int(value) for key, value in (line.split() for line in data.splitlines())}
+
+
+def _nested(data: bytes) -> dict[bytes, dict[bytes, float]]:
+    rows = (line.split() for line in data.splitlines())
+    return {row: {key: float(value) for key, value in (field.split(b"=") for field in fields)} for row, *fields in rows}
+
+
+def _triples(data: bytes) -> dict[tuple[bytes, ...], int]:
+    return {tuple(keys): int(value) for *keys, value in (line.split() for line in data.splitlines())}
+
+
+def _number(data: bytes) -> int | None:
+    try:
+        return int(data)
+    except ValueError:
+        return None  # max
+
+
+# How a careful program would parse a file, by its name; else it is one number.
+_PARSERS: tuple[tuple[str, Callable[[bytes], Any]], ...] = (
+    (r".*/(memory|cpu|cpuacct)\.stat", _flat),
+    (r".*\.pressure", _nested),
+    (r".*/blkio\.throttle\..*", _triples),
+    (r".*_percpu", lambda data: [int(word) for word in data.split()]),
+)
+
+
+def _parser(path: str) -> Callable[[bytes], Any]:
+    return next((parser for pattern, parser in _PARSERS if re.fullmatch(pattern, path)), _number)
+
+
+def _by_hand(paths: list[str]) -> Subject:
+    files = [(os.open(path, os.O_RDONLY | os.O_CLOEXEC), _parser(path)) for path in paths]
     pread = os.pread
 
     def subject() -> None:
-        for fd in fds:
-            int(pread(fd, 64, 0))
+        for fd, parse in files:
+            parse(pread(fd, 16384, 0))
 
     return subject
 
 
-def _by_hand_stat(paths: list[str]) -> Subject:
-    fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
-    pread = os.pread
+def _plain(paths: list[str]) -> Subject:
+    files = [(path, _parser(path)) for path in paths]
 
     def subject() -> None:
-        for fd in fds:
-            {key: int(value) for key, value in (line.split() for line in pread(fd, 8192, 0).splitlines())}
+        for path, parse in files:
+            with open(path, "rb") as file:
+                parse(file.read())
 
     return subject
 
 
-def _plain_int(paths: list[str]) -> Subject:
-    def subject() -> None:
-        for path in paths:
-            with open(path) as file:
-                int(file.read())
-
-    return subject
-
-
-def _plain_stat(paths: list[str]) -> Subject:
-    def subject() -> None:
-        for path in paths:
-            with open(path) as file:
-                {key: int(value) for key, value in (line.split() for line in file)}
-
-    return subject
-
-
-def _get(parameter: Any, cgroups: list[Any]) -> Subject:
+def _get(parts: list[tuple[list[Cgroup], tuple[Any, ...]]]) -> Subject:
     get = Parameters.get
+    pairs = [(parameter, cgroup) for cgroups, parameters in parts for cgroup in cgroups for parameter in parameters]
 
     def subject() -> None:
-        for cgroup in cgroups:
+        for parameter, cgroup in pairs:
             get(parameter, cgroup)
 
     return subject
 
 
-def _sampler(parameters: list[Any], cgroups: list[Any]) -> Subject:
-    sampler = Sampler(cgroups, parameters)
-    statuses = set(sampler.sample().status.cast("B"))
-    assert statuses <= {Cell.OK, Cell.MAX}, f"a file was not read: {statuses}"
-    return sampler.sample
+def _sampler(parts: list[tuple[list[Cgroup], tuple[Any, ...]]]) -> Subject:
+    """One sampler for each hierarchy: a cell for each file of each cgroup, and none that cannot be."""
+    samplers = [Sampler(cgroups, parameters) for cgroups, parameters in parts]
+    for sampler in samplers:
+        statuses = set(sampler.sample().status.cast("B"))
+        assert statuses <= {Cell.OK, Cell.MAX}, f"a file was not read: {statuses}"
+    if len(samplers) == 1:
+        return samplers[0].sample
+
+    def subject() -> None:
+        for sampler in samplers:
+            sampler.sample()
+
+    return subject
 
 
-GET_INT, GET_STAT, SAMPLER = "Parameters.get", "Parameters.get(Memory.stat)", "Sampler.sample"
+def paths_of(parts: list[tuple[list[Cgroup], tuple[Any, ...]]]) -> list[str]:
+    """All files, in the order of the cgroups."""
+    return [
+        f"{cgroup.path}/{file}"
+        for cgroups, parameters in parts
+        for cgroup in cgroups
+        for parameter in parameters
+        for file in parameter.files(cgroup.version)[:1]
+    ]
 
 
 def reading(floor: Floor, rounds: int) -> Iterator[tuple[str, list[Result]]]:
-    """One integer and memory.stat of 200 cgroups, on kept-open files."""
-    with fresh_cgroups("memory", CGROUPS) as cgroups:
-        version = cgroups[0].version
-        name = Memory.usage_in_bytes.files(version)[0]
-        paths = [f"{cgroup.path}/{name}" for cgroup in cgroups]
-        subjects: dict[str, Subject] = {
-            "floor: pread in C": floor.pread(paths),
-            GET_INT: _get(Memory.usage_in_bytes, cgroups),
-            SAMPLER: _sampler([Memory.usage_in_bytes], cgroups),
-            "os.pread + int, by hand": _by_hand_int(paths),
-            "open().read(), plain": _plain_int(paths),
-        }
-        bounds = {GET_INT: 1.7, SAMPLER: 1.04}
-        yield f"{CGROUPS} cgroups, one integer", interleaved(subjects, items=CGROUPS, rounds=rounds, bounds=bounds)
-
-        paths = [f"{cgroup.path}/memory.stat" for cgroup in cgroups]
-        subjects = {
-            "floor: pread in C": floor.pread(paths),
-            GET_STAT: _get(Memory.stat, cgroups),
-            SAMPLER: _sampler([Memory.stat], cgroups),
-            "os.pread + dict, by hand": _by_hand_stat(paths),
-            "open() + dict, plain": _plain_stat(paths),
-        }
-        bounds = {GET_STAT: 1.6, SAMPLER: 1.08}
-        yield f"{CGROUPS} cgroups, memory.stat", interleaved(subjects, items=CGROUPS, rounds=rounds, bounds=bounds)
+    """The works, on kept-open files."""
+    for work in filter(is_here, WORKS):
+        with ExitStack() as stack, many_files(work.cgroups * 16):
+            parts = [
+                (stack.enter_context(fresh_cgroups(controller, work.cgroups)), parameters)
+                for controller, parameters in work.parts.items()
+            ]
+            paths = paths_of(parts)
+            subjects: dict[str, Subject] = {
+                FLOOR: floor.pread(paths),
+                GET: _get(parts),
+                SAMPLER: _sampler(parts),
+                BY_HAND: _by_hand(paths),
+                PLAIN: _plain(paths),
+            }
+            title = f"{work.cgroups} cgroups, {work.title}"
+            yield title, interleaved(subjects, items=len(paths), rounds=rounds, bounds=work.bounds)
 
 
-# ---- finding, in a mount namespace of its own -----------------------------------------
+# ---- more and more cgroups ---------------------------------------------------------------
 
-# The first look at a directory that was just made is the dearest: the kernel
-# makes its inode then.  So a bare stat(2) at the same moment is the floor.
-FIND = """
-import json, os, statistics, time
-from cgroups import Hierarchy
-top = Hierarchy.find_or_create(f"memory:/cgroups-bench-{os.getpid()}")
-spec, path = f"{top}/b", f"{top.path}/b"
-clock = time.perf_counter_ns
+SIZES = (10, 100, 1_000, 10_000)
+LIMITED = 1024
 
-def measure(subject, again):
-    os.mkdir(path)
+
+@contextlib.contextmanager
+def many_files(count: int, *, kept: int | None = None) -> Iterator[None]:
+    """Lets this process have so many files open, for the floor and the library each, and keep so many."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * count + 1000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], wanted), max(before[1], wanted)))
+    cgroups.set_fd_budget(2 * count + 1000 if kept is None else kept)
     try:
-        if again:
-            os.stat(path)
-        start = clock()
-        assert subject() is not None
-        return clock() - start
+        yield
     finally:
-        os.rmdir(path)
-        assert Hierarchy.find(spec) is None
-
-subjects = {"stat": lambda: os.stat(path), "find": lambda: Hierarchy.find(spec)}
-taken = {(name, again): [] for again in (False, True) for name in subjects}
-try:
-    for _ in range(ROUNDS * 10):
-        for (name, again), times in taken.items():
-            times.append(measure(subjects[name], again))
-finally:
-    top.remove(recursive=True)
-print(json.dumps([statistics.median(times) / 1000 for times in taken.values()]))
-"""
-
-SCAN = """
-import json, os, sys
-sys.path.insert(0, CHECKOUT)
-from benchmarks.measure import interleaved
-from benchmarks.world import Floor
-sys.path.remove(CHECKOUT)
-from cgroups import Host
-
-def cold():
-    Host().scan()
-
-floor = Floor()
-results = interleaved({"floor: reading the table": floor.read_all("/proc/self/mountinfo"), "cold scan": cold},
-                      items=1, rounds=ROUNDS, bounds={"cold scan": 1.15})
-print(json.dumps([list(result) for result in results]))
-"""
+        cgroups.set_fd_budget(before[0] // 4)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def finding(rounds: int) -> dict[str, float]:
-    """A warm find in microseconds, the directory removed and made between the calls, and a bare stat beside."""
-    code = FIND.replace("ROUNDS", str(rounds))
-    figures = {}
-    for mounts in (20, 2000):
-        stat, find, stat_again, find_again = json.loads(in_namespace(mounts, code))
-        figures[f"find, just made, {mounts} mounts"] = find
-        figures[f"  os.stat of it, {mounts} mounts"] = stat
-        figures[f"find, seen once, {mounts} mounts"] = find_again
-        figures[f"  os.stat of it again, {mounts} mounts"] = stat_again
-    return figures
-
-
-def scanning(rounds: int, checkout: str) -> tuple[str, list[Result]]:
-    """A cold scan of 2,000 mounts, against reading the table without parsing it."""
-    code = SCAN.replace("ROUNDS", str(rounds)).replace("CHECKOUT", repr(checkout))
-    return "2,000 mounts, cold scan", [Result(*row) for row in json.loads(in_namespace(2000, code))]
-
-
-# ---- importing ---------------------------------------------------------------------------
-
-
-def importing(rounds: int) -> float:
-    """What ``import cgroups`` adds to a bare interpreter, in milliseconds."""
-
-    def run(code: str) -> int:
-        start = time.perf_counter_ns()
-        subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
-        return time.perf_counter_ns() - start
-
-    run("import cgroups")
-    added = [run("import cgroups") - run("pass") for _ in range(rounds)]
-    return statistics.median(added) / 1e6
+def sizes(floor: Floor, rounds: int, most: int) -> Iterator[tuple[str, list[Result]]]:
+    """One integer of ever more cgroups; and of the most, with fewer descriptors than files."""
+    for size in (one for one in SIZES if one <= most):
+        with many_files(size), fresh_cgroups("memory", size) as those:
+            parts = [(those, (Memory.usage_in_bytes,))]
+            paths = paths_of(parts)
+            few = max(rounds * 100 // max(size, 100), 10)
+            kept: dict[str, Subject] = {FLOOR: floor.pread(paths), SAMPLER: _sampler(parts)}
+            bounds = {SAMPLER: 1.05} if size == SIZES[-1] else {}
+            yield f"{size} cgroups, one integer", interleaved(kept, items=size, rounds=few, bounds=bounds)
+            if size > LIMITED:
+                cgroups.set_fd_budget(LIMITED)
+                reopened: dict[str, Subject] = {
+                    "floor: open, read, close in C": floor.open_read_close(paths),
+                    SAMPLER: _sampler(parts),
+                }
+                title = f"{size} cgroups, one integer, {LIMITED} descriptors"
+                yield title, interleaved(reopened, items=size, rounds=few, bounds={SAMPLER: 1.1})

@@ -3,6 +3,9 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One pass over kept-open files: a bare pread each.  Returns the bytes read,
@@ -45,4 +48,27 @@ long floor_read_all(const char *path, char *buffer, size_t size)
     }
     close(fd);
     return total;
+}
+
+static int64_t clock_of(clockid_t id)
+{
+    struct timespec time;
+    clock_gettime(id, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* A pass at each tick of an absolute timer; the CPU time of this thread. */
+int64_t floor_ticks(const int *fds, size_t count, char *buffer, size_t size, int64_t interval, size_t ticks)
+{
+    int64_t due = clock_of(CLOCK_MONOTONIC), before = clock_of(CLOCK_THREAD_CPUTIME_ID);
+    int slack = prctl(PR_GET_TIMERSLACK);
+    prctl(PR_SET_TIMERSLACK, 1);
+    for (size_t i = 0; i < ticks; i++) {
+        due += interval;
+        struct timespec time = {.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
+        floor_pread(fds, count, buffer, size);
+    }
+    prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
+    return clock_of(CLOCK_THREAD_CPUTIME_ID) - before;
 }

@@ -22,6 +22,7 @@ BUFFER = 16384
 _DECLARATIONS = """
 long floor_pread(const int *fds, size_t count, char *buffer, size_t size);
 long floor_open_read_close(const char *const *paths, size_t count, char *buffer, size_t size);
+int64_t floor_ticks(const int *fds, size_t count, char *buffer, size_t size, int64_t interval, size_t ticks);
 long floor_read_all(const char *path, char *buffer, size_t size);
 """
 
@@ -47,6 +48,7 @@ class Floor:
         subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, HERE / "floor.c"], check=True)
         self._lib = self._ffi.dlopen(str(library))
         self._buffer = self._ffi.new("char[]", 8 << 20)
+        self._kept: list[Any] = []
 
     def pread(self, paths: Sequence[str]) -> Any:
         """A pass over kept-open files."""
@@ -54,6 +56,25 @@ class Floor:
         array = self._ffi.new("int[]", fds)
         call, buffer, count = self._lib.floor_pread, self._buffer, len(fds)
         return lambda: call(array, count, buffer, BUFFER)
+
+    def open_read_close(self, paths: Sequence[str]) -> Any:
+        """A pass over files that are not kept."""
+        names = [self._ffi.new("char[]", path.encode()) for path in paths]
+        array = self._ffi.new("char *[]", names)
+        call, buffer, count = self._lib.floor_open_read_close, self._buffer, len(names)
+        self._kept += [names, array]  # C has only their addresses
+        cast = self._ffi.cast("const char **", array)
+        return lambda: call(cast, count, buffer, BUFFER)
+
+    def ticks(self, paths: Sequence[str], interval_ns: int, ticks: int) -> int:
+        """As many passes at the ticks of a timer: the CPU time that they took, in nanoseconds."""
+        fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
+        try:
+            taken: int = self._lib.floor_ticks(fds, len(fds), self._buffer, BUFFER, interval_ns, ticks)
+            return taken
+        finally:
+            for fd in fds:
+                os.close(fd)
 
     def read_all(self, path: str) -> Any:
         """Reads one file of any length, as a mount table."""

@@ -1,0 +1,60 @@
+"""The recorder at 1 kHz: ticks that it lost, how late they were, and its CPU time against a floor that does as much."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from cgroups import Memory, Sampler
+
+from .cases import many_files, paths_of
+from .world import Floor, fresh_cgroups
+
+CGROUPS = 100
+PARAMETERS = (
+    Memory.usage_in_bytes,
+    Memory.max_usage_in_bytes,
+    Memory.failcnt,
+    Memory.limit_in_bytes,
+    Memory.swappiness,
+)
+INTERVAL_NS = 1_000_000
+SLICE_S = 5
+BOUNDS = {"lost": 0, "p99_lateness_us": 200.0, "cpu": 1.1}
+
+
+def _cpu_ns(thread: str) -> int:
+    return int(Path(f"/proc/self/task/{thread}/schedstat").read_text().split()[0])
+
+
+def recording(floor: Floor, seconds: float) -> dict[str, Any]:
+    """Slices of the recorder and of the floor in turn, so that both have the same machine."""
+    lateness: list[int] = []
+    ratios: list[float] = []
+    ticks = lost = 0
+    slices = max(round(seconds / SLICE_S), 1)
+    length = seconds / slices
+    with many_files(CGROUPS * 8), fresh_cgroups("memory", CGROUPS) as cgroups:
+        paths = paths_of([(cgroups, PARAMETERS)])
+        with Sampler(cgroups, PARAMETERS) as sampler:
+            sampler.sample()
+            for _ in range(slices):
+                before = set(os.listdir("/proc/self/task"))
+                with sampler.record(INTERVAL_NS / 1e9, capacity=int(2 * length * 1000) + 100) as recorder:
+                    (thread,) = set(os.listdir("/proc/self/task")) - before
+                    time.sleep(length)
+                    spent, taken = _cpu_ns(thread), recorder.ticks
+                lateness += [(began - recorder.start_ns) % INTERVAL_NS for began in recorder.read().times.tolist()]
+                ticks += taken
+                lost += recorder.missed + recorder.overruns
+                ratios.append(spent / floor.ticks(paths, INTERVAL_NS, taken))
+    return {
+        "ticks": ticks,
+        "lost": lost,
+        "p50_lateness_us": statistics.median(lateness) / 1000,
+        "p99_lateness_us": statistics.quantiles(lateness, n=100)[98] / 1000,
+        "cpu": statistics.median(ratios),
+    }
