@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,6 @@ class Following(Sampler):
         _check(root, name, depth)
         self._root = root
         self._name = name
-        self._lock = threading.Lock()  # of what changed and the frame that it is for
         try:
             self._subtree = Subtree(root, depth)
         except OSError as error:
@@ -55,7 +53,7 @@ class Following(Sampler):
 
     def sample(self) -> Frame:
         """One frame, of the cgroups that there are now."""
-        with self._lock:
+        with self._subtree.lock:
             self._open()
             went, came = self._subtree.changes()
             if went or came:
@@ -79,7 +77,7 @@ class Following(Sampler):
 
     def close(self) -> None:
         """Closes the files, and ends the watches.  Frames that are held stay."""
-        with self._lock:
+        with self._subtree.lock:
             super().close()
             self._subtree.close()
 

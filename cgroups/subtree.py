@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 import warnings
 import weakref
@@ -45,6 +46,7 @@ class Subtree:
     """The cgroups below a root, with that root, down to a depth; the root stays also where it is gone."""
 
     def __init__(self, root: Cgroup, depth: int | None = None) -> None:
+        self.lock = threading.Lock()  # for whoever uses it: of what changed and what is done with that
         self._root = _Node(root, 0)
         self._depth = depth
         self._watched: dict[int, _Node] = {}
@@ -193,6 +195,7 @@ class Subtree:
 
     def _start_again(self) -> None:
         """In a forked child, which shares the parent's instance, and must not take its events."""
+        self.lock = threading.Lock()  # another thread, which the child has not, may have had it
         self._watcher.close()
         self._watcher = _inotify.Watcher()
         self._watched.clear()

@@ -36,7 +36,7 @@ struct cg_recorder {
 
     pthread_t thread;
     pid_t process; /* that has the thread: a forked child has not */
-    bool started;
+    atomic_bool started;
     pthread_mutex_t lock; /* of stopping, with its condition */
     pthread_cond_t stop;
     bool stopping;
@@ -202,14 +202,14 @@ static bool has_thread(const struct cg_recorder *recorder)
 
 void cg_recorder_stop(struct cg_recorder *recorder)
 {
-    if (!has_thread(recorder))
+    /* Two may stop it at once: one of them waits for the thread. */
+    if (!has_thread(recorder) || !atomic_exchange(&recorder->started, false))
         return;
     pthread_mutex_lock(&recorder->lock);
     recorder->stopping = true;
     pthread_cond_signal(&recorder->stop);
     pthread_mutex_unlock(&recorder->lock);
     pthread_join(recorder->thread, NULL);
-    recorder->started = false;
 }
 
 void cg_recorder_destroy(struct cg_recorder *recorder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -158,6 +159,20 @@ def test_stop_ends_its_thread(sampler: Sampler) -> None:
     recorder = sampler.record(3600)
     del recorder  # nobody can read it any more
     until(lambda: threads() == before)  # a thread that was waited for may be seen for a moment
+
+
+@NATIVE
+def test_two_threads_stop_it(sampler: Sampler) -> None:
+    before = threads()
+    for _ in range(50):
+        recorder = sampler.record(0.001)
+        others = [threading.Thread(target=recorder.stop) for _ in range(3)]
+        for other in others:
+            other.start()
+        for other in others:
+            other.join()
+        assert not recorder.running
+    until(lambda: threads() == before)
 
 
 @NATIVE
