@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from common import MakeCgroup, needs
 
 import cgroups
@@ -19,6 +20,17 @@ from cgroups import MAX, Cell, Cgroup, CgroupError, Core, Hierarchy, Memory, Par
 RunScript = Callable[..., str]
 
 SCALE = float(os.environ.get("CGROUPS_TESTS_SCALE", "1"))
+
+
+# Hierarchies whose cgroups have a number that a test can set: of v1, that of pids.
+COUNTABLE = [head for head in ("pids", "") if Hierarchy.find(f"{head}:/") is not None]
+
+
+@pytest.fixture(params=sorted({Hierarchy.find_exn(f"{head}:/").hierarchy.spec_head for head in COUNTABLE}))
+def countable(request: pytest.FixtureRequest) -> str:
+    """What the spec of such a cgroup begins with."""
+    head: str = request.param
+    return head
 
 
 def a_limit(cgroup: Cgroup) -> Any:
@@ -74,9 +86,9 @@ print(len(cgroups) * len(parameters), set(frame.status.tolist()[0]))
 
 
 @needs("native", "strace")
-def test_a_frame_is_one_pread_a_file(head: str, make_cgroup: MakeCgroup, script: Any, tmp_path: Path) -> None:
+def test_a_frame_is_one_pread_a_file(countable: str, make_cgroup: MakeCgroup, script: Any, tmp_path: Path) -> None:
     """And no other system call."""
-    top = make_cgroup(head)
+    top = make_cgroup(countable)
     for number in range(5):
         top.make_sub(f"{number}")
     trace = tmp_path / "trace"
@@ -137,9 +149,9 @@ class Churn:
             raise self.failure
 
 
-def test_every_number_is_of_the_inode_of_its_row(head: str, make_cgroup: MakeCgroup) -> None:
+def test_every_number_is_of_the_inode_of_its_row(countable: str, make_cgroup: MakeCgroup) -> None:
     """While half of the rows are removed and made again, as fast as it goes, and single reads share the files."""
-    top = make_cgroup(head)
+    top = make_cgroup(countable)
     churn = Churn(top, [f"moving{number}" for number in range(10)])
     rows = []
     for number in range(10):
@@ -169,8 +181,8 @@ def test_every_number_is_of_the_inode_of_its_row(head: str, make_cgroup: MakeCgr
     assert churn.made > 20 + 50 * SCALE
 
 
-def test_half_of_the_rows_are_removed_for_good(head: str, make_cgroup: MakeCgroup) -> None:
-    top = make_cgroup(head)
+def test_half_of_the_rows_are_removed_for_good(countable: str, make_cgroup: MakeCgroup) -> None:
+    top = make_cgroup(countable)
     rows = [top.make_sub(f"{number:02}") for number in range(20)]
     parameter = a_limit(top)
     for number, row in enumerate(rows):
@@ -191,9 +203,9 @@ def test_half_of_the_rows_are_removed_for_good(head: str, make_cgroup: MakeCgrou
         assert {status for (status,) in frame.status.tolist()} == {Cell.OK, Cell.MAX}
 
 
-def test_more_files_than_may_be_kept(head: str, make_cgroup: MakeCgroup, kept_budget: None) -> None:
+def test_more_files_than_may_be_kept(countable: str, make_cgroup: MakeCgroup, kept_budget: None) -> None:
     """Slower, and as right; what others have kept stays."""
-    top = make_cgroup(head)
+    top = make_cgroup(countable)
     rows = [top.make_sub(f"{number:02}") for number in range(40)]
     parameter = a_limit(top)
     for number, row in enumerate(rows):
