@@ -172,7 +172,10 @@ def test_a_spec_that_is_near_nothing_is_not_guessed_at(command: Any, v1_root: Pa
     assert "did you mean" not in command.failed(command.run("get", spec, root=v1_root))
 
 
-COMMANDS = ["info", "tree", "get", "set", "reset", "create", "remove", "attach", "ps", "parameters", "run"]
+COMMANDS = [
+    *("info", "tree", "get", "set", "reset", "create", "remove", "attach", "ps", "parameters"),
+    *("watch", "record", "plot", "run"),
+]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
