@@ -14,7 +14,7 @@ import cgroups
 from cgroups import Blkio, Cell, Cgroup, Cpu, Cpuacct, Hierarchy, Memory, Parameters, Pids, Sampler
 
 from .measure import Result, Subject, interleaved
-from .world import Floor, fresh_cgroups
+from .world import Floor, fresh_cgroups, open_files
 
 GET, SAMPLER, FLOOR = "Parameters.get", "Sampler.sample", "floor: pread in C"
 BY_HAND, PLAIN = "os.pread, by hand", "open().read(), plain"
@@ -95,8 +95,8 @@ def _parser(path: str) -> Callable[[bytes], Any]:
     return next((parser for pattern, parser in _PARSERS if re.fullmatch(pattern, path)), _number)
 
 
-def _by_hand(paths: list[str]) -> Subject:
-    files = [(os.open(path, os.O_RDONLY | os.O_CLOEXEC), _parser(path)) for path in paths]
+def _by_hand(fds: list[int], paths: list[str]) -> Subject:
+    files = [(fd, _parser(path)) for fd, path in zip(fds, paths)]
     pread = os.pread
 
     def subject() -> None:
@@ -158,17 +158,19 @@ def paths_of(parts: list[tuple[list[Cgroup], tuple[Any, ...]]]) -> list[str]:
 def reading(floor: Floor, rounds: int) -> Iterator[tuple[str, list[Result]]]:
     """The works, on kept-open files."""
     for work in filter(is_here, WORKS):
-        with ExitStack() as stack, many_files(work.cgroups * 16):
+        files = work.cgroups * sum(map(len, work.parts.values()))
+        with ExitStack() as stack, many_files(2 * files):  # Parameters.get keeps them, and the sampler its own
             parts = [
                 (stack.enter_context(fresh_cgroups(controller, work.cgroups)), parameters)
                 for controller, parameters in work.parts.items()
             ]
             paths = paths_of(parts)
+            fds = stack.enter_context(open_files(paths))
             subjects: dict[str, Subject] = {
-                FLOOR: floor.pread(paths),
+                FLOOR: floor.pread(fds),
                 GET: _get(parts),
                 SAMPLER: _sampler(parts),
-                BY_HAND: _by_hand(paths),
+                BY_HAND: _by_hand(fds, paths),
                 PLAIN: _plain(paths),
             }
             title = f"{work.cgroups} cgroups, {work.title}"
@@ -179,36 +181,48 @@ def reading(floor: Floor, rounds: int) -> Iterator[tuple[str, list[Result]]]:
 
 SIZES = (10, 100, 1_000, 10_000)
 LIMITED = 1024
+_OTHERS = 500  # files of the interpreter, its libraries, the other subjects
 
 
 @contextlib.contextmanager
-def many_files(count: int, *, kept: int | None = None) -> Iterator[None]:
-    """Lets this process have so many files open, for the floor and the library each, and keep so many."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 3 * count + 1000
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], wanted), max(before[1], wanted)))
-    cgroups.set_fd_budget(2 * count + 1000 if kept is None else kept)
+def many_files(count: int) -> Iterator[None]:
+    """Lets this process have so many files open, for the floor and the library each."""
+    soft, hard = before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * count + _OTHERS
+    if wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    cgroups.set_fd_budget(count + _OTHERS // 2)
     try:
         yield
     finally:
-        cgroups.set_fd_budget(before[0] // 4)
+        cgroups.set_fd_budget(soft // 4)
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def most_kept(wanted: int) -> int:
+    """As many files as the floor and the library may both keep open, at most those wanted."""
+    with contextlib.suppress(ValueError, OSError), many_files(wanted):
+        return wanted
+    return min(wanted, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - _OTHERS) // 2)
 
 
 def sizes(floor: Floor, rounds: int, most: int) -> Iterator[tuple[str, list[Result]]]:
     """One integer of ever more cgroups; and of the most, with fewer descriptors than files."""
     for size in (one for one in SIZES if one <= most):
-        with many_files(size), fresh_cgroups("memory", size) as those:
-            parts = [(those, (Memory.usage_in_bytes,))]
-            paths = paths_of(parts)
-            few = max(rounds * 100 // max(size, 100), 10)
-            kept: dict[str, Subject] = {FLOOR: floor.pread(paths), SAMPLER: _sampler(parts)}
-            bounds = {SAMPLER: 1.05} if size == SIZES[-1] else {}
-            yield f"{size} cgroups, one integer", interleaved(kept, items=size, rounds=few, bounds=bounds)
+        few = max(rounds * 100 // max(size, 100), 10)
+        with fresh_cgroups("memory", size) as those:
+            fitting = those[: most_kept(size)]
+            parts = [(fitting, (Memory.usage_in_bytes,))]
+            with many_files(len(fitting)), open_files(paths_of(parts)) as fds:
+                kept: dict[str, Subject] = {FLOOR: floor.pread(fds), SAMPLER: _sampler(parts)}
+                bounds = {SAMPLER: 1.05} if size == SIZES[-1] else {}
+                title = f"{len(fitting)} cgroups, one integer"
+                yield title, interleaved(kept, items=len(fitting), rounds=few, bounds=bounds)
             if size > LIMITED:
                 cgroups.set_fd_budget(LIMITED)
+                parts = [(those, (Memory.usage_in_bytes,))]
                 reopened: dict[str, Subject] = {
-                    "floor: open, read, close in C": floor.open_read_close(paths),
+                    "floor: open, read, close in C": floor.open_read_close(paths_of(parts)),
                     SAMPLER: _sampler(parts),
                 }
                 title = f"{size} cgroups, one integer, {LIMITED} descriptors"

@@ -57,14 +57,19 @@ static int64_t clock_of(clockid_t id)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* A pass at each tick of an absolute timer; the CPU time of this thread. */
-int64_t floor_ticks(const int *fds, size_t count, char *buffer, size_t size, int64_t interval, size_t ticks)
+/* A pass at each tick of an absolute timer; the CPU time of this thread, and the
+ * ticks that came and went during a pass, or a stall of the machine. */
+int64_t floor_ticks(const int *fds, size_t count, char *buffer, size_t size, int64_t interval, size_t ticks,
+                    size_t *missed_ret)
 {
     int64_t due = clock_of(CLOCK_MONOTONIC), before = clock_of(CLOCK_THREAD_CPUTIME_ID);
     int slack = prctl(PR_GET_TIMERSLACK);
     prctl(PR_SET_TIMERSLACK, 1);
+    *missed_ret = 0;
     for (size_t i = 0; i < ticks; i++) {
-        due += interval;
+        int64_t behind = (clock_of(CLOCK_MONOTONIC) - due) / interval;
+        *missed_ret += (size_t)behind;
+        due += (behind + 1) * interval;
         struct timespec time = {.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
         floor_pread(fds, count, buffer, size);

@@ -27,9 +27,9 @@ def used():
 top, frames, names = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 rows = Hierarchy.find_exn(top).children()
 parameters = [getattr(Memory, name) for name in names]
-wanted = 2 * len(rows) * len(parameters) + 1000
-resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
-cgroups.set_fd_budget(wanted)
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+cgroups.set_fd_budget(hard - 1000)
 Sampler(rows[:2], parameters).sample()
 before = used()
 sampler = Sampler(rows, parameters)

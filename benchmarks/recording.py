@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from cgroups import Memory, Sampler
 
 from .cases import many_files, paths_of
-from .world import Floor, fresh_cgroups
+from .world import Floor, fresh_cgroups, open_files
 
 CGROUPS = 100
 PARAMETERS = (
@@ -34,26 +35,31 @@ def recording(floor: Floor, seconds: float) -> dict[str, Any]:
     """Slices of the recorder and of the floor in turn, so that both have the same machine."""
     lateness: list[int] = []
     ratios: list[float] = []
-    ticks = lost = 0
+    ticks = lost = floor_lost = 0
     slices = max(round(seconds / SLICE_S), 1)
     length = seconds / slices
-    with many_files(CGROUPS * 8), fresh_cgroups("memory", CGROUPS) as cgroups:
-        paths = paths_of([(cgroups, PARAMETERS)])
-        with Sampler(cgroups, PARAMETERS) as sampler:
-            sampler.sample()
-            for _ in range(slices):
-                before = set(os.listdir("/proc/self/task"))
-                with sampler.record(INTERVAL_NS / 1e9, capacity=int(2 * length * 1000) + 100) as recorder:
-                    (thread,) = set(os.listdir("/proc/self/task")) - before
-                    time.sleep(length)
-                    spent, taken = _cpu_ns(thread), recorder.ticks
-                lateness += [(began - recorder.start_ns) % INTERVAL_NS for began in recorder.read().times.tolist()]
-                ticks += taken
-                lost += recorder.missed + recorder.overruns
-                ratios.append(spent / floor.ticks(paths, INTERVAL_NS, taken))
+    with ExitStack() as stack:
+        stack.enter_context(many_files(CGROUPS * len(PARAMETERS) * 2))
+        cgroups = stack.enter_context(fresh_cgroups("memory", CGROUPS))
+        fds = stack.enter_context(open_files(paths_of([(cgroups, PARAMETERS)])))
+        sampler = stack.enter_context(Sampler(cgroups, PARAMETERS))
+        sampler.sample()
+        for _ in range(slices):
+            before = set(os.listdir("/proc/self/task"))
+            with sampler.record(INTERVAL_NS / 1e9, capacity=int(2 * length * 1000) + 100) as recorder:
+                (thread,) = set(os.listdir("/proc/self/task")) - before
+                time.sleep(length)
+                spent, taken = _cpu_ns(thread), recorder.ticks
+            lateness += [(began - recorder.start_ns) % INTERVAL_NS for began in recorder.read().times.tolist()]
+            ticks += taken
+            lost += recorder.missed + recorder.overruns
+            floor_spent, floor_missed = floor.ticks(fds, INTERVAL_NS, taken)
+            floor_lost += floor_missed
+            ratios.append(spent / floor_spent)
     return {
         "ticks": ticks,
         "lost": lost,
+        "floor: lost": floor_lost,
         "p50_lateness_us": statistics.median(lateness) / 1000,
         "p99_lateness_us": statistics.quantiles(lateness, n=100)[98] / 1000,
         "cpu": statistics.median(ratios),

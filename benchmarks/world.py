@@ -22,7 +22,8 @@ BUFFER = 16384
 _DECLARATIONS = """
 long floor_pread(const int *fds, size_t count, char *buffer, size_t size);
 long floor_open_read_close(const char *const *paths, size_t count, char *buffer, size_t size);
-int64_t floor_ticks(const int *fds, size_t count, char *buffer, size_t size, int64_t interval, size_t ticks);
+int64_t floor_ticks(const int *fds, size_t count, char *buffer, size_t size, int64_t interval, size_t ticks,
+                    size_t *missed_ret);
 long floor_read_all(const char *path, char *buffer, size_t size);
 """
 
@@ -50,9 +51,8 @@ class Floor:
         self._buffer = self._ffi.new("char[]", 8 << 20)
         self._kept: list[Any] = []
 
-    def pread(self, paths: Sequence[str]) -> Any:
+    def pread(self, fds: Sequence[int]) -> Any:
         """A pass over kept-open files."""
-        fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
         array = self._ffi.new("int[]", fds)
         call, buffer, count = self._lib.floor_pread, self._buffer, len(fds)
         return lambda: call(array, count, buffer, BUFFER)
@@ -66,20 +66,28 @@ class Floor:
         cast = self._ffi.cast("const char **", array)
         return lambda: call(cast, count, buffer, BUFFER)
 
-    def ticks(self, paths: Sequence[str], interval_ns: int, ticks: int) -> int:
-        """As many passes at the ticks of a timer: the CPU time that they took, in nanoseconds."""
-        fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
-        try:
-            taken: int = self._lib.floor_ticks(fds, len(fds), self._buffer, BUFFER, interval_ns, ticks)
-            return taken
-        finally:
-            for fd in fds:
-                os.close(fd)
+    def ticks(self, fds: Sequence[int], interval_ns: int, ticks: int) -> tuple[int, int]:
+        """As many passes at the ticks of a timer: the CPU time that they took, in nanoseconds; and ticks missed."""
+        missed = self._ffi.new("size_t *")
+        spent: int = self._lib.floor_ticks(fds, len(fds), self._buffer, BUFFER, interval_ns, ticks, missed)
+        return spent, missed[0]
 
     def read_all(self, path: str) -> Any:
         """Reads one file of any length, as a mount table."""
         name, call, buffer = path.encode(), self._lib.floor_read_all, self._buffer
         return lambda: call(name, buffer, 8 << 20)
+
+
+@contextlib.contextmanager
+def open_files(paths: Sequence[str]) -> Iterator[list[int]]:
+    """Files kept open."""
+    fds: list[int] = []
+    try:
+        fds.extend(os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths)
+        yield fds
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 @contextlib.contextmanager

@@ -175,27 +175,23 @@ class Numbers(NamedTuple):
 
 
 class FramePlaces:
-    """Where in its memory the parts of a frame are, in bytes."""
+    """Where in its memory the parts of a frame are, in bytes: what C has of it comes first.
 
-    __slots__ = ("columns", "errors", "inodes", "rows", "size", "statuses")
+    That is struct cg_frame, whose first two numbers are when its reads began, and what they took.
+    """
+
+    HEAD = 72
+
+    __slots__ = ("columns", "errors", "inodes", "rows", "size", "statuses", "values")
 
     def __init__(self, rows: int, columns: int) -> None:
         cells = rows * columns
         self.rows, self.columns = rows, columns
-        self.inodes = 8 * cells
+        self.values = self.HEAD
+        self.inodes = self.values + 8 * cells
         self.errors = self.inodes + 8 * rows
         self.statuses = self.errors + 4 * cells
         self.size = self.statuses + cells
-
-
-class RawFrame(NamedTuple):
-    """What a sampler of either backend gives."""
-
-    memory: memoryview
-    places: FramePlaces
-    timestamp: int
-    duration: int
-    unknown: int
 
 
 class RawBlock(NamedTuple):
@@ -259,7 +255,7 @@ class Sampler(Protocol):
 
     def add(self, directory: Any, path: str, sources: Sequence[tuple[str, Any]]) -> None: ...
     def remove(self, rows: Sequence[int]) -> None: ...
-    def sample(self, rows: int) -> RawFrame: ...
+    def sample(self, rows: int) -> tuple[memoryview, FramePlaces]: ...
     def unknown(self) -> list[tuple[int, int]]: ...
     def record(self, interval: int, capacity: int) -> Recorder:
         """Starts a recorder of the rows as they are; NativeRequired of a backend without threads of its own."""

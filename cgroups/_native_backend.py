@@ -20,7 +20,6 @@ from ._interface import (
     Layout,
     MountRow,
     RawBlock,
-    RawFrame,
     Recording,
     Status,
     Target,
@@ -361,6 +360,9 @@ mounts_state: Callable[[int, Any], int] = lib.cg_mounts_check
 # ---- sampling -------------------------------------------------------------------------
 
 
+_sample, _buffer = lib.cg_sampler_sample, ffi.buffer  # looked up once: a frame is 200 numbers, or one
+
+
 class Program:
     """A struct cg_program, and the memory that it points to."""
 
@@ -377,27 +379,28 @@ class _Pool:
 
     def __init__(self, rows: int, columns: int) -> None:
         self.places = FramePlaces(rows, columns)
-        self._free: list[tuple[Any, Any]] = []
+        self._free: list[Any] = []
 
-    def take(self) -> tuple[Any, Any]:
-        """A struct cg_frame, and the memory behind it, which is to be referred to."""
+    def take(self) -> Any:
+        """A struct cg_frame, and behind it, in the same piece, the memory that it points to."""
         free = self._free
         try:
             piece = free.pop()
         except IndexError:
             piece = self._make()
-        # The list, and not the pool: a frame may outlive its sampler.
-        return piece[0], ffi.gc(piece[1], lambda _: free.append(piece))
+        return ffi.gc(piece, free.append)  # the list's, and not the pool's: a frame may outlive its sampler
 
-    def _make(self) -> tuple[Any, Any]:
+    def _make(self) -> Any:
         places = self.places
-        memory = _uncleared("char[]", max(places.size, 1))
-        frame = ffi.new("struct cg_frame *", {"capacity": places.rows})
-        frame.values = ffi.cast("int64_t *", memory)
-        frame.inodes = ffi.cast("uint64_t *", memory + places.inodes)
-        frame.errors = ffi.cast("int32_t *", memory + places.errors)
-        frame.statuses = ffi.cast("uint8_t *", memory + places.statuses)
-        return frame, memory
+        piece = _uncleared("struct cg_frame[]", -(-places.size // ffi.sizeof("struct cg_frame")))
+        at = ffi.cast("char *", piece)
+        frame = piece[0]
+        frame.capacity = places.rows
+        frame.values = ffi.cast("int64_t *", at + places.values)
+        frame.inodes = ffi.cast("uint64_t *", at + places.inodes)
+        frame.errors = ffi.cast("int32_t *", at + places.errors)
+        frame.statuses = ffi.cast("uint8_t *", at + places.statuses)
+        return piece
 
 
 class Sampler:
@@ -427,16 +430,17 @@ class Sampler:
     def remove(self, rows: Sequence[int]) -> None:
         lib.cg_sampler_remove(self._c, ffi.new("uint32_t[]", list(rows)), len(rows))
 
-    def sample(self, rows: int) -> RawFrame:
+    def sample(self, rows: int) -> tuple[memoryview, FramePlaces]:
         """One frame of this many rows, which are all that were added."""
         pool = self._pool
-        if pool.places.rows != rows:
+        places = pool.places
+        if places.rows != rows:
             pool = self._pool = _Pool(rows, self._columns)
-        frame, memory = pool.take()
-        if lib.cg_sampler_sample(self._c, frame) != lib.CG_OK:
+            places = pool.places
+        frame = pool.take()
+        if _sample(self._c, frame):
             raise MemoryError
-        view = memoryview(ffi.buffer(memory, pool.places.size))
-        return RawFrame(view, pool.places, frame.timestamp, frame.duration, frame.unknown)
+        return memoryview(_buffer(frame, places.size)), places
 
     def unknown(self) -> list[tuple[int, int]]:
         """The sources that have had numbers without a target: row, and place among the row's."""

@@ -31,7 +31,6 @@ from ._interface import (
     FramePlaces,
     Layout,
     MountRow,
-    RawFrame,
     Shape,
     Status,
     Target,
@@ -649,20 +648,22 @@ class Sampler:
         self._inodes = [self._inodes[at] for at in kept]
         self._unknown = {(moved[row], at): True for row, at in self._unknown if row in moved}
 
-    def sample(self, rows: int) -> RawFrame:
+    def sample(self, rows: int) -> tuple[memoryview, FramePlaces]:
         places = FramePlaces(rows, self._columns)
         start = time.monotonic_ns()
         filled = [self._read(at) for at in range(rows)]
         view = memoryview(bytearray(places.size))
         parts = (
-            *(("q", 0, [value for cells in filled for value in cells.values]), ("Q", places.inodes, self._inodes)),
+            ("q", 0, [start, time.monotonic_ns() - start]),
+            ("q", places.values, [value for cells in filled for value in cells.values]),
+            ("Q", places.inodes, self._inodes),
             ("i", places.errors, [error for cells in filled for error in cells.errors]),
             ("B", places.statuses, [status for cells in filled for status in cells.statuses]),
         )
         for code, at, numbers in parts:
             data = array(code, numbers).tobytes()
             view[at : at + len(data)] = data
-        return RawFrame(view, places, start, time.monotonic_ns() - start, len(self._unknown))
+        return view, places
 
     def _read(self, at: int) -> _Cells:
         cells, row = _Cells(self._columns), self._rows[at]

@@ -6,9 +6,10 @@ nothing that Python does costs a tick.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-from ._interface import FramePlaces, RawBlock, RawFrame, Recording
+from ._interface import FramePlaces, RawBlock, Recording
 from .errors import InvalidValue, shown
 from .table import Frame, Index, array_interface, part
 
@@ -96,8 +97,9 @@ class Block:
             bytes(memory[at * size : (at + 1) * size])
             for memory, size in zip((self._raw.values, self._raw.inodes, self._raw.statuses), sizes)
         )
-        memory = memoryview(b"".join((values, inodes, bytes(places.statuses - places.errors), statuses)))
-        return Frame(RawFrame(memory, places, self.times[at], 0, 0), self.cgroups, self.columns, self._at)
+        head = self.times[at].to_bytes(8, sys.byteorder) + bytes(places.HEAD - 8)
+        memory = memoryview(b"".join((head, values, inodes, bytes(places.statuses - places.errors), statuses)))
+        return Frame(memory, places, self.cgroups, self.columns, self._at)
 
     def __repr__(self) -> str:
         return f"<Block of {len(self)} frames of {len(self.cgroups)} cgroups and {len(self.columns)} columns>"

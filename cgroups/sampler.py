@@ -71,7 +71,6 @@ class Sampler:
         self._sampler: Any = backend.Sampler(len(self.columns))
         self._add(self._cgroups)
         self._index = Index(self._cgroups, parameters, self.columns)
-        self._unknown = 0
 
     @staticmethod
     def follow(
@@ -138,9 +137,9 @@ class Sampler:
 
     def sample(self) -> Frame:
         """One frame."""
-        raw = self._open().sample(len(self._cgroups))
-        self._unknown = raw.unknown
-        return Frame(raw, self._cgroups, self._plan.columns, self._index)
+        sampler = self._sampler or self._open()
+        memory, places = sampler.sample(len(self._cgroups))
+        return Frame(memory, places, self._cgroups, self._plan.columns, self._index)
 
     def _open(self) -> Any:
         sampler = self._sampler
@@ -155,7 +154,7 @@ class Sampler:
 
         A sampler made anew has columns for them.
         """
-        found = self._open().unknown() if self._unknown else []
+        found = self._open().unknown()
         new: dict[str, dict[Any, None]] = {}
         for row, at in found:
             cgroup = self._cgroups[row]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._interface import Cell, RawFrame
+from ._interface import Cell, FramePlaces
 from .errors import shown
 from .values import MAX
 
@@ -41,19 +41,33 @@ class Frame:
     Attributes:
         cgroups: the rows.
         columns: the columns.
-        timestamp_ns: CLOCK_MONOTONIC when the reads began.
-        duration_ns: how long they took.
     """
 
-    __slots__ = ("_at", "_raw", "cgroups", "columns", "duration_ns", "timestamp_ns")
+    __slots__ = ("_at", "_memory", "_places", "cgroups", "columns")
 
-    def __init__(self, raw: RawFrame, cgroups: tuple[Cgroup, ...], columns: tuple[Column, ...], at: Index) -> None:
+    def __init__(
+        self,
+        memory: memoryview,
+        places: FramePlaces,
+        cgroups: tuple[Cgroup, ...],
+        columns: tuple[Column, ...],
+        at: Index,
+    ) -> None:
         self.cgroups = cgroups
         self.columns = columns
-        self.timestamp_ns = raw.timestamp
-        self.duration_ns = raw.duration
-        self._raw = raw
+        self._memory = memory
+        self._places = places
         self._at = at
+
+    @property
+    def timestamp_ns(self) -> int:
+        """CLOCK_MONOTONIC when the reads began."""
+        return self._memory[:8].cast("q")[0]
+
+    @property
+    def duration_ns(self) -> int:
+        """How long they took."""
+        return self._memory[8:16].cast("q")[0]
 
     @property
     def _shape(self) -> list[int]:
@@ -62,31 +76,31 @@ class Frame:
     @property
     def values(self) -> memoryview:
         """int64, shape (cgroups, columns): 2**63 - 1 where the status is MAX or RANGE, 0 where there is no number."""
-        places = self._raw.places
-        return part(self._raw.memory[: places.inodes], "q", self._shape)
+        places = self._places
+        return part(self._memory[places.values : places.inodes], "q", self._shape)
 
     @property
     def inodes(self) -> memoryview:
         """uint64, shape (cgroups,): of each row's directory.  Another one is another cgroup, of the same name."""
-        places = self._raw.places
-        return part(self._raw.memory[places.inodes : places.errors], "Q", [len(self.cgroups)])
+        places = self._places
+        return part(self._memory[places.inodes : places.errors], "Q", [len(self.cgroups)])
 
     @property
     def errno(self) -> memoryview:
         """int32, shape (cgroups, columns): why a cell is GONE, ABSENT or ERROR."""
-        places = self._raw.places
-        return part(self._raw.memory[places.errors : places.statuses], "i", self._shape)
+        places = self._places
+        return part(self._memory[places.errors : places.statuses], "i", self._shape)
 
     @property
     def status(self) -> memoryview:
         """uint8, shape (cgroups, columns): :class:`Cell`, which says what a value is."""
-        places = self._raw.places
-        return part(self._raw.memory[places.statuses : places.size], "B", self._shape)
+        places = self._places
+        return part(self._memory[places.statuses : places.size], "B", self._shape)
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
         """``numpy.asarray(frame)`` is ``values``, without a copy, and keeps the frame's memory."""
-        return array_interface(self._raw.memory[: self._raw.places.inodes], self._shape)
+        return array_interface(self._memory[self._places.values : self._places.inodes], self._shape)
 
     def __len__(self) -> int:
         return len(self.cgroups)
@@ -116,14 +130,14 @@ class Frame:
         return self._at.remembered(make)
 
     def _cell(self, row: int, column: int) -> Any:
-        places = self._raw.places
+        places = self._places
         at = row * places.columns + column
-        status = self._raw.memory[places.statuses + at]
+        status = self._memory[places.statuses + at]
         if status == Cell.MAX:
             return MAX
         if status not in (Cell.OK, Cell.RANGE):
             return None
-        value: int = self._raw.memory[: places.inodes].cast("q")[at]
+        value: int = self._memory[places.values : places.inodes].cast("q")[at]
         scale = self.columns[column].scale
         return value if scale == 1 else value / scale
 

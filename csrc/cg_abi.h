@@ -313,19 +313,18 @@ struct cg_program {
     const struct cg_target *targets;
 };
 
-/* Memory for one frame, the caller's.  values, statuses and errors have a
- * cell for each row and column, row by row; inodes one for each row. */
+/* One frame, and memory for it, the caller's.  values, statuses and errors have
+ * a cell for each row and column, row by row; inodes one for each row. */
 struct cg_frame {
-    size_t capacity; /* rows that there is room for */
+    int64_t timestamp; /* CLOCK_MONOTONIC in ns when the reads began */
+    int64_t duration;
+    size_t rows;
+    size_t gone;     /* rows whose cgroup is */
+    size_t capacity; /* rows that there is room for; from here on the caller's */
     int64_t *values;
     uint8_t *statuses;
     int32_t *errors;
     uint64_t *inodes;
-    size_t rows; /* from here on written by cg_sampler_sample */
-    int64_t timestamp; /* CLOCK_MONOTONIC in ns when the reads began */
-    int64_t duration;
-    uint64_t unknown; /* numbers that no target has, since the sampler was made */
-    size_t gone; /* rows whose cgroup is */
 };
 
 struct cg_sampler;

@@ -34,13 +34,13 @@ struct learned {
     struct known known[KNOWN_MAX];
     unsigned count;
     unsigned next; /* to be learned anew when all places are taken */
-    bool simple;   /* one number, as it is */
 };
 
 /* One control file of one row. */
 struct source {
     struct cg_file *file;
     struct learned *learned;
+    const struct cg_target *simple; /* what its one number is, if it is one, as it stands */
     uint32_t row;
     uint8_t layout; /* that fitted last */
     bool unknown;   /* it had a number without a target */
@@ -76,7 +76,6 @@ struct cg_sampler {
     size_t missing; /* rows that are gone */
     size_t lacking; /* rows some of whose files are not there */
     int64_t looked; /* when those were looked for last */
-    uint64_t unknown;
 };
 
 static void lock(struct cg_sampler *sampler)
@@ -345,10 +344,8 @@ static void put_parsed(struct cg_sampler *sampler, const struct cells *cells, st
         if (is_number(parsed->kind[c])) {
             if (target >= 0)
                 put_all(cells, program, (size_t)target, parsed->kind[c], parsed->value[c]);
-            else if (!source->unknown) {
+            else
                 source->unknown = true;
-                sampler->unknown++;
-            }
         } else if (target >= 0) {
             put(cells, &program->targets[target], CG_CELL_ERROR, 0, EBADMSG);
             plain = false;
@@ -470,7 +467,7 @@ static void got(void *context, size_t i, int status, int error, const char *text
     struct cg_sampler *sampler = reading->sampler;
     struct source *source = &sampler->sources[i];
     struct cells cells = cells_of(sampler, reading->frame, source->row);
-    if (status == CG_OK && source->learned->simple && put_simple(&cells, source->learned->program->targets, text, length))
+    if (source->simple != NULL && status == CG_OK && put_simple(&cells, source->simple, text, length))
         return;
     if (status == CG_OK) {
         put_text(sampler, &cells, source, text, length);
@@ -545,7 +542,6 @@ static void read_all(struct cg_sampler *sampler, struct cg_frame *frame)
     while (reading.small)
         read_larger(&reading);
     frame->rows = sampler->count;
-    frame->unknown = sampler->unknown;
     frame->gone = sampler->missing;
     frame->duration = now() - frame->timestamp;
 }
@@ -620,6 +616,16 @@ void cg_sampler_destroy(struct cg_sampler *sampler)
     free(sampler);
 }
 
+/* The target of a program that is one plain number, or NULL. */
+static const struct cg_target *simple_of(const struct cg_program *program)
+{
+    const struct cg_target *target = program->targets;
+    bool simple = program->shape == CG_VALUE && program->count == 1 && target->column >= 0 && target->scale == 1 &&
+                  (target->flags & ~(unsigned)CG_TARGET_UNSET) == 0 && target->ordinal == 0 && !*target->row &&
+                  !*target->key;
+    return simple ? target : NULL;
+}
+
 static struct learned *learned_of(struct cg_sampler *sampler, const struct cg_program *program)
 {
     for (size_t i = sampler->learned_count; i-- > 0;) {
@@ -633,10 +639,7 @@ static struct learned *learned_of(struct cg_sampler *sampler, const struct cg_pr
     struct learned *learned = calloc(1, sizeof *learned);
     if (learned == NULL)
         return NULL;
-    const struct cg_target *target = program->targets;
     learned->program = program;
-    learned->simple = program->shape == CG_VALUE && program->count == 1 && target->column >= 0 && target->scale == 1 &&
-                      (target->flags & ~(unsigned)CG_TARGET_UNSET) == 0;
     all[sampler->learned_count++] = learned;
     return learned;
 }
@@ -699,6 +702,7 @@ static bool add_row(struct cg_sampler *sampler, struct cg_file *directory, const
         struct source *source = &sampler->sources[row->first + i];
         *source = (struct source){.row = (uint32_t)sampler->count, .layout = 0};
         source->learned = learned_of(sampler, programs[i]);
+        source->simple = simple_of(programs[i]);
         source->name = names[i];
         source->file = file_of(sampler, directory, path, names[i]);
         sampler->batch.files[row->first + i] = NULL;

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cgroups import _python_backend
-from cgroups._interface import Flag, Shape, Target
+from cgroups._interface import Flag, FramePlaces, Shape, Target
 
 KEYS = ("anon", "file", "some", "full", "8:0", "avg10", "total", "rbytes", "Read", "Total", "")
 
@@ -52,12 +52,15 @@ def programs(draw: st.DrawFn) -> tuple[Shape, list[Target]]:
     return shape, targets
 
 
+def test_a_frame_has_room_for_what_c_has_of_it() -> None:
+    native = pytest.importorskip("cgroups._native_backend")
+    assert native.ffi.sizeof("struct cg_frame") <= FramePlaces.HEAD
+
+
 def frame_of(sampler: Any, rows: int) -> tuple[Any, ...]:
-    raw = sampler.sample(rows)
-    places = raw.places
-    memory = bytes(raw.memory)
+    memory, places = sampler.sample(rows)
     # The inodes too; not the times.
-    return memory[: places.size], raw.unknown > 0, sampler.unknown()
+    return bytes(memory)[places.values : places.size], sampler.unknown()
 
 
 @settings(max_examples=400)
