@@ -9,19 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-# `-m` puts the checkout first on the path: what is measured is what is installed.
-sys.path[:] = [path for path in sys.path if str(Path(path or ".").resolve()) != CHECKOUT]
-
-from . import cases, finding, instructions, memory, recording
+from . import CHECKOUT, cases, finding, instructions, memory, recording
+from .chart import chart
 from .measure import Result
-from .world import Floor, check_installed
+from .peers import PEERS, Peers
+from .world import Floor, check_installed, machine
 
 FIND_BOUND_US = 6.0
 IMPORT_BOUND_MS = 25.0
@@ -32,7 +28,7 @@ def show(title: str, results: list[Result]) -> None:
     for result in results:
         bound = f"bound {result.bound:.2f}  {result.verdict}" if result.bound else ""
         spread = f"{result.low:.2f} … {result.high:.2f}"
-        print(f"  {result.name:28} {result.ratio:7.2f} x   ({spread:>15})  {result.ns:9.0f} ns   {bound}")
+        print(f"  {result.name:40} {result.ratio:7.2f} x   ({spread:>15})  {result.ns:9.0f} ns   {bound}")
 
 
 def main() -> int:
@@ -41,17 +37,26 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="where the figures go")
     parser.add_argument("--quick", action="store_true", help="few rounds, few cgroups, a second of recording")
     parser.add_argument("--long", action="store_true", help="also a million frames, to see that memory does not grow")
+    parser.add_argument("--chart", type=Path, help="draws the ratios, as .svg or .png (needs matplotlib)")
     arguments = parser.parse_args()
     check_installed()
     rounds = 5 if arguments.quick else arguments.rounds
     most = 100 if arguments.quick else cases.SIZES[-1]
 
+    peers = Peers(PEERS)
+    report: dict[str, Any] = {"machine": machine(), "rounds": rounds, "peers": peers.versions, "missing": peers.missing}
+    figures("measured with", {**report["machine"], **peers.versions}, {})
+    for name, install in peers.missing.items():
+        print(f"  {name:40} missing: {install}")
     floor = Floor()
     tables: dict[str, list[Result]] = {}
-    for title, results in chain(cases.reading(floor, rounds), cases.sizes(floor, rounds, most)):
+    for title, results in cases.reading(floor, peers, rounds):
         tables[title] = results
         show(title, results)
-    report: dict[str, Any] = {"python": platform.python_version(), "kernel": platform.release(), "rounds": rounds}
+    report["works"] = list(tables)
+    for title, results in cases.sizes(floor, rounds, most):
+        tables[title] = results
+        show(title, results)
     report["recorder"] = recording.recording(floor, 1 if arguments.quick else 60)
     figures("the recorder, 100 cgroups x 5 parameters at 1 kHz", report["recorder"], recording.BOUNDS)
     report["memory"] = memory.memory(most, frames=memory.FRAMES if arguments.long else 0)
@@ -64,6 +69,9 @@ def main() -> int:
     report["tables"] = {title: [result._asdict() for result in results] for title, results in tables.items()}
     arguments.json.write_text(json.dumps(report, indent=2) + "\n")
     print(f"\nwritten: {arguments.json}")
+    if arguments.chart is not None:
+        chart(report, arguments.chart)
+        print(f"written: {arguments.chart}")
     return 0
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import cgroups
-from cgroups import Blkio, Cell, Cgroup, Cpu, Cpuacct, Hierarchy, Memory, Parameters, Pids, Sampler
+from cgroups import Blkio, Cpu, Cpuacct, Hierarchy, Memory, Pids
 
 from .measure import Result, Subject, interleaved
+from .peers import Peers
+from .remote import python_backend
+from .subjects import Part, by_hand, get, paths_of, plain, sampler
 from .world import Floor, fresh_cgroups, open_files
 
 GET, SAMPLER, FLOOR = "Parameters.get", "Sampler.sample", "floor: pread in C"
@@ -59,119 +60,26 @@ def is_here(work: Work) -> bool:
     )
 
 
-# ---- subjects --------------------------------------------------------------------------
-
-
-def _flat(data: bytes) -> dict[bytes, int]:
-    return {key: int(value) for key, value in (line.split() for line in data.splitlines())}
-
-
-def _nested(data: bytes) -> dict[bytes, dict[bytes, float]]:
-    rows = (line.split() for line in data.splitlines())
-    return {row: {key: float(value) for key, value in (field.split(b"=") for field in fields)} for row, *fields in rows}
-
-
-def _triples(data: bytes) -> dict[tuple[bytes, ...], int]:
-    return {tuple(keys): int(value) for *keys, value in (line.split() for line in data.splitlines())}
-
-
-def _number(data: bytes) -> int | None:
-    try:
-        return int(data)
-    except ValueError:
-        return None  # max
-
-
-# How a careful program would parse a file, by its name; else it is one number.
-_PARSERS: tuple[tuple[str, Callable[[bytes], Any]], ...] = (
-    (r".*/(memory|cpu|cpuacct)\.stat", _flat),
-    (r".*\.pressure", _nested),
-    (r".*/blkio\.throttle\..*", _triples),
-    (r".*_percpu", lambda data: [int(word) for word in data.split()]),
-)
-
-
-def _parser(path: str) -> Callable[[bytes], Any]:
-    return next((parser for pattern, parser in _PARSERS if re.fullmatch(pattern, path)), _number)
-
-
-def _by_hand(fds: list[int], paths: list[str]) -> Subject:
-    files = [(fd, _parser(path)) for fd, path in zip(fds, paths)]
-    pread = os.pread
-
-    def subject() -> None:
-        for fd, parse in files:
-            parse(pread(fd, 16384, 0))
-
-    return subject
-
-
-def _plain(paths: list[str]) -> Subject:
-    files = [(path, _parser(path)) for path in paths]
-
-    def subject() -> None:
-        for path, parse in files:
-            with open(path, "rb") as file:
-                parse(file.read())
-
-    return subject
-
-
-def _get(parts: list[tuple[list[Cgroup], tuple[Any, ...]]]) -> Subject:
-    get = Parameters.get
-    pairs = [(parameter, cgroup) for cgroups, parameters in parts for cgroup in cgroups for parameter in parameters]
-
-    def subject() -> None:
-        for parameter, cgroup in pairs:
-            get(parameter, cgroup)
-
-    return subject
-
-
-def _sampler(parts: list[tuple[list[Cgroup], tuple[Any, ...]]]) -> Subject:
-    """One sampler for each hierarchy: a cell for each file of each cgroup, and none that cannot be."""
-    samplers = [Sampler(cgroups, parameters) for cgroups, parameters in parts]
-    for sampler in samplers:
-        statuses = set(sampler.sample().status.cast("B"))
-        assert statuses <= {Cell.OK, Cell.MAX}, f"a file was not read: {statuses}"
-    if len(samplers) == 1:
-        return samplers[0].sample
-
-    def subject() -> None:
-        for sampler in samplers:
-            sampler.sample()
-
-    return subject
-
-
-def paths_of(parts: list[tuple[list[Cgroup], tuple[Any, ...]]]) -> list[str]:
-    """All files, in the order of the cgroups."""
-    return [
-        f"{cgroup.path}/{file}"
-        for cgroups, parameters in parts
-        for cgroup in cgroups
-        for parameter in parameters
-        for file in parameter.files(cgroup.version)[:1]
-    ]
-
-
-def reading(floor: Floor, rounds: int) -> Iterator[tuple[str, list[Result]]]:
+def reading(floor: Floor, peers: Peers, rounds: int) -> Iterator[tuple[str, list[Result]]]:
     """The works, on kept-open files."""
     for work in filter(is_here, WORKS):
         files = work.cgroups * sum(map(len, work.parts.values()))
         with ExitStack() as stack, many_files(2 * files):  # Parameters.get keeps them, and the sampler its own
             parts = [
-                (stack.enter_context(fresh_cgroups(controller, work.cgroups)), parameters)
+                Part(stack.enter_context(fresh_cgroups(controller, work.cgroups)), parameters)
                 for controller, parameters in work.parts.items()
             ]
             paths = paths_of(parts)
             fds = stack.enter_context(open_files(paths))
             subjects: dict[str, Subject] = {
                 FLOOR: floor.pread(fds),
-                GET: _get(parts),
-                SAMPLER: _sampler(parts),
-                BY_HAND: _by_hand(fds, paths),
-                PLAIN: _plain(paths),
+                SAMPLER: sampler(parts),
+                GET: get(parts),
+                f"{SAMPLER}, Python backend": python_backend("sampler", parts),
+                f"{GET}, Python backend": python_backend("get", parts),
+                BY_HAND: by_hand(fds, paths),
+                PLAIN: plain(paths),
+                **peers.subjects(parts),
             }
             title = f"{work.cgroups} cgroups, {work.title}"
             yield title, interleaved(subjects, items=len(paths), rounds=rounds, bounds=work.bounds)
@@ -212,18 +120,18 @@ def sizes(floor: Floor, rounds: int, most: int) -> Iterator[tuple[str, list[Resu
         few = max(rounds * 100 // max(size, 100), 10)
         with fresh_cgroups("memory", size) as those:
             fitting = those[: most_kept(size)]
-            parts = [(fitting, (Memory.usage_in_bytes,))]
+            parts = [Part(fitting, (Memory.usage_in_bytes,))]
             with many_files(len(fitting)), open_files(paths_of(parts)) as fds:
-                kept: dict[str, Subject] = {FLOOR: floor.pread(fds), SAMPLER: _sampler(parts)}
+                kept: dict[str, Subject] = {FLOOR: floor.pread(fds), SAMPLER: sampler(parts)}
                 bounds = {SAMPLER: 1.05} if size == SIZES[-1] else {}
                 title = f"{len(fitting)} cgroups, one integer"
                 yield title, interleaved(kept, items=len(fitting), rounds=few, bounds=bounds)
             if size > LIMITED:
                 cgroups.set_fd_budget(LIMITED)
-                parts = [(those, (Memory.usage_in_bytes,))]
+                parts = [Part(those, (Memory.usage_in_bytes,))]
                 reopened: dict[str, Subject] = {
                     "floor: open, read, close in C": floor.open_read_close(paths_of(parts)),
-                    SAMPLER: _sampler(parts),
+                    SAMPLER: sampler(parts),
                 }
                 title = f"{size} cgroups, one integer, {LIMITED} descriptors"
                 yield title, interleaved(reopened, items=size, rounds=few, bounds={SAMPLER: 1.1})

@@ -16,6 +16,14 @@ from typing import NamedTuple
 Subject = Callable[[], object]
 
 
+class Remote:
+    """A subject that times itself, as it is in a process of its own."""
+
+    def __call__(self) -> int:
+        """Makes a pass: its nanoseconds."""
+        raise NotImplementedError
+
+
 class Result(NamedTuple):
     """What one subject took: nanoseconds an item, and times the floor, as median and quartiles."""
 
@@ -51,16 +59,21 @@ def interleaved(
     try:
         for _ in range(rounds):
             for name in names:
-                subject = subjects[name]
-                subject()  # the caches are warm with its own data, not with its predecessor's
-                start = time.perf_counter_ns()
-                subject()
-                times[name].append(time.perf_counter_ns() - start)
+                subjects[name]()  # the caches are warm with its own data, not with its predecessor's
+                times[name].append(_time(subjects[name]))
             gc.collect(0)
     finally:
         gc.enable()
     floor = times[names[0]]
     return [_result(name, times[name], floor, items, bounds.get(name)) for name in names]
+
+
+def _time(subject: Subject) -> int:
+    if isinstance(subject, Remote):
+        return subject()
+    start = time.perf_counter_ns()
+    subject()
+    return time.perf_counter_ns() - start
 
 
 def _result(name: str, taken: list[int], floor: list[int], items: int, bound: float | None) -> Result:

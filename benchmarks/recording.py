@@ -11,7 +11,8 @@ from typing import Any
 
 from cgroups import Memory, Sampler
 
-from .cases import many_files, paths_of
+from .cases import many_files
+from .subjects import Part, paths_of
 from .world import Floor, fresh_cgroups, open_files
 
 CGROUPS = 100
@@ -41,7 +42,7 @@ def recording(floor: Floor, seconds: float) -> dict[str, Any]:
     with ExitStack() as stack:
         stack.enter_context(many_files(CGROUPS * len(PARAMETERS) * 2))
         cgroups = stack.enter_context(fresh_cgroups("memory", CGROUPS))
-        fds = stack.enter_context(open_files(paths_of([(cgroups, PARAMETERS)])))
+        fds = stack.enter_context(open_files(paths_of([Part(cgroups, PARAMETERS)])))
         sampler = stack.enter_context(Sampler(cgroups, PARAMETERS))
         sampler.sample()
         for _ in range(slices):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -37,17 +39,23 @@ def check_installed() -> None:
         sys.exit(f"benchmarks: the backend is {cgroups.backend}; what is measured is the native one")
 
 
+def compiled(source: str, declarations: str, *flags: str) -> tuple[FFI, Any]:
+    """A file of C, compiled for this run."""
+    ffi = FFI()
+    ffi.cdef(declarations)
+    compiler = os.environ.get("CC", "cc")
+    with tempfile.TemporaryDirectory() as directory:
+        library = Path(directory, "compiled.so")
+        command = [compiler, "-O2", "-shared", "-fPIC", "-o", library, HERE / source, *flags]
+        subprocess.run(command, check=True, capture_output=True)
+        return ffi, ffi.dlopen(str(library))
+
+
 class Floor:
-    """floor.c, compiled for this run."""
+    """floor.c."""
 
     def __init__(self) -> None:
-        self._ffi = FFI()
-        self._ffi.cdef(_DECLARATIONS)
-        self._directory = tempfile.TemporaryDirectory()
-        library = Path(self._directory.name, "floor.so")
-        compiler = os.environ.get("CC", "cc")
-        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, HERE / "floor.c"], check=True)
-        self._lib = self._ffi.dlopen(str(library))
+        self._ffi, self._lib = compiled("floor.c", _DECLARATIONS)
         self._buffer = self._ffi.new("char[]", 8 << 20)
         self._kept: list[Any] = []
 
@@ -76,6 +84,19 @@ class Floor:
         """Reads one file of any length, as a mount table."""
         name, call, buffer = path.encode(), self._lib.floor_read_all, self._buffer
         return lambda: call(name, buffer, 8 << 20)
+
+
+def machine() -> dict[str, str]:
+    """What the figures are of."""
+    models = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")]
+    return {
+        "cgroups": importlib.metadata.version("cgroups-cffi"),
+        "Python": platform.python_version(),
+        "kernel": platform.release(),
+        "processor": models[0] if models else platform.machine(),
+        "processors": str(os.cpu_count()),
+        "load, 1 minute": f"{os.getloadavg()[0]:.2f}",
+    }
 
 
 @contextlib.contextmanager

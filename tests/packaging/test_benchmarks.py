@@ -43,6 +43,10 @@ def test_the_short_form(tmp_path: Path) -> None:
         assert "Sampler.sample" in names, title
         assert all(result["ratio"] > 0.1 and result["ns"] > 0 for result in results), title
         assert results[0]["ratio"] == 1
+    assert found["machine"]["kernel"] == os.uname().release
+    peers = {"cgroupspy", "BenchExec", "libcgroup", "containerd/cgroups, all of a controller"}
+    assert found["peers"].keys() | found["missing"].keys() == peers
+    assert all(install.startswith(("pip install ", "apt-get install ")) for install in found["missing"].values())
     assert found["recorder"]["ticks"] > 100
     assert found["memory"]["bytes_a_cell"] > 20
     if "missing" not in found["instructions"]:
