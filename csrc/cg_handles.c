@@ -559,11 +559,11 @@ static void read_range(struct cg_batch *batch, size_t from, size_t to, char *tex
 {
     begin(batch);
     for (size_t i = from; i < to; i++) {
-        if (batch->files[i] == NULL)
-            continue;
         int64_t length = batch->fds[i] >= 0 ? cg_pread(batch->fds[i], text, capacity) : -ENODEV;
         if (length >= 0 && (size_t)length < capacity)
             got(context, i, CG_OK, 0, text, (size_t)length);
+        else if (batch->files[i] == NULL)
+            continue;
         else if (length == -ENODEV)
             read_otherwise(batch, i, text, capacity, got, context);
         else

@@ -283,14 +283,15 @@ static bool grow_cells(struct cg_cells *cells)
     return true;
 }
 
-/* Most files are one number, and most numbers are plain. */
+/* Most files are one number, and most numbers are plain, or `max`. */
 static bool put_simple(const struct cells *cells, const struct cg_target *target, const char *text, size_t length)
 {
     int64_t value = cg_one_number(text, length);
-    if (value < 0 || (target->threshold > 0 && (uint64_t)value >= target->threshold))
+    if (value < -1)
         return false;
-    cells->values[target->column] = value;
-    cells->statuses[target->column] = CG_CELL_OK;
+    bool none = value == -1 || (target->threshold > 0 && (uint64_t)value >= target->threshold);
+    cells->values[target->column] = none ? INT64_MAX : value;
+    cells->statuses[target->column] = none ? CG_CELL_MAX : CG_CELL_OK;
     return true;
 }
 
@@ -385,13 +386,20 @@ static void mark_absent(struct cg_sampler *sampler, struct row *row)
     row->absent = true;
 }
 
+/* A file that is not there is not read. */
+static void leave_out(struct cg_sampler *sampler, size_t i)
+{
+    sampler->batch.files[i] = NULL;
+    sampler->batch.fds[i] = -1;
+}
+
 /* Opens a source beneath its row's own directory, so that it is of that inode. */
 static void open_source(struct cg_sampler *sampler, size_t i, int directory)
 {
     struct source *source = &sampler->sources[i];
     struct stat found;
     int fd, error;
-    sampler->batch.files[i] = NULL;
+    leave_out(sampler, i);
     if (cg_open_beneath(directory, source->name, O_RDONLY, &fd, &error) != CG_OK) {
         mark_absent(sampler, &sampler->rows[source->row]);
         return;
@@ -446,7 +454,7 @@ static uint8_t what_is_gone(struct cg_sampler *sampler, struct source *source, s
         mark_gone(sampler, row);
         return CG_CELL_GONE;
     }
-    sampler->batch.files[i] = NULL;
+    leave_out(sampler, i);
     mark_absent(sampler, row);
     return CG_CELL_ABSENT;
 }
@@ -517,7 +525,7 @@ static void put_missing(struct cg_sampler *sampler, struct cg_frame *frame)
         struct cells cells = cells_of(sampler, frame, (uint32_t)r);
         for (uint32_t i = row->first; i < row->first + row->count; i++) {
             if (row->gone)
-                sampler->batch.files[i] = NULL;
+                leave_out(sampler, i);
             if (sampler->batch.files[i] == NULL)
                 put_failure(&cells, sampler->sources[i].learned->program, row->gone ? CG_CELL_GONE : CG_CELL_ABSENT,
                             row->gone ? ENODEV : ENOENT);
