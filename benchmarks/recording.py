@@ -24,7 +24,7 @@ PARAMETERS = (
     Memory.swappiness,
 )
 INTERVAL_NS = 1_000_000
-SLICE_S = 5
+SLICE_S = 1
 BOUNDS = {"lost": 0, "p99_lateness_us": 200.0, "cpu": 1.1}
 
 

@@ -116,12 +116,15 @@ static void *record(void *argument)
 
 /* ---- making ------------------------------------------------------------------- */
 
+/* Memory that is there when the thread comes to it: a page fault is a hundred
+ * numbers' time. */
 static void *reserve(size_t frames, size_t each, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(frames, each, &bytes) || __builtin_mul_overflow(bytes, size, &bytes))
         return NULL;
-    return malloc(bytes + 1);
+    void *memory = malloc(bytes + 1);
+    return memory == NULL ? NULL : memset(memory, 0, bytes + 1);
 }
 
 static void free_recorder(struct cg_recorder *recorder)

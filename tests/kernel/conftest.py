@@ -81,6 +81,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="making cgroups needs root"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def the_root_keeps_its_controllers() -> Iterator[None]:
+    """What a root that is not the tests' own enables for its children is as it was when they end."""
+    unified = Hierarchy.find(":/")
+    before = None if unified is None or OWN_HOST else Parameters.get(Subsystem.Core.subtree_control, unified)
+    yield
+    if unified is not None and before is not None:
+        assert Parameters.get(Subsystem.Core.subtree_control, unified) == before
+
+
 @pytest.fixture
 def need() -> Callable[[str], None]:
     """``need("pids")`` skips a test where no cgroup with this controller can be made."""
