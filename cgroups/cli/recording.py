@@ -25,7 +25,8 @@ from .values import Name
 __all__ = ["record"]
 
 WAITING_BYTES = 256 << 20
-"""Of frames that wait to be written."""
+WAITING_S = 30
+"""Of frames that wait to be written, at most: their bytes, and the seconds that they are of."""
 DRAIN_S = 0.2
 
 
@@ -111,7 +112,8 @@ class _Recorded:
     def __init__(self, sampler: Sampler, interval: int) -> None:
         cells = len(sampler.cgroups) * len(sampler.columns)
         room = WAITING_BYTES // (9 * cells + 8 * len(sampler.cgroups) + 8)
-        self._recorder = sampler.record(interval / 10**9, capacity=max(room, 2))
+        wanted = WAITING_S * 10**9 // interval
+        self._recorder = sampler.record(interval / 10**9, capacity=max(min(room, wanted), 2))
         self._sampler = sampler
 
     def wait(self) -> float:
