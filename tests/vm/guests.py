@@ -28,10 +28,11 @@ TESTS = HERE.parent
 BOOT, RUN, POWER_OFF = 240, 1500, 60
 LAST_LINES = 40
 
-# What runs with each backend: everything with one, what writes and what the seed does with the other too.
+# What runs with each backend: with one everything but the command's terminal, what writes and what the seed does with the
+# other too.
 KERNEL = str(TESTS / "kernel")
 RUNS: Mapping[str, Sequence[str]] = {
-    "native": [KERNEL],
+    "native": [KERNEL, "-m", "not terminal"],
     "python": [f"{KERNEL}/test_{name}.py" for name in ("seed", "v2", "writing")],
 }
 
