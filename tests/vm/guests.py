@@ -28,8 +28,8 @@ TESTS = HERE.parent
 BOOT, RUN, POWER_OFF = 240, 1500, 60
 LAST_LINES = 40
 
-# What runs with each backend: with one everything but the command's terminal, what writes and what the seed does with the
-# other too.
+# What runs with each backend: with one everything but the command's terminal; what writes, and the seed's program, with
+# the other too.
 KERNEL = str(TESTS / "kernel")
 RUNS: Mapping[str, Sequence[str]] = {
     "native": [KERNEL, "-m", "not terminal"],
