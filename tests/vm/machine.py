@@ -12,8 +12,8 @@ from pathlib import Path
 
 # The system's files, the interpreter's, and this checkout; not what any running program may write to at any moment.
 WATCHED = (*("/boot", "/etc", "/opt", "/srv", "/usr"), sys.base_prefix, sys.prefix, str(Path(__file__).parents[2]))
-# Task lists, and what changes by itself.
-NO_SETTINGS = re.compile(r"tasks|cgroup\.(procs|threads)|cpuacct\.usage|.*\.pressure")
+# Task lists, and what changes by itself: counters and high-water marks.
+NO_SETTINGS = re.compile(r"tasks|cgroup\.(procs|threads)|cpuacct\.usage|.*\.pressure|.*\.(max_usage_in_bytes|failcnt)")
 CACHES = {"__pycache__", ".git", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache"}
 
 
