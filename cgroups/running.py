@@ -187,11 +187,11 @@ def _wait(process: subprocess.Popen[bytes], deadline: int | None) -> tuple[bool,
 
 def _ends(process: subprocess.Popen[bytes], deadline: int | None) -> bool:
     """Waits for the end, or the deadline: whether it was the end."""
+    # Reaped later: an interrupt that came with its end, as from a terminal, would lose how it ended.
     if deadline is None:
-        process.wait()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         return True
     import select  # noqa: PLC0415 - with a deadline alone
-    import subprocess  # noqa: PLC0415
 
     try:
         # Popen.wait with a timeout would look every 50 ms.
@@ -200,10 +200,10 @@ def _ends(process: subprocess.Popen[bytes], deadline: int | None) -> bool:
         fd = -1
     left = max(0, deadline - time.monotonic_ns())
     if fd < 0:
-        try:
-            process.wait(left / 1e9)
-        except subprocess.TimeoutExpired:
-            return False
+        while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            if time.monotonic_ns() > deadline:
+                return False
+            time.sleep(0.001)
         return True
     try:
         poll = select.poll()

@@ -500,3 +500,18 @@ def test_nothing_is_kept(run: Run, open_descriptors: Callable[[], int]) -> None:
         run("true", sample=0.01, capture_output=True, timeout=5)
     assert threading.active_count() == threads
     assert open_descriptors() == files
+
+
+@pytest.mark.parametrize("timeout", [None, 30.0])
+def test_it_is_reaped_when_it_has_ended(run: Run, monkeypatch: pytest.MonkeyPatch, timeout: float | None) -> None:
+    """An interrupt between its end and waitpid's answer would lose its exit status."""
+    states = []
+    waitpid = os.waitpid
+
+    def look(pid: int, flags: int) -> tuple[int, int]:
+        states.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
+        return waitpid(pid, flags)
+
+    monkeypatch.setattr(os, "waitpid", look)
+    assert run("sh", "-c", "sleep 0.1; exit 5", timeout=timeout).returncode == 5
+    assert set(states) == {"Z"}
