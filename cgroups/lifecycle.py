@@ -457,6 +457,13 @@ def _is_frozen(cgroup: Cgroup) -> bool:
     return dict(cgroup.read_cells("cgroup.events", Shape.KEYED)).get("frozen") == 1
 
 
+def _freezes(cgroup: Cgroup) -> bool:
+    """Whether it is frozen by now; v1 is told again, as it now and then leaves out a process that has just been made."""
+    if cgroup.version == 1:
+        _set_frozen(cgroup, frozen=True)
+    return _is_frozen(cgroup)
+
+
 def freeze(tops: Tops, timeout: float | None = 10.0) -> None:
     """Stops all processes, and waits until they are."""
     deadline = Deadline(timeout)
@@ -467,7 +474,7 @@ def freeze(tops: Tops, timeout: float | None = 10.0) -> None:
     _set_frozen(cgroup, frozen=True)
     try:
         hint = "a process waits in the kernel; it was thawed again"
-        _await(cgroup, lambda: _is_frozen(cgroup), deadline, tried, hint)
+        _await(cgroup, lambda: _freezes(cgroup), deadline, tried, hint)
     except BaseException:
         if not before:
             with suppress(CgroupError):
