@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .spawning import Popen
     from .subsystem.parameter import Readable, Resettable, Writable
 
-__all__ = ["Group", "Parent", "Temporary", "controller_of", "parents_of", "with_controller"]
+__all__ = ["Group", "Parent", "Temporary", "controller_of", "fill_cpuset", "parents_of", "place_of", "with_controller"]
 
 R = TypeVar("R")
 W = TypeVar("W")
@@ -72,7 +72,7 @@ def parents_of(parent: Parent | None) -> list[Cgroup] | None:
     return cgroups
 
 
-def _place_of(controller: str, parents: list[Cgroup] | None, host: Host) -> Cgroup:
+def place_of(controller: str, parents: list[Cgroup] | None, host: Host = LOCAL) -> Cgroup:
     """The cgroup that the group's is made below."""
     if not isinstance(controller, str):
         message = f"controller {shown(controller)} is not a name"
@@ -130,7 +130,7 @@ class Group:
         wanted = _listed(controllers)
         parents = parents_of(parent)
         below = "/".join(names)
-        found = {one: _place_of(one, parents, LOCAL).child(below) for one in wanted}
+        found = {one: place_of(one, parents).child(below) for one in wanted}
         self._set(names, wanted, dict.fromkeys(found.values()), found)
 
     def _set(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import creation, diagnosis
 from .errors import AccessDenied, CgroupBusy, CgroupError, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable
-from .group import Group, controller_of, fill_cpuset, with_controller
+from .group import Group, controller_of, fill_cpuset, place_of, with_controller
 from .host import LOCAL
 from .spec import to_enable
 from .subsystem import Parameters
@@ -55,7 +55,7 @@ def check_limits(limits: Mapping[Any, Any] | None) -> dict[Parameters.Writable[A
 def cgroup_for(parameter: Parameters.Parameter, parents: list[Cgroup] | None) -> Cgroup:
     """The cgroup below which the one is made that a parameter limits."""
     controller = controller_of(parameter)
-    return LOCAL.own(controller) if parents is None else Group.of(parents).cgroup_of(controller)
+    return LOCAL.own(controller) if parents is None else place_of(controller, parents)
 
 
 # ---- the job -----------------------------------------------------------------------------
@@ -93,6 +93,8 @@ class Job:
     def _places(self, parents: list[Cgroup] | None, required: list[str]) -> list[Cgroup]:
         """The cgroups to be below of: one of each hierarchy that has something to measure or to limit."""
         if parents is not None:
+            for controller in required:
+                place_of(controller, parents)
             return parents
         places: dict[Hierarchy, Cgroup] = {}
         for controller in (*required, *MEASURED, HELPFUL):
