@@ -458,7 +458,7 @@ def _is_frozen(cgroup: Cgroup) -> bool:
 
 
 def _freezes(cgroup: Cgroup) -> bool:
-    """Whether it is frozen by now; v1 is told again, as it now and then leaves out a process that has just been made."""
+    """Whether it is frozen by now; v1 is told again, as it may leave out a process that has just been made."""
     if cgroup.version == 1:
         _set_frozen(cgroup, frozen=True)
     return _is_frozen(cgroup)
