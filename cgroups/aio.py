@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
-from functools import partial
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import IO, TYPE_CHECKING, Any
 
@@ -85,8 +84,7 @@ class Popen:
     async def _start(self) -> Self:
         loop = asyncio.get_running_loop()
         keywords: Any = {**self._keywords, "bufsize": 0}
-        start: Callable[[], _Popen[bytes]] = partial(_Popen, self.args, cgroup=self._cgroup, **keywords)
-        starting = loop.run_in_executor(None, start)
+        starting = loop.run_in_executor(None, lambda: _Popen(self.args, cgroup=self._cgroup, **keywords))
         try:
             self._process = await asyncio.shield(starting)
         except asyncio.CancelledError:
