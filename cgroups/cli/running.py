@@ -39,6 +39,10 @@ def run(
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
         typer.Option(metavar="SECONDS", help="Kill all of it after so long."),
     ] = None,
+    grace: Annotated[
+        Optional[float],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option(metavar="SECONDS", help="When the time is over send SIGTERM, and kill so long after."),
+    ] = None,
     sample: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
         typer.Option(metavar="SECONDS", help="Sample memory, CPU time and pressure so often; --json has the samples."),
@@ -81,7 +85,8 @@ def run(
     try:
         # Opened first: a report that cannot be written is no reason to run for hours.
         with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file, _signals():
-            report = _run(command, _limits(limit or [], parent), sample=sample, timeout=timeout, parent=parent)
+            options = {"sample": sample, "timeout": timeout, "grace": grace, "parent": parent}
+            report = _run(command, _limits(limit or [], parent), **options)
             print(as_json(_data(report)) if json else _text(report), end="" if not json else "\n", file=file)
     except CgroupError as error:
         _fail(str(error), FAILED)
