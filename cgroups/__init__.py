@@ -42,11 +42,11 @@ from .group import Group
 from .hierarchy import Cgroup, Hierarchy
 from .host import Host
 from .limits import Capacity, Effective, Source, capacity
-from .rates import VITALS, Rate, Rates, rates
-from .recording import Block, Recorder
 from .report import Report, Stall
 from .running import run
-from .sampler import Cell, Column, Frame, Sampler
+from .sampling.rates import VITALS, Rate, Rates, rates
+from .sampling.recording import Block, Recorder
+from .sampling.sampler import Cell, Column, Frame, Sampler
 from .subsystem import (
     Blkio,
     Core,

@@ -13,7 +13,7 @@ from .errors import CgroupTimeout, InvalidValue, shown
 from .group import Parent, parents_of
 from .job import Job, check_limits
 from .report import Report, measure
-from .sampler import Frame, Sampler
+from .sampling.sampler import Frame, Sampler
 from .subsystem import Cpu, Cpuacct, Io, Memory
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ..host import LOCAL
 from ..job import cgroup_for
 from ..report import Report, Stall
 from ..running import run_through
-from ..sampler import Frame
+from ..sampling.sampler import Frame
 from ..subsystem import Parameters
 from .arguments import AsJson, host_of, parameter_of
 from .render import SECOND, as_json, printable, size
