@@ -327,7 +327,8 @@ def _request(
     return Spawn(
         paths=[os.path.join(os.fsencode(one), name) for one in directories] or [name],
         args=[_encoded(word) for word in words],
-        env=None if env is None else list(_environment(env)),
+        # The child would read C's own while another thread may change it: the interpreter's lock is released.
+        env=list(_environment(os.environb if env is None else env)),
         cwd=None if cwd is None else _encoded(cwd),
         cgroup=-1,
         doors=[],
