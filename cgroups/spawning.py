@@ -283,7 +283,9 @@ def _explained(said: Spawned, cgroups: Sequence[Cgroup], program: Any, cwd: Any)
         return _frozen(cgroups[said.at], program)
     if said.step == Step.JOIN:
         return _explain(Failure(Status.OS, said.error), cgroups[said.at], program)
-    return OSError(said.error, os.strerror(said.error), cwd if said.step == Step.CWD else program)
+    # As of subprocess: the file is that which could not be executed, or entered.
+    file = {Step.CWD: cwd, Step.EXECUTE: program}.get(Step(said.step))
+    return OSError(said.error, os.strerror(said.error), file)
 
 
 # ---- what subprocess takes, as bytes ----------------------------------------------------------
