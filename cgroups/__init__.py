@@ -11,6 +11,8 @@ Example::
 """
 
 import sys as _sys
+from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 if not _sys.platform.startswith("linux"):
     raise ImportError(f"cgroups: control groups are a feature of Linux, and this is {_sys.platform}")
@@ -67,6 +69,11 @@ from .subsystem import (
 )
 from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
+if TYPE_CHECKING:
+    from .events import Event, Events
+    from .guard import Guard
+    from .sources import Counters, Oom, PressureLevel, PressureTrigger, Threshold
+
 __version__ = "0.1.0"
 
 backend: str = _implementation.NAME
@@ -81,6 +88,34 @@ def set_fd_budget(budget: int) -> None:
     if not isinstance(budget, int) or isinstance(budget, bool) or budget < 0:
         raise InvalidValue(f"fd budget {shown(budget)}: an int from 0 is expected")
     _implementation.set_fd_budget(budget)
+
+
+# What is imported when it is first used: what waits needs more modules than all the rest.
+_LATER = {
+    "Counters": "sources",
+    "Event": "events",
+    "Events": "events",
+    "Guard": "guard",
+    "Oom": "sources",
+    "PressureLevel": "sources",
+    "PressureTrigger": "sources",
+    "Threshold": "sources",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    module = _LATER.get(name)
+    if module is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - as what it imports
+
+    value = globals()[name] = getattr(import_module(f".{module}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
 
 
 __all__ = [
@@ -102,6 +137,7 @@ __all__ = [
     "Column",
     "Converter",
     "Core",
+    "Counters",
     "Cpu",
     "CpuMax",
     "Cpuacct",
@@ -112,9 +148,12 @@ __all__ = [
     "Devices",
     "Dmem",
     "Effective",
+    "Event",
+    "Events",
     "ExpectedRoot",
     "Frame",
     "Freezer",
+    "Guard",
     "Hierarchy",
     "Host",
     "Hugetlb",
@@ -128,12 +167,15 @@ __all__ = [
     "NativeRequired",
     "NetCls",
     "NetPrio",
+    "Oom",
     "OomControl",
     "ParameterNotSupported",
     "Parameters",
     "ParseError",
     "PerfEvent",
     "Pids",
+    "PressureLevel",
+    "PressureTrigger",
     "ProcessNotFound",
     "Rate",
     "Rates",
@@ -146,6 +188,7 @@ __all__ = [
     "Subsystem",
     "SubsystemNotAttached",
     "SubsystemNotAvailable",
+    "Threshold",
     "backend",
     "capacity",
     "rates",
