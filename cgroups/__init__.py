@@ -11,8 +11,7 @@ Example::
 """
 
 import sys as _sys
-from typing import TYPE_CHECKING
-from typing import Any as _Any
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 if not _sys.platform.startswith("linux"):
     raise ImportError(f"cgroups: control groups are a feature of Linux, and this is {_sys.platform}")
@@ -39,14 +38,15 @@ from .errors import (
     SubsystemNotAvailable,
     shown,
 )
+from .group import Group
 from .hierarchy import Cgroup, Hierarchy
 from .host import Host
 from .limits import Capacity, Effective, Source, capacity
-from .rates import VITALS, Rate, Rates, rates
-from .recording import Block, Recorder
 from .report import Report, Stall
 from .running import run
-from .sampler import Cell, Column, Frame, Sampler
+from .sampling.rates import VITALS, Rate, Rates, rates
+from .sampling.recording import Block, Recorder
+from .sampling.sampler import Cell, Column, Frame, Sampler
 from .subsystem import (
     Blkio,
     Core,
@@ -69,15 +69,41 @@ from .subsystem import (
 )
 from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
-if TYPE_CHECKING:
+if _TYPE_CHECKING:
     from .events import Event, Events
     from .guard import Guard
     from .sources import Counters, Oom, PressureLevel, PressureTrigger, Threshold
+    from .spawning import Popen
 
 __version__ = "0.1.0"
 
 backend: str = _implementation.NAME
 """``native`` or ``python``: which one reads the files."""
+
+
+# What imports more than a program may need: where it is, looked up when it is first used.
+_LATER = {
+    "Counters": "sources",
+    "Event": "events",
+    "Events": "events",
+    "Guard": "guard",
+    "Oom": "sources",
+    "Popen": "spawning",
+    "PressureLevel": "sources",
+    "PressureTrigger": "sources",
+    "Threshold": "sources",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        from importlib import import_module as _import_module  # noqa: PLC0415
+
+        value: object = getattr(_import_module(f".{_LATER[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
 
 
 def set_fd_budget(budget: int) -> None:
@@ -88,34 +114,6 @@ def set_fd_budget(budget: int) -> None:
     if not isinstance(budget, int) or isinstance(budget, bool) or budget < 0:
         raise InvalidValue(f"fd budget {shown(budget)}: an int from 0 is expected")
     _implementation.set_fd_budget(budget)
-
-
-# What is imported when it is first used: what waits needs more modules than all the rest.
-_LATER = {
-    "Counters": "sources",
-    "Event": "events",
-    "Events": "events",
-    "Guard": "guard",
-    "Oom": "sources",
-    "PressureLevel": "sources",
-    "PressureTrigger": "sources",
-    "Threshold": "sources",
-}
-
-
-def __getattr__(name: str) -> _Any:
-    module = _LATER.get(name)
-    if module is None:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    from importlib import import_module  # noqa: PLC0415 - as what it imports
-
-    value = globals()[name] = getattr(import_module(f".{module}", __name__), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
 
 
 __all__ = [
@@ -153,6 +151,7 @@ __all__ = [
     "ExpectedRoot",
     "Frame",
     "Freezer",
+    "Group",
     "Guard",
     "Hierarchy",
     "Host",
@@ -174,6 +173,7 @@ __all__ = [
     "ParseError",
     "PerfEvent",
     "Pids",
+    "Popen",
     "PressureLevel",
     "PressureTrigger",
     "ProcessNotFound",

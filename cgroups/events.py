@@ -130,8 +130,8 @@ class Events:
         for source in wanted or [Everything()]:
             fitting = [cgroup for cgroup in cgroups if source.fits(cgroup)] if wanted else cgroups
             # Where none does, the first says why.
-            for cgroup in fitting or cgroups[:1] or (None,):
-                for feed in source.open(cgroup, target):
+            for chosen in fitting or cgroups[:1] or (None,):
+                for feed in source.open(chosen, target):
                     self._begin(feed)
 
     def _watch_removal(self, cgroup: Cgroup) -> None:

@@ -143,11 +143,12 @@ def read_text(fd: int) -> bytes:
         raise
 
 
-def parse(shape: Shape, text: bytes, cgroup: Cgroup | None, file: str) -> list[tuple[str, Any]]:
+def parse(shape: int, text: bytes, cgroup: Cgroup | None, file: str) -> list[tuple[str, Any]]:
     try:
-        return backend.parse(shape, text)
+        cells: list[tuple[str, Any]] = backend.parse(shape, text)
     except Failure as failure:
         raise from_failure(failure, f"cannot read {file} of {cgroup or 'the system'}", path=file) from None
+    return cells
 
 
 def drain(fd: int) -> int:
@@ -361,8 +362,7 @@ class TriggerFeed(Feed):
 
     def _read(self) -> int:
         text = read_text(self.fd)
-        total: int = pressure.decode(parse(pressure.shape, text, self.cgroup, self.file))[self._state]["total"]
-        return total
+        return int(pressure.decode(parse(pressure.shape, text, self.cgroup, self.file))[self._state]["total"])
 
 
 def refused_trigger(error: int, tried: str, path: str) -> CgroupError:
@@ -531,7 +531,7 @@ class RemovalFeed(Feed):
 class ExistenceFeed(Feed):
     """Looks whether a cgroup is still there, where the kernel cannot be asked to tell."""
 
-    origin = "sampled"
+    origin: Origin = "sampled"
 
     def __init__(self, cgroup: Cgroup, inode: int) -> None:
         super().__init__(cgroup, "")

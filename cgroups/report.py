@@ -11,7 +11,7 @@ from .subsystem import Blkio, Cpu, Cpuacct, Io, Memory, Parameters
 if TYPE_CHECKING:
     from .hierarchy import Cgroup
     from .job import Job
-    from .sampler import Frame
+    from .sampling.sampler import Frame
     from .subsystem.parameter import PressureParameter, Readable
 
 __all__ = ["Report", "Stall", "Usage", "measure"]

@@ -6,14 +6,14 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING, Any, Union
 
-from .errors import InvalidValue, shown
-from .job import Job, Parent, check_limits, parents_of
+from .errors import CgroupTimeout, InvalidValue, shown
+from .group import Parent, parents_of
+from .job import Job, check_limits
 from .report import Report, measure
-from .sampler import Frame, Sampler
-from .spawning import spawn
+from .sampling.sampler import Frame, Sampler
 from .subsystem import Cpu, Cpuacct, Io, Memory
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def run(
     limits: Mapping[Any, Any] | None = None,
     sample: float | None = None,
     timeout: float | None = None,
+    grace: float | None = None,
     parent: Parent | None = None,
     stdin: Stream = None,
     stdout: Stream = None,
@@ -69,7 +70,8 @@ def run(
         args: the program, found as subprocess does, and its arguments.
         limits: by parameter, or its name: what it is set to before the command starts, in this order.
         sample: keep a frame of memory, CPU time and pressure each so many seconds.
-        timeout: kill all of it after so many seconds; ``timed_out`` says so.
+        timeout: end all of it after so many seconds; ``timed_out`` says so.
+        grace: send SIGTERM first, and kill what is left so many seconds later.
         parent: below which cgroup to make its own: a spec or a Cgroup, or one for each hierarchy to be used.
         stdin: this and what follows as for subprocess.Popen; PIPE for output is in the report.
         stdout: where it prints to.
@@ -92,6 +94,7 @@ def run(
         limits=limits,
         sample=sample,
         timeout=timeout,
+        grace=grace,
         parent=parent,
         streams={"stdin": stdin, "stdout": stdout, "stderr": stderr},
         cwd=cwd,
@@ -108,6 +111,7 @@ def run_through(
     limits: Mapping[Any, Any] | None,
     sample: float | None,
     timeout: float | None,
+    grace: float | None,
     parent: Parent | None,
     streams: Mapping[str, Stream],
     **popen: Any,
@@ -116,19 +120,23 @@ def run_through(
     words = _check_args(args)
     _check_seconds("sample", sample)
     _check_seconds("timeout", timeout)
+    _check_seconds("grace", grace)
     if streams.get("stdin") == PIPE:
         message = "stdin cannot be a pipe: nobody would write to it"
         raise InvalidValue(message)
     limits = check_limits(limits)
     with Job(parents_of(parent), limits) as job, ExitStack() as stack:
         samples = stack.enter_context(_Samples(job, sample)) if sample is not None else None
-        process, began = spawn(words, job.cgroups, **streams, **popen)
+        process = job.group.spawn(words, **streams, **popen)
+        began = process.began_ns
         stack.callback(_reap, job, process)
         output = {name: _Output(pipe) for name in ("stdout", "stderr") if (pipe := getattr(process, name)) is not None}
         if samples is not None:
             samples.start()
         deadline = None if timeout is None else began + int(timeout * 1e9)
         timed_out, interrupt = _wait(process, deadline)
+        if timed_out and grace is not None:
+            _warn(job, grace)
         wall = time.monotonic_ns() - began
         frames = samples.stop() if samples is not None else ()
         killed = job.kill()
@@ -211,6 +219,15 @@ def _ends(process: subprocess.Popen[bytes], deadline: int | None) -> bool:
         return bool(poll.poll(math.ceil(left / 1e6)))
     finally:
         os.close(fd)
+
+
+def _warn(job: Job, grace: float) -> None:
+    """Lets what is inside end by itself."""
+    import signal  # noqa: PLC0415 - as of PIPE
+
+    job.group.signal(signal.SIGTERM)
+    with suppress(CgroupTimeout):
+        job.group.wait_empty(grace)
 
 
 def _reap(job: Job, process: subprocess.Popen[bytes]) -> None:

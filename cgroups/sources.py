@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Union
 
 from . import diagnosis
@@ -23,7 +24,7 @@ from .feeds import (
     TriggerFeed,
     UsageFeed,
 )
-from .recording import nanoseconds
+from .sampling.recording import nanoseconds
 from .subsystem import Memory, Parameters, parameter_named
 from .subsystem.binding import KeyOf
 from .subsystem.parameter import Parameter, Readable
@@ -331,9 +332,8 @@ def _pages(above: float | None, below: float | None) -> Iterator[int]:
 
 
 def _check_number(name: str, value: Any) -> None:
-    if value is not None and (
-        isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)
-    ):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is not None and not (number and math.isfinite(value)):
         message = f"{name} {shown(value)}: a number is expected"
         raise InvalidValue(message)
 
@@ -357,10 +357,10 @@ class Everything(Source):
     def open(self, cgroup: Cgroup | None, target: Any) -> Iterator[Feed]:  # noqa: ARG002
         cgroup = _of_a_cgroup(cgroup, self)
         makers: list[Callable[[], Feed]] = [
-            lambda file=file: CounterFeed(cgroup, file) for file in _files(cgroup) if _tells(cgroup, file)
+            partial(CounterFeed, cgroup, file) for file in _files(cgroup) if _tells(cgroup, file)
         ]
         if cgroup.version == 1 and Memory.CONTROLLER in cgroup.subsystems:
-            makers.append(lambda: OomFeed(cgroup))
+            makers.append(partial(OomFeed, cgroup))
         for make in makers:
             try:
                 feed = make()

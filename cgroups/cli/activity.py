@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from ..errors import CgroupNotFound
 from ..hierarchy import Cgroup, Hierarchy
 from ..host import Host
-from ..rates import VITALS, Rate, Rates, rates
-from ..sampler import Sampler
+from ..sampling.rates import VITALS, Rate, Rates, rates
+from ..sampling.sampler import Sampler
+from ..sampling.table import Frame
 from ..subsystem import Memory, Pids
 from ..subsystem.parameter import Readable
-from ..table import Frame
 from ..values import Limit
 
 __all__ = ["SORTS", "Activity", "Usage", "parameters_on"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from ..errors import CgroupNotFound, InvalidValue, shown
+from ..group import Group
 from ..hierarchy import Cgroup
 from ..host import Host
 from ..subsystem import parameters
@@ -17,8 +18,10 @@ from .values import Name, named
 __all__ = [
     "AsJson",
     "Spec",
+    "Specs",
     "cgroup_of",
     "controller_named",
+    "group_of",
     "host_of",
     "parameter_of",
 ]
@@ -110,5 +113,12 @@ def _complete(incomplete: str) -> list[str]:
 PARAMETER: dict[str, Any] = {"metavar": "PARAMETER", "parser": parameter_of, "autocompletion": _complete}
 """What typer is told of an argument that is a :class:`Name`."""
 
+
+def group_of(context: typer.Context, specs: Sequence[str]) -> Group:
+    """The group of the cgroups of some SPECs, of which no two may be of one hierarchy."""
+    return Group.of([cgroup_of(context, spec) for spec in specs])
+
+
+Specs = Annotated[list[str], typer.Argument(metavar="SPEC", help="The cgroup; or several, one of each hierarchy.")]
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help="The cgroup, as memory:/a/b.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -102,12 +102,19 @@ def remove(
     context: typer.Context,
     spec: Spec,
     recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Remove the cgroups below it first.")] = False,
+    kill: Annotated[bool, typer.Option("-k", "--kill", help="End the processes in it and below first.")] = False,
+    timeout: Annotated[
+        Optional[float],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option(metavar="SECONDS", help="Wait so long for it to be empty."),
+    ] = None,
 ) -> None:
     """Removes a cgroup, in which there must be no processes.
 
-    Example: cgroups remove -r memory:/jobs
+    \b
+    Examples: cgroups remove -r memory:/jobs
+              cgroups remove -rk memory:/jobs
     """
-    cgroup_of(context, spec).remove(recursive=recursive)
+    cgroup_of(context, spec).remove(recursive=recursive, kill=kill, timeout=timeout)
 
 
 def attach(

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from ..columns import is_counter
 from ..errors import InvalidValue
+from ..sampling.columns import is_counter
 from . import tables
 
 __all__ = ["plot"]

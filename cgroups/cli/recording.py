@@ -14,8 +14,8 @@ from rich.console import Console
 
 from ..errors import InvalidValue, NativeRequired, ParameterNotSupported
 from ..hierarchy import Cgroup
-from ..recording import nanoseconds
-from ..sampler import Cell, Sampler
+from ..sampling.recording import nanoseconds
+from ..sampling.sampler import Cell, Sampler
 from ..values import MAX
 from . import tables
 from .activity import parameters_on

@@ -11,11 +11,12 @@ from typing import IO, Annotated, Any, NoReturn, Optional
 import typer
 
 from ..errors import CgroupError, InvalidValue
+from ..group import parents_of
 from ..host import LOCAL
-from ..job import cgroup_for, parents_of
+from ..job import cgroup_for
 from ..report import Report, Stall
 from ..running import run_through
-from ..sampler import Frame
+from ..sampling.sampler import Frame
 from ..subsystem import Parameters
 from .arguments import AsJson, host_of, parameter_of
 from .render import SECOND, as_json, printable, size
@@ -37,6 +38,10 @@ def run(
     timeout: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
         typer.Option(metavar="SECONDS", help="Kill all of it after so long."),
+    ] = None,
+    grace: Annotated[
+        Optional[float],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option(metavar="SECONDS", help="When the time is over send SIGTERM, and kill so long after."),
     ] = None,
     sample: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
@@ -80,7 +85,8 @@ def run(
     try:
         # Opened first: a report that cannot be written is no reason to run for hours.
         with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file, _signals():
-            report = _run(command, _limits(limit or [], parent), sample=sample, timeout=timeout, parent=parent)
+            options = {"sample": sample, "timeout": timeout, "grace": grace, "parent": parent}
+            report = _run(command, _limits(limit or [], parent), **options)
             print(as_json(_data(report)) if json else _text(report), end="" if not json else "\n", file=file)
     except CgroupError as error:
         _fail(str(error), FAILED)

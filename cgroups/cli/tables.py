@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from ..columns import Column
 from ..errors import InvalidValue, shown
+from ..sampling.columns import Column
 from ..values import MAX
 
 __all__ = ["SUFFIXES", "Row", "Writer", "create", "header", "read", "title"]

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..recording import nanoseconds
+from ..sampling.recording import nanoseconds
 from . import live, render
 from .activity import SORTS, Activity, Usage
 from .arguments import AsJson, cgroup_of, host_of

@@ -229,7 +229,8 @@ def test_after_an_overflow(make_cgroup: MakeCgroup) -> None:
 
 
 def test_too_few_watches(top: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cgroups import _inotify, subtree
+    from cgroups import _inotify
+    from cgroups.sampling import subtree
 
     def refuse(self: Any, path: str) -> int:
         raise OSError(28, "No space left on device")

@@ -525,3 +525,17 @@ def test_it_is_reaped_when_it_has_ended(run: Run, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "waitpid", look)
     assert run("sh", "-c", "sleep 0.1; exit 5", timeout=timeout).returncode == 5
     assert set(states) == {"Z"}
+
+
+def test_a_grace_lets_it_end_by_itself(run: Run) -> None:
+    script = "trap 'echo ended; exit 3' TERM; echo begun; while true; do sleep 0.05; done"
+    told = run("sh", "-c", script, timeout=0.5, grace=20, capture_output=True)
+    assert (told.timed_out, told.returncode, told.stdout) == (True, 3, b"begun\nended\n")
+    assert told.wall_ns >= 500_000_000
+
+
+def test_a_grace_has_an_end(run: Run) -> None:
+    began = time.monotonic()
+    told = run("sh", "-c", "trap '' TERM; while true; do sleep 0.05; done", timeout=0.2, grace=0.3)
+    assert (told.timed_out, told.returncode) == (True, -signal.SIGKILL)
+    assert 0.5 <= time.monotonic() - began < 30

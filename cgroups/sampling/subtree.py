@@ -18,12 +18,12 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from . import _inotify
-from ._interface import Shape
-from .errors import CgroupError
+from .. import _inotify
+from .._interface import Shape
+from ..errors import CgroupError
 
 if TYPE_CHECKING:
-    from .hierarchy import Cgroup
+    from ..hierarchy import Cgroup
 
 __all__ = ["Subtree"]
 

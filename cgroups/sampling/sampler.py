@@ -10,11 +10,11 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._backend import backend
-from ._interface import Cell, Failure, Shape
+from .._backend import backend
+from .._interface import Cell, Failure, Shape
+from ..errors import CgroupError, CgroupNotFound, InvalidValue, from_errno, shown
+from ..hierarchy import Cgroup
 from .columns import Column, Plan, places_of, plan
-from .errors import CgroupError, CgroupNotFound, InvalidValue, from_errno, shown
-from .hierarchy import Cgroup
 from .recording import Recorder, nanoseconds
 from .table import Frame, Index
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._interface import Cells
+    from .._interface import Cells
+    from ..subsystem.parameter import Readable
     from .following import Following
-    from .subsystem.parameter import Readable
 
 __all__ = ["Cell", "Column", "Frame", "Sampler"]
 

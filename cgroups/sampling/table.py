@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._interface import Cell, FramePlaces
-from .errors import shown
-from .values import MAX
+from .._interface import Cell, FramePlaces
+from ..errors import shown
+from ..values import MAX
 
 if TYPE_CHECKING:
+    from ..hierarchy import Cgroup
+    from ..subsystem.parameter import Readable
     from .columns import Column
-    from .hierarchy import Cgroup
-    from .subsystem.parameter import Readable
 
 T = TypeVar("T")
 

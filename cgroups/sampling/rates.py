@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Union
 
-from ._interface import Cell
-from .errors import InvalidValue, shown
-from .subsystem import Blkio, Cpu, Cpuacct, Io, Memory
+from .._interface import Cell
+from ..errors import InvalidValue, shown
+from ..subsystem import Blkio, Cpu, Cpuacct, Io, Memory
 from .table import Frame
 
 if TYPE_CHECKING:
+    from ..hierarchy import Cgroup
+    from ..subsystem.parameter import Readable
     from .columns import Column
-    from .hierarchy import Cgroup
-    from .subsystem.parameter import Readable
 
 __all__ = ["VITALS", "Rate", "Rates", "rates"]
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidValue, from_errno, shown
-from .hierarchy import Cgroup
+from ..errors import InvalidValue, from_errno, shown
+from ..hierarchy import Cgroup
 from .sampler import Sampler
 from .subtree import Subtree
 
 if TYPE_CHECKING:
+    from ..subsystem.parameter import Readable
     from .recording import Recorder
-    from .subsystem.parameter import Readable
     from .table import Frame
 
 __all__ = ["Following"]

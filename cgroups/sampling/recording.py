@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ._interface import FramePlaces, RawBlock, Recording
-from .errors import InvalidValue, shown
+from .._interface import FramePlaces, RawBlock, Recording
+from ..errors import InvalidValue, shown
 from .table import Frame, Index, array_interface, part
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ..hierarchy import Cgroup
     from .columns import Column
-    from .hierarchy import Cgroup
 
 __all__ = ["Block", "Recorder", "nanoseconds"]
 

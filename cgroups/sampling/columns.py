@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ._interface import ROW, Cells, Flag, Shape, Target
-from .errors import InvalidValue, ParameterNotSupported, shown
-from .subsystem.parameter import Readable
-from .values import MAX
+from .._interface import ROW, Cells, Flag, Shape, Target
+from ..errors import InvalidValue, ParameterNotSupported, shown
+from ..subsystem.parameter import Readable
+from ..values import MAX
 
 if TYPE_CHECKING:
-    from .subsystem.binding import Source
+    from ..subsystem.binding import Source
 
 __all__ = ["Column", "Plan", "is_counter", "plan"]
 

@@ -1,0 +1,196 @@
+"""cgroups.aio.Popen: a program of a group's, waited for by the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from common import MakeCgroup
+
+from cgroups import Cgroup, CgroupGone, Group, Hierarchy, InvalidValue
+from cgroups.aio import PIPE, STDOUT, Popen
+
+WHERE = "import sys; sys.stdout.write(open('/proc/self/cgroup').read())"
+
+
+@pytest.fixture
+def groups(make_cgroup: MakeCgroup, head: str) -> Group:
+    return Group.of([make_cgroup(head)])
+
+
+def is_in(text: bytes, cgroup: Cgroup) -> bool:
+    return any(line.endswith(f":{cgroup.location}") for line in text.decode().splitlines())
+
+
+def test_it_starts_in_its_cgroup_and_is_waited_for(groups: Group, open_descriptors: Callable[[], int]) -> None:
+    async def go() -> None:
+        process = await Popen(["cat", "/proc/self/cgroup"], cgroup=groups, stdout=PIPE)
+        assert process.returncode is None or process.returncode == 0
+        output, errors = await process.communicate()
+        assert output is not None
+        assert is_in(output, groups.cgroups[0])
+        assert errors is None
+        assert (await process.wait(), process.returncode) == (0, 0)
+        assert process.cgroups == groups.cgroups
+        assert process.began_ns > 0
+
+    asyncio.run(go())
+    before = open_descriptors()
+    asyncio.run(go())
+    assert open_descriptors() == before
+
+
+def test_what_is_written_comes_back(groups: Group) -> None:
+    text = os.urandom(1 << 20)
+
+    async def go() -> None:
+        async with Popen(["cat"], cgroup=groups, stdin=PIPE, stdout=PIPE) as process:
+            output, _ = await process.communicate(text)
+            assert output == text
+        async with Popen(["true"], cgroup=groups, stdin=PIPE) as process:
+            await process.communicate(text)  # which nobody reads
+        assert process.returncode == 0
+
+    asyncio.run(go())
+
+
+def test_lines_as_they_come(groups: Group) -> None:
+    async def go() -> list[bytes]:
+        script = "echo one; echo two >&2; echo three"
+        async with Popen(["sh", "-c", script], cgroup=groups, stdout=PIPE, stderr=STDOUT) as process:
+            assert process.stdout is not None
+            assert process.stderr is None
+            return [line async for line in process.stdout]
+
+    assert asyncio.run(go()) == [b"one\n", b"two\n", b"three\n"]
+
+
+def test_many_at_once(groups: Group) -> None:
+    async def one(number: int) -> int:
+        process = await Popen(["sh", "-c", f"exit {number}"], cgroup=groups)
+        return await process.wait()
+
+    async def go() -> list[int]:
+        return await asyncio.gather(*map(one, range(30)))
+
+    assert asyncio.run(go()) == list(range(30))
+
+
+def test_signals_and_several_who_wait(groups: Group) -> None:
+    async def go() -> None:
+        process = await Popen(["sleep", "100"], cgroup=groups)
+        assert process.returncode is None
+        waiting = asyncio.gather(process.wait(), process.wait())
+        await asyncio.sleep(0)
+        process.send_signal(signal.SIGUSR1)
+        assert await waiting == [-signal.SIGUSR1] * 2
+        process.kill()  # nothing, by now
+        process = await Popen(["sleep", "100"], cgroup=groups)
+        assert groups.kill() == 1
+        assert await process.wait() == -signal.SIGKILL
+
+    asyncio.run(go())
+
+
+def test_a_block_that_is_cancelled_ends_the_program(groups: Group) -> None:
+    async def go() -> None:
+        entered = asyncio.Event()
+        pids = []
+
+        async def inside() -> None:
+            async with Popen(["sleep", "100"], cgroup=groups) as process:
+                pids.append(process.pid)
+                entered.set()
+                await process.wait()
+
+        task = asyncio.create_task(inside())
+        await entered.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            # Cancelled once it leaves wait(), and again when it leaves the block.
+            while True:
+                await asyncio.wait([task], timeout=0.1)
+                if task.done():
+                    task.result()
+                task.cancel()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pids[0], 0)
+
+    asyncio.run(go())
+
+
+def test_a_start_that_is_cancelled_leaves_nothing(groups: Group) -> None:
+    async def go() -> None:
+        task = asyncio.ensure_future(Popen(["sleep", "100"], cgroup=groups)._start())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.get_running_loop().shutdown_default_executor()
+        await asyncio.sleep(0)
+        assert groups.processes() == []
+
+    asyncio.run(go())
+
+
+def test_what_cannot_be_started(groups: Group, open_descriptors: Callable[[], int]) -> None:
+    gone = groups.cgroups[0].child("gone")
+
+    async def go() -> None:
+        with pytest.raises(FileNotFoundError) as raised:
+            await Popen(["no-such-program"], cgroup=groups, stdin=PIPE, stdout=PIPE)
+        assert raised.value.filename == "no-such-program"
+        with pytest.raises(CgroupGone):
+            await Popen(["true"], cgroup=gone)
+        for name, value in {"text": True, "encoding": "utf-8", "universal_newlines": True, "bufsize": 1}.items():
+            keywords: Any = {name: value}
+            with pytest.raises(InvalidValue, match=name):
+                Popen(["true"], cgroup=groups, **keywords)
+
+    asyncio.run(go())
+    before = open_descriptors()
+    asyncio.run(go())
+    assert open_descriptors() == before
+
+
+def test_without_pidfd(groups: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+
+    async def go() -> int:
+        return await (await Popen(["sh", "-c", "exit 7"], cgroup=groups)).wait()
+
+    assert asyncio.run(go()) == 7
+
+
+def test_no_thread_is_left(groups: Group) -> None:
+    async def go() -> None:
+        await (await Popen(["true"], cgroup=groups)).wait()
+
+    asyncio.run(go())
+    assert threading.active_count() == 1 or all(
+        not thread.name.startswith("asyncio") for thread in threading.enumerate()
+    )
+
+
+def test_every_hierarchy_at_once(make_cgroup: MakeCgroup) -> None:
+    v1 = [one.spec_head for one in Hierarchy.scan() if one.version == 1 and "cpuset" not in one.subsystems]
+    unified = [""] if Hierarchy.find(":/") is not None else []
+    cgroups = [make_cgroup(head) for head in v1 + unified]
+
+    async def go() -> bytes | None:
+        process = await Popen([sys.executable, "-S", "-c", WHERE], cgroup=cgroups, stdout=PIPE)
+        return (await process.communicate())[0]
+
+    output = asyncio.run(go())
+    assert output is not None
+    for cgroup in cgroups:
+        assert is_in(output, cgroup)
