@@ -142,7 +142,7 @@ class Events:
         try:
             if self._removals is None:
                 self._removals = RemovalFeed()
-                self._begin(self._removals)
+                self._wait_for(self._removals)
             self._removals.add(cgroup, above)
             self._inodes[cgroup] = cgroup.inode
         except OSError as error:
@@ -154,9 +154,12 @@ class Events:
     def _begin(self, feed: Feed) -> None:
         self._of.setdefault(feed.cgroup, []).append(feed)
         if feed.fd >= 0:
-            self._feeds[feed.fd] = feed
-            self._epoll.register(feed.fd, feed.mask)
+            self._wait_for(feed)
         self._take(feed, feed.begin, monotonic_ns())
+
+    def _wait_for(self, feed: Feed) -> None:
+        self._feeds[feed.fd] = feed
+        self._epoll.register(feed.fd, feed.mask)
 
     @property
     def source(self) -> Origin:
@@ -257,9 +260,8 @@ class Events:
 
     @property
     def _is_over(self) -> bool:
-        """Whether there is nothing more to come: of the removals' own feed, under None, there is nothing."""
-        others = (feeds for cgroup, feeds in self._of.items() if cgroup is not None or feeds != [self._removals])
-        return self._closed or next(iter(others), None) is None
+        """Whether there is nothing more to come."""
+        return self._closed or not self._of
 
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
@@ -430,6 +432,8 @@ class Events:
         self._epoll.close()
         for feed in itertools.chain.from_iterable(self._of.values()):
             feed.close()
+        if self._removals is not None:
+            self._removals.close()
         for kept in (self._feeds, self._of, self._agenda):
             kept.clear()
         if self._timer is not None:

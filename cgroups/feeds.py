@@ -45,7 +45,7 @@ class Event:
         cgroup: whose it is; None of the whole system.
         what: the kernel's own key, as ``populated``, ``oom_kill`` or ``max``; of a threshold ``above``, ``below``,
             ``rate_above`` and ``rate_below``; ``removed`` once the cgroup is gone, which is its last event; ``ended``
-            when the file is gone and the cgroup is not, as its controller was disabled.
+            when a file is seen to be gone and the cgroup is not, as its controller was disabled.
         source: ``kernel`` when the kernel told of it, ``sampled`` when it was seen in looking at intervals.
         file: the control file, or the parameter of a threshold; '' of the directory.
         before: the number at the last event, or at the start, and ``after`` the number now; None where nothing
@@ -559,11 +559,13 @@ class DoubtFeed(ExistenceFeed):
         self.file = file
 
     def begin(self, now: int) -> list[Event]:
-        if self.due is not None:
-            self.due = None
-            return [self.event(ENDED)]
         self.due = now + self.MOMENT
         return []
+
+    def look(self, now: int) -> list[Event]:
+        gone = super().look(now)
+        self.due = None
+        return gone or [self.event(ENDED)]
 
 
 def removed(cgroup: Cgroup, origin: Origin) -> Event:
