@@ -70,6 +70,9 @@ from .subsystem import (
 from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
 if _TYPE_CHECKING:
+    from .events import Event, Events
+    from .guard import Guard
+    from .sources import Counters, Oom, PressureLevel, PressureTrigger, Threshold
     from .spawning import Popen
 
 __version__ = "0.1.0"
@@ -79,7 +82,17 @@ backend: str = _implementation.NAME
 
 
 # What imports more than a program may need: where it is, looked up when it is first used.
-_LATER = {"Popen": "spawning"}
+_LATER = {
+    "Counters": "sources",
+    "Event": "events",
+    "Events": "events",
+    "Guard": "guard",
+    "Oom": "sources",
+    "Popen": "spawning",
+    "PressureLevel": "sources",
+    "PressureTrigger": "sources",
+    "Threshold": "sources",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -122,6 +135,7 @@ __all__ = [
     "Column",
     "Converter",
     "Core",
+    "Counters",
     "Cpu",
     "CpuMax",
     "Cpuacct",
@@ -132,10 +146,13 @@ __all__ = [
     "Devices",
     "Dmem",
     "Effective",
+    "Event",
+    "Events",
     "ExpectedRoot",
     "Frame",
     "Freezer",
     "Group",
+    "Guard",
     "Hierarchy",
     "Host",
     "Hugetlb",
@@ -149,6 +166,7 @@ __all__ = [
     "NativeRequired",
     "NetCls",
     "NetPrio",
+    "Oom",
     "OomControl",
     "ParameterNotSupported",
     "Parameters",
@@ -156,6 +174,8 @@ __all__ = [
     "PerfEvent",
     "Pids",
     "Popen",
+    "PressureLevel",
+    "PressureTrigger",
     "ProcessNotFound",
     "Rate",
     "Rates",
@@ -168,6 +188,7 @@ __all__ = [
     "Subsystem",
     "SubsystemNotAttached",
     "SubsystemNotAvailable",
+    "Threshold",
     "backend",
     "capacity",
     "rates",

@@ -20,7 +20,8 @@ IGNORED: Final = 0x8000
 ISDIR: Final = 0x40000000
 _ONLYDIR: Final = 0x01000000
 _DONT_FOLLOW: Final = 0x02000000
-_MASK: Final = MOVED_FROM | MOVED_TO | CREATE | DELETE | _ONLYDIR | _DONT_FOLLOW
+REMOVALS: Final = MOVED_FROM | DELETE
+CHANGES: Final = REMOVALS | MOVED_TO | CREATE
 
 _HEAD: Final = struct.Struct("iIII")
 _BUFFER: Final = 1 << 16
@@ -50,9 +51,13 @@ class Watcher:
         self._fd = -1
         self._fd = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
-    def watch(self, path: str) -> int:
+    def fileno(self) -> int:
+        """Readable when there are events."""
+        return self._fd
+
+    def watch(self, path: str, what: int = CHANGES) -> int:
         """Watches a directory, and gives the number that its events have: the same for the same inode."""
-        return _checked(_libc.inotify_add_watch(self._fd, encode_name(path), _MASK))
+        return _checked(_libc.inotify_add_watch(self._fd, encode_name(path), what | _ONLYDIR | _DONT_FOLLOW))
 
     def forget(self, watch: int) -> None:
         """Ends a watch, which may have ended by itself."""

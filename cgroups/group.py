@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
+    from .events import Events, Wanted
     from .spawning import Popen
     from .subsystem.parameter import Readable, Resettable, Writable
 
@@ -306,6 +307,14 @@ class Group:
     def remove(self, *, recursive: bool = False, kill: bool = False, timeout: float | None = None) -> None:
         """Removes all of its cgroups: :meth:`Cgroup.remove`.  CgroupGone when none of them is there."""
         lifecycle.remove(self.cgroups, recursive=recursive, kill_first=kill, timeout=timeout)
+
+    # ---- events
+
+    def events(self, *sources: Wanted, timeout: float | None = None) -> Events:
+        """What happens in its cgroups, as it happens: ``for event in group.events()``; see :class:`Events`."""
+        from .events import Events  # noqa: PLC0415 - as spawn
+
+        return Events(self, *sources, timeout=timeout)
 
     # ---- what it is
 

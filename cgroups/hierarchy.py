@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._interface import Directory, File
+    from .events import Events, Wanted
     from .host import Host
     from .limits import Effective, L
     from .mounts import Mount
@@ -384,6 +385,12 @@ class Cgroup:
         from .limits import effective  # noqa: PLC0415 - it reads parameters, which are of cgroups
 
         return effective(self, parameter)
+
+    def events(self, *sources: Wanted, timeout: float | None = None) -> Events:
+        """What happens here, as it happens: ``for event in cgroup.events(timeout=60)``; see :class:`Events`."""
+        from .events import Events  # noqa: PLC0415 - importing this package has to stay cheap
+
+        return Events(self, *sources, timeout=timeout)
 
     def update(self, values: Mapping[Any, Any]) -> None:
         """Sets several parameters as one: all of them, or, when one is refused, none.
