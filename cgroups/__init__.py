@@ -70,9 +70,9 @@ from .subsystem import (
 from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
 if _TYPE_CHECKING:
-    from .events import Event, Events
-    from .guard import Guard
-    from .sources import Counters, Oom, PressureLevel, PressureTrigger, Threshold
+    from .events.events import Event, Events
+    from .events.guard import Guard
+    from .events.sources import Counters, Oom, PressureLevel, PressureTrigger, Threshold
     from .spawning import Popen
 
 __version__ = "0.1.0"
@@ -83,15 +83,15 @@ backend: str = _implementation.NAME
 
 # What imports more than a program may need: where it is, looked up when it is first used.
 _LATER = {
-    "Counters": "sources",
-    "Event": "events",
-    "Events": "events",
-    "Guard": "guard",
-    "Oom": "sources",
+    "Counters": "events.sources",
+    "Event": "events.events",
+    "Events": "events.events",
+    "Guard": "events.guard",
+    "Oom": "events.sources",
     "Popen": "spawning",
-    "PressureLevel": "sources",
-    "PressureTrigger": "sources",
-    "Threshold": "sources",
+    "PressureLevel": "events.sources",
+    "PressureTrigger": "events.sources",
+    "Threshold": "events.sources",
 }
 
 

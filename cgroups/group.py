@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from .events import Events, Wanted
+    from .events.events import Events, Wanted
     from .spawning import Popen
     from .subsystem.parameter import Readable, Resettable, Writable
 
@@ -312,7 +312,7 @@ class Group:
 
     def events(self, *sources: Wanted, timeout: float | None = None) -> Events:
         """What happens in its cgroups, as it happens: ``for event in group.events()``; see :class:`Events`."""
-        from .events import Events  # noqa: PLC0415 - as spawn
+        from .events.events import Events  # noqa: PLC0415 - as spawn
 
         return Events(self, *sources, timeout=timeout)
 

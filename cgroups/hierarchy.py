@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._interface import Directory, File
-    from .events import Events, Wanted
+    from .events.events import Events, Wanted
     from .host import Host
     from .limits import Effective, L
     from .mounts import Mount
@@ -388,7 +388,7 @@ class Cgroup:
 
     def events(self, *sources: Wanted, timeout: float | None = None) -> Events:
         """What happens here, as it happens: ``for event in cgroup.events(timeout=60)``; see :class:`Events`."""
-        from .events import Events  # noqa: PLC0415 - importing this package has to stay cheap
+        from .events.events import Events  # noqa: PLC0415 - importing this package has to stay cheap
 
         return Events(self, *sources, timeout=timeout)
 

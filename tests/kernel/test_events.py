@@ -314,7 +314,7 @@ def test_limits_that_are_hit_are_all_counted(make_ready: MakeCgroup, spawn: Spaw
 
 @where(UNIFIED)
 def test_flips_are_all_in_order(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
-    """Flips that follow each other within a notification's least interval are none; the others are one after another."""
+    """Flips within a notification's least interval are none; the others come one after another."""
     cgroup = make_cgroup("")
     count = max(10, int(300 * SCALE))
     with cgroup.events(Core.events) as events:
