@@ -35,6 +35,8 @@ from .errors import (
     ProcessNotFound,
     SubsystemNotAttached,
     SubsystemNotAvailable,
+    SystemdError,
+    SystemdWarning,
     shown,
 )
 from .hierarchy import Cgroup, Hierarchy
@@ -146,6 +148,8 @@ __all__ = [
     "Subsystem",
     "SubsystemNotAttached",
     "SubsystemNotAvailable",
+    "SystemdError",
+    "SystemdWarning",
     "backend",
     "capacity",
     "rates",
