@@ -11,6 +11,7 @@ Example::
 """
 
 import sys as _sys
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 if not _sys.platform.startswith("linux"):
     raise ImportError(f"cgroups: control groups are a feature of Linux, and this is {_sys.platform}")
@@ -39,6 +40,7 @@ from .errors import (
     SystemdWarning,
     shown,
 )
+from .group import Group
 from .hierarchy import Cgroup, Hierarchy
 from .host import Host
 from .limits import Capacity, Effective, Source, capacity
@@ -69,10 +71,29 @@ from .subsystem import (
 )
 from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
+if _TYPE_CHECKING:
+    from .delegation import Scope
+    from .spawning import Popen
+
 __version__ = "0.1.0"
 
 backend: str = _implementation.NAME
 """``native`` or ``python``: which one reads the files."""
+
+
+# What imports more than a program may need: where it is, looked up when it is first used.
+_LATER = {"Popen": "spawning", "Scope": "delegation"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        from importlib import import_module as _import_module  # noqa: PLC0415
+
+        value: object = getattr(_import_module(f".{_LATER[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
 
 
 def set_fd_budget(budget: int) -> None:
@@ -117,6 +138,7 @@ __all__ = [
     "ExpectedRoot",
     "Frame",
     "Freezer",
+    "Group",
     "Hierarchy",
     "Host",
     "Hugetlb",
@@ -136,6 +158,7 @@ __all__ = [
     "ParseError",
     "PerfEvent",
     "Pids",
+    "Popen",
     "ProcessNotFound",
     "Rate",
     "Rates",
@@ -143,6 +166,7 @@ __all__ = [
     "Recorder",
     "Report",
     "Sampler",
+    "Scope",
     "Source",
     "Stall",
     "Subsystem",

@@ -269,6 +269,47 @@ class Recorder(Protocol):
     def stop(self) -> None: ...
 
 
+class Spawn(NamedTuple):
+    """A program to start: cg_abi.h, struct cg_spawn."""
+
+    paths: list[bytes]
+    args: list[bytes]
+    env: list[bytes] | None
+    cwd: bytes | None
+    cgroup: int
+    doors: list[int]
+    files: tuple[int, int, int]
+    close_files: bool
+    keep: list[int]
+    restore_signals: bool
+    new_session: bool
+    process_group: int
+    umask: int
+    uid: int
+    gid: int
+    groups: list[int] | None
+
+
+class Step(IntEnum):
+    """What of a start failed: cg_abi.h, enum cg_spawn_step."""
+
+    CLONE = 0
+    JOIN = 1
+    PREPARE = 2
+    CWD = 3
+    EXECUTE = 4
+
+
+class Spawned(NamedTuple):
+    """What came of it: cg_abi.h, struct cg_spawned."""
+
+    began: int
+    pid: int
+    step: int
+    at: int
+    error: int
+
+
 class Backend(Protocol):
     """The functions of a backend module."""
 
@@ -282,6 +323,10 @@ class Backend(Protocol):
     def mounts_state(self, fd: int, identity: Any) -> int: ...
     def Program(self, shape: int, targets: Sequence[Target]) -> Any: ...  # noqa: N802 - a class
     def Sampler(self, columns: int) -> Sampler: ...  # noqa: N802 - a class
+
+    spawn: Callable[[Spawn], Spawned] | None
+    """Starts a program as by vfork; None of a backend that cannot, where subprocess forks."""
+
     def set_fd_budget(self, budget: int) -> None: ...
     def fd_budget(self) -> int: ...
     def kept_fds(self) -> int: ...

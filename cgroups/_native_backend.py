@@ -21,6 +21,8 @@ from ._interface import (
     MountRow,
     RawBlock,
     Recording,
+    Spawn,
+    Spawned,
     Status,
     Target,
     decode_name,
@@ -488,3 +490,50 @@ class Recorder:
 
     def stop(self) -> None:
         lib.cg_recorder_stop(self._c)
+
+
+# ---- spawning --------------------------------------------------------------------------
+
+
+def _strings(texts: Sequence[bytes], memory: list[Any]) -> Any:
+    """An array of C strings that ends with NULL; the memory has to be kept."""
+    strings = [ffi.new("char[]", text) for text in texts]
+    array = ffi.new("char *[]", [*strings, ffi.NULL])
+    memory += [strings, array]
+    return array
+
+
+def spawn(spawn: Spawn) -> Spawned:
+    """Starts a program in its cgroups: cg_abi.h, "spawning"."""
+    memory: list[Any] = [ffi.new("int[]", spawn.doors), ffi.new("int[]", spawn.keep)]
+    doors, keep = memory
+    groups = ffi.NULL if spawn.groups is None else ffi.new("uint32_t[]", spawn.groups)
+    cwd = ffi.NULL if spawn.cwd is None else ffi.new("char[]", spawn.cwd)
+    what = ffi.new(
+        "struct cg_spawn *",
+        {
+            "paths": ffi.cast("const char *const *", _strings(spawn.paths, memory)),
+            "path_count": len(spawn.paths),
+            "argv": ffi.cast("char *const *", _strings(spawn.args, memory)),
+            "envp": ffi.NULL if spawn.env is None else ffi.cast("char *const *", _strings(spawn.env, memory)),
+            "cwd": cwd,
+            "cgroup": spawn.cgroup,
+            "doors": doors,
+            "door_count": len(spawn.doors),
+            "files": spawn.files,
+            "close_files": spawn.close_files,
+            "keep": keep,
+            "keep_count": len(spawn.keep),
+            "restore_signals": spawn.restore_signals,
+            "new_session": spawn.new_session,
+            "process_group": spawn.process_group,
+            "umask": spawn.umask,
+            "uid": spawn.uid,
+            "gid": spawn.gid,
+            "group_count": -1 if spawn.groups is None else len(spawn.groups),
+            "groups": groups,
+        },
+    )
+    said = ffi.new("struct cg_spawned *")
+    lib.cg_spawn(what, said)
+    return Spawned(said.began, said.pid, said.step, said.at, said.error)

@@ -32,6 +32,8 @@ from ._interface import (
     Layout,
     MountRow,
     Shape,
+    Spawn,
+    Spawned,
     Status,
     Target,
     decode_name,
@@ -695,3 +697,8 @@ class Sampler:
     def record(self, interval: int, capacity: int) -> Any:  # noqa: ARG002 - what it cannot do
         message = "recording is done by a thread of C, and this is the Python backend"
         raise NativeRequired(message, hint="call sample() in a loop, or install the package with a C compiler")
+
+
+# ---- spawning --------------------------------------------------------------------------
+
+spawn: Callable[[Spawn], Spawned] | None = None

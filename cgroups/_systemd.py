@@ -1,6 +1,6 @@
-"""systemd over D-Bus: the few calls that a delegated scope takes.  The only importer of jeepney, of the extra ``systemd``.
+"""systemd over D-Bus: the few calls that a delegated scope takes.  The only importer of jeepney (extra ``systemd``).
 
-Source: org.freedesktop.systemd1(5), of which all is older than the unified hierarchy but ``AttachProcessesToUnit`` (238).
+Source: org.freedesktop.systemd1(5); the newest that is used is ``AttachProcessesToUnit``, of systemd 238.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import errno
 import os
 import socket
 import struct
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,14 +28,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from .lifecycle import Deadline
+
 __all__ = ["Manager", "bus_address"]
 
 SYSTEM_BUS: Final = "/run/dbus/system_bus_socket"
 _NAME: Final = "org.freedesktop.systemd1"
 _PATH: Final = "/org/freedesktop/systemd1"
-
-PAUSE: Final = 0.05
-"""Seconds between two looks at a unit that is on its way out."""
 
 _CREDENTIALS: Final = struct.Struct("3i")
 """``struct ucred``: process, user and group."""
@@ -68,6 +66,11 @@ def explain(name: str, text: str, tried: str) -> CgroupError:
     """The exception for an error of D-Bus."""
     kind, hint = _BY_NAME.get(name, (SystemdError, None))
     return kind(f"{tried}: {text or 'no reason given'} ({name})", hint=hint)
+
+
+def _late(tried: str) -> CgroupTimeout:
+    hint = "systemd is slow, or does not answer"
+    return CgroupTimeout(f"{tried}: the time given is over", errno=errno.ETIMEDOUT, hint=hint)
 
 
 def _library() -> Any:
@@ -120,7 +123,7 @@ class Manager:
         CgroupTimeout: it did not answer in time.
     """
 
-    def __init__(self, *, user: bool, deadline: float, directory: str = SYSTEMD) -> None:
+    def __init__(self, *, user: bool, deadline: Deadline, directory: str = SYSTEMD) -> None:
         if not is_manager(directory):
             message = f"cannot obtain a scope: systemd does not run here ({directory} is not there)"
             raise SystemdError(message, path=directory, hint="Hierarchy.find_or_create makes cgroups without it")
@@ -172,7 +175,7 @@ class Manager:
             # One that failed is forgotten too, and its name free again.
             ("CollectMode", ("s", "inactive-or-failed")),
         ]
-        body = (unit, "fail", properties, [])
+        body: tuple[Any, ...] = (unit, "fail", properties, [])
         while True:
             try:
                 (job,) = self.call(tried, "StartTransientUnit", "ssa(sv)a(sa(sv))", body)
@@ -180,7 +183,8 @@ class Manager:
             except CgroupExists:
                 if not self._is_going(unit):
                     raise
-            time.sleep(min(PAUSE, self._left(tried)))
+            self._left(tried)
+            self._deadline.pause()
         result = self._result_of(job, tried)
         if result != "done":
             message = f"{tried}: its job ended as {result!r}"
@@ -282,18 +286,17 @@ class Manager:
             message = "cannot use this systemd: it is outside of this PID namespace"
             raise SystemdError(message, hint="it manages the host that this container is on")
 
-    def _left(self, tried: str) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            message = f"{tried}: the time given is over"
-            raise CgroupTimeout(message, errno=errno.ETIMEDOUT, hint="systemd is slow, or does not answer")
-        return left
+    def _left(self, tried: str) -> float | None:
+        """Seconds that an operation of the socket may take."""
+        if self._deadline.is_over:
+            raise _late(tried)
+        left = self._deadline.left()
+        return None if left is None else max(left, 0.001)
 
     def _lost(self, error: OSError, tried: str) -> CgroupError:
         if isinstance(error, CgroupError):
             return error
         if isinstance(error, TimeoutError):
-            hint = "systemd is slow, or does not answer"
-            return CgroupTimeout(f"{tried}: the time given is over", errno=errno.ETIMEDOUT, hint=hint)
+            return _late(tried)
         kind = AccessDenied if isinstance(error, PermissionError) else SystemdError
         return kind(f"{tried}: {describe_errno(error.errno or 0)}", errno=error.errno, hint="no D-Bus is there")

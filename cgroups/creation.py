@@ -12,8 +12,9 @@ from .errors import CgroupBusy, CgroupError, CgroupExists, InvalidValue, from_er
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
 
-    from typing_extensions import TypedDict
+    from typing_extensions import Self, TypedDict
 
     from .hierarchy import Cgroup
 
@@ -48,6 +49,12 @@ class Rights(NamedTuple):
                 message = f"{name} {shown(mode)} is not a file mode"
                 raise InvalidValue(message)
         return None if self.owner is None else _ids(self.owner)
+
+
+def rights_of(arguments: RightsArguments) -> Rights:
+    """Those of the keywords, and what is usual."""
+    perm = arguments.get("perm", 0o755)
+    return Rights(perm, arguments.get("owner"), arguments.get("file_perm"), arguments.get("tasks_perm"))
 
 
 def _ids(owner: Owner) -> tuple[int, int]:
@@ -88,27 +95,29 @@ def _gid(group: str) -> int:
         raise InvalidValue(message) from None
 
 
-def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], rights: Rights, *, exist_ok: bool) -> Cgroup:
-    """Makes the cgroup at the path of names below base, with these controllers (v2), and what is missing on the way.
+class Making:
+    """Makes cgroups in a ``with`` block: when that fails, those that were made go, and what was enabled is disabled."""
 
-    When any step fails, the cgroups that this call made are removed and the
-    controllers that it enabled disabled again, and the step's error is raised.
-    """
-    owner = rights.check()
-    base.place_for_writing(f"make a cgroup below {base}")
-    made: list[Cgroup] = []
-    enabled: list[tuple[Cgroup, str]] = []
-    target = base
-    for name in names:
-        target = target.child(name)
-    at = base
-    try:
+    def __init__(self) -> None:
+        self._made: list[Cgroup] = []
+        self._enabled: list[tuple[Cgroup, str]] = []
+
+    def create(
+        self, base: Cgroup, names: Iterable[str], controllers: Iterable[str], rights: Rights, *, exist_ok: bool
+    ) -> Cgroup:
+        """Makes the cgroup at the path of names below base, with these controllers (v2), and what is missing."""
+        owner = rights.check()
+        base.place_for_writing(f"make a cgroup below {base}")
+        target = base
+        for name in names:
+            target = target.child(name)
+        at = base
         for name in names:
             below = at.child(name)
             for controller in controllers:
-                enabled += enable(at, controller, target)
+                self._enabled += enable(at, controller, target)
             if _make_directory(below, rights.perm):
-                made.append(below)
+                self._made.append(below)
                 managed.check(at)
                 _apply(below, rights, owner)
             elif not exist_ok and below == target:
@@ -116,10 +125,27 @@ def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], right
                     f"cannot make {target} ({target.path}): it exists", path=target.path, errno=errno.EEXIST
                 )
             at = below
-    except BaseException:
-        _undo(made, enabled)
-        raise
-    return target
+        return target
+
+    @property
+    def made(self) -> tuple[Cgroup, ...]:
+        """Those that were not there before, parents first."""
+        return tuple(self._made)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            _undo(self._made, self._enabled)
+
+
+def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], rights: Rights, *, exist_ok: bool) -> Cgroup:
+    """One cgroup, all or nothing: see :class:`Making`."""
+    with Making() as making:
+        return making.create(base, names, controllers, rights, exist_ok=exist_ok)
 
 
 def enable(cgroup: Cgroup, controller: str, target: Cgroup) -> list[tuple[Cgroup, str]]:

@@ -226,9 +226,11 @@ def words(cgroup: Cgroup, name: str) -> tuple[str, ...]:
     return tuple(word for _, word in cgroup.read_cells(name, Shape.WORDS))
 
 
-def explain_attach(failure: Failure, cgroup: Cgroup, name: str, what: str, pid: int) -> CgroupError:
-    """Why a process or thread could not be moved into a cgroup."""
-    tried = f"cannot move {what} {pid} into {cgroup} ({cgroup.path})"
+def explain_attach(
+    failure: Failure, cgroup: Cgroup, name: str, what: str, pid: int, tried: str | None = None
+) -> CgroupError:
+    """Why a process or thread could not be moved into a cgroup, or started there."""
+    tried = tried or f"cannot move {what} {pid} into {cgroup} ({cgroup.path})"
     path = _file_path(cgroup, name)
     if failure.errno in ABSENT:
         return _missing(cgroup, name, tried, name, failure.errno)
@@ -236,7 +238,8 @@ def explain_attach(failure: Failure, cgroup: Cgroup, name: str, what: str, pid: 
         errno.ESRCH: f"there is no such {what}",
         errno.EINVAL: "a kernel thread, or a real-time process where the cgroup has no real-time budget",
         errno.ENOSPC: "its cpuset.cpus or cpuset.mems is empty: set both first",
-        errno.EBUSY: "no internal processes: it enables controllers for its children, so move into one of these",
+        errno.EBUSY: "no internal processes: it enables controllers for its children, so use one of these",
+        errno.EAGAIN: "pids.max of it, or of an ancestor, is reached; or the user's limit on processes",
     }
     hint = hints.get(failure.errno)
     if failure.errno == errno.EOPNOTSUPP:

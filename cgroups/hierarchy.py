@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from . import creation, diagnosis
+from . import creation, diagnosis, lifecycle
 from ._interface import Failure, Shape, Status
 from .errors import AccessDenied, CgroupGone, InvalidValue, ParameterNotSupported, from_errno, shown
 from .spec import ALIASES, IMPLICIT, check_name, split_path
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._interface import Directory, File
+    from .delegation import Scope
     from .host import Host
     from .limits import Effective, L
     from .mounts import Mount
@@ -134,8 +135,32 @@ class Hierarchy:
         return cgroup.make(path, **rights)
 
     @staticmethod
-    def remove(cgroup: Cgroup, *, recursive: bool = False) -> None:
-        cgroup.remove(recursive=recursive)
+    def remove(cgroup: Cgroup, *, recursive: bool = False, kill: bool = False, timeout: float | None = None) -> None:
+        cgroup.remove(recursive=recursive, kill=kill, timeout=timeout)
+
+    @staticmethod
+    def freeze(cgroup: Cgroup, timeout: float | None = 10.0) -> None:
+        cgroup.freeze(timeout)
+
+    @staticmethod
+    def thaw(cgroup: Cgroup, timeout: float | None = 10.0) -> None:
+        cgroup.thaw(timeout)
+
+    @staticmethod
+    def signal(cgroup: Cgroup, signum: int, *, recursive: bool = True) -> int:
+        return cgroup.signal(signum, recursive=recursive)
+
+    @staticmethod
+    def kill(cgroup: Cgroup, timeout: float | None = 10.0) -> int:
+        return cgroup.kill(timeout)
+
+    @staticmethod
+    def wait_empty(cgroup: Cgroup, timeout: float | None = None) -> None:
+        cgroup.wait_empty(timeout)
+
+    @staticmethod
+    def move_all(cgroup: Cgroup, to: Cgroup, timeout: float | None = 10.0) -> int:
+        return cgroup.move_all(to, timeout)
 
     @staticmethod
     def processes(cgroup: Cgroup) -> list[int]:
@@ -361,6 +386,43 @@ class Cgroup:
 
         return effective(self, parameter)
 
+    def update(self, values: Mapping[Any, Any]) -> None:
+        """Sets several parameters as one: all of them, or, when one is refused, none.
+
+        Those that the kernel checks against each other, as memory and memory
+        with swap, are written in the order that it takes.  Values are checked
+        before any is written.
+        """
+        from .transaction import update  # noqa: PLC0415 - as effective
+
+        update(lambda _: self, values)
+
+    @staticmethod
+    def delegated(name: str, controllers: Iterable[str], *, user: bool = False, timeout: float | None = 10.0) -> Scope:
+        """Obtains a scope from systemd, and makes a group in it: see :class:`Scope`, which this returns.
+
+        Where systemd manages the tree, this is how to get a part of it for oneself.
+
+        Args:
+            name: the unit is ``NAME.scope``, the group in it NAME: ASCII letters, digits and ``:-_.\\``.
+            controllers: what the group is to have, as of a :class:`Group`.
+            user: ask the user's own manager, and not the system's, which gives scopes to root alone.
+            timeout: seconds for all of it.
+
+        Raises:
+            SystemdError: no systemd runs here, or none of the user's; no D-Bus; no jeepney (the extra
+                ``systemd``); or it could not do it.
+            AccessDenied: it was refused: polkit, or another user's bus.
+            CgroupExists: there is a unit of this name.
+            InvalidValue: a name that no unit can have.
+            SubsystemNotAvailable: a controller that is not here, or that systemd never delegates.
+            SubsystemNotAttached: a controller that this manager does not have.
+            CgroupTimeout: it was not done in time.  Whatever the error, nothing is left.
+        """
+        from .delegation import delegate  # noqa: PLC0415 - it needs groups, which are of cgroups
+
+        return delegate(name, controllers, user=user, timeout=timeout)
+
     # ---- files, for this package -----------------------------------------------------
 
     def place(self) -> tuple[Directory, str]:
@@ -434,8 +496,12 @@ class Cgroup:
     def add_process(self, pid: int) -> None:
         """Moves a process, with all of its threads, into this cgroup.
 
-        Its children that exist stay where they are; those that it makes from
-        now on start here.
+        It does not move the children that the process has: they stay where
+        they are, and those that it makes from now on start here.  Nor does it move
+        what the process has used: memory stays charged to the cgroup that it
+        was in, and what was counted there is not counted here.  Nor the
+        process's place in other hierarchies.  :class:`Popen` starts a program in
+        its cgroups, and leaves nothing outside.
         """
         self._attach("cgroup.procs", "process", pid)
 
@@ -452,6 +518,65 @@ class Cgroup:
             directory.write(_join(below, name), str(pid).encode())
         except Failure as failure:
             raise diagnosis.explain_attach(failure, self, name, what, pid) from None
+
+    def move_all(self, to: Cgroup, timeout: float | None = 10.0) -> int:
+        """Moves all processes of this cgroup, not of those below it, into another; how many there were.
+
+        Also those that its processes make meanwhile.  CgroupTimeout when they make them faster.
+        """
+        return lifecycle.move_all(self, to, timeout)
+
+    # ---- stopping and ending what is inside, and below -----------------------------------------
+
+    def freeze(self, timeout: float | None = 10.0) -> None:
+        """Stops all processes in it and below, and waits until they are stopped.
+
+        Source: ``cgroup.freeze``; v1: ``freezer.state``, of the freezer's
+        hierarchy alone.
+
+        Raises:
+            SubsystemNotAttached: a hierarchy of v1 without the freezer.
+            CgroupTimeout: a process did not stop within so many seconds; what this call has frozen is thawed again.
+            InvalidValue: the caller itself is inside, or it is the root.
+        """
+        lifecycle.freeze([self], timeout)
+
+    def thaw(self, timeout: float | None = 10.0) -> None:
+        """Lets them go on; CgroupBusy while a cgroup above is frozen."""
+        lifecycle.thaw([self], timeout)
+
+    def signal(self, signum: int, *, recursive: bool = True) -> int:
+        """Sends a signal to each process in it, and below, once; how many there were.
+
+        A process is held by a pidfd and looked for again before it is
+        signalled, so that no other gets it that was given its number.  Of a threaded
+        cgroup, the processes that have a thread in it.
+
+        Raises:
+            AccessDenied: processes are of another user, or in a pid namespace that is not below this one.
+        """
+        return lifecycle.signal([self], signum, recursive=recursive)
+
+    def kill(self, timeout: float | None = 10.0) -> int:
+        """Ends all processes in it and below, and waits until they have ended; how many were seen.
+
+        At once by ``cgroup.kill`` (v2, Linux 5.14); else they are frozen where
+        there is a freezer, killed and thawed, until none is left.  The cgroups stay.
+        Nothing where nothing is inside, or the cgroup is gone.
+
+        Raises:
+            CgroupTimeout: some are left after so many seconds: they hang in the kernel.
+            AccessDenied: processes are of another user, or (without ``cgroup.kill``) have no number here.
+            InvalidValue: the caller itself is inside.
+        """
+        return lifecycle.kill([self], timeout)
+
+    def wait_empty(self, timeout: float | None = None) -> None:
+        """Waits until no process is in it or below: by an event of ``cgroup.events``, on v1 by its processes' pidfds.
+
+        CgroupTimeout when some are left after so many seconds.
+        """
+        lifecycle.wait_empty([self], timeout)
 
     # ---- the tree ----------------------------------------------------------------------------
 
@@ -529,12 +654,24 @@ class Cgroup:
         controllers = self.subsystems if self.version == 2 else ()  # noqa: PLR2004 - the version
         return creation.create(self, names, controllers, rights, exist_ok=False)
 
-    def remove(self, *, recursive: bool = False) -> None:
+    def remove(self, *, recursive: bool = False, kill: bool = False, timeout: float | None = None) -> None:
         """Removes this cgroup, with ``recursive`` all below it first.
 
-        CgroupBusy, with nothing removed, when there are processes in it or,
-        without ``recursive``, cgroups below it.
+        Args:
+            recursive: also those below it.
+            kill: end all processes in them first, as :meth:`kill` does.
+            timeout: wait so many seconds for them to be empty; by default not at all, and with ``kill`` 10.
+                One that is gone already is then no error.
+
+        Raises:
+            CgroupBusy: there are processes in it or, without ``recursive``, cgroups below it.  Nothing was
+                removed.
+            CgroupTimeout: a process could not be ended.
         """
+        lifecycle.remove([self], recursive=recursive, kill_first=kill, timeout=timeout)
+
+    def remove_now(self, *, recursive: bool) -> None:
+        """The same without waiting, for this package."""
         if self.is_root:
             message = f"cannot remove {self}: it is the root of its hierarchy"
             raise InvalidValue(message, path=self.path)

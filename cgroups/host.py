@@ -19,7 +19,7 @@ from .errors import (
 )
 from .hierarchy import PID_MAX, Cgroup, Hierarchy
 from .mounts import Table, Tables, controllers_of, split_above
-from .spec import ALIASES, IMPLICIT, parse_spec, split_path
+from .spec import ALIASES, parse_spec, split_path, to_enable
 
 __all__ = ["Host"]
 
@@ -208,7 +208,7 @@ class Host:
         if target.path is None:
             hint = f"the mount at {hierarchy.mount_point} shows {hierarchy.root_location} and what is below alone"
             raise CgroupNotFound(f"cannot make {shown(spec)}", hint=hint)
-        controllers = _to_enable(hierarchy, names)
+        controllers = to_enable(hierarchy.version, names)
         if _has(target, controllers):
             return target
         *_, top = target.upwards()  # of the mount that shows it: there may be several, of parts
@@ -309,13 +309,6 @@ def _has(cgroup: Cgroup, controllers: Iterable[str]) -> bool:
         return cgroup.exists and all(name in cgroup.subsystems for name in controllers)
     except CgroupGone:
         return False
-
-
-def _to_enable(hierarchy: Hierarchy, names: Sequence[str]) -> list[str]:
-    """The controllers of a spec as v2 names them, without those that are always there."""
-    if hierarchy.version == 1:
-        return []
-    return [ALIASES["blkio"] if name == "blkio" else name for name in names if name not in IMPLICIT]
 
 
 def _host(root: str) -> Host:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 SYSTEMD: Final = "/run/systemd/system"
 """The directory that is there where systemd is init: sd_booted(3)."""
 
-CONTROLLERS: Final = frozenset({"cpu", "cpuacct", "cpuset", "io", "blkio", "memory", "devices", "pids"})
-"""Those that systemd gives its units, and can delegate; of v1, only their hierarchies are its own."""
+CONTROLLERS: Final = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
+CONTROLLERS_OF_V1: Final = frozenset({"cpu", "cpuacct", "blkio", "memory", "devices", "pids"})
+"""Those that systemd gives its units, and can delegate; of v1 only their hierarchies are its own."""
 
 _MARKS: Final = ("trusted.delegate", "user.delegate")
-"""What systemd writes on a delegated cgroup; only root reads the first, and only systemd 251 and newer write the second."""
+"""What systemd writes on a delegated cgroup; only root reads the first, and older systemds do not write the second."""
 
 obtained: set[str] = set()
 """The locations of the scopes that this process obtained."""
@@ -66,7 +67,7 @@ def check(parent: Cgroup, directory: str = SYSTEMD) -> None:
 def _is_systemds(cgroup: Cgroup) -> bool:
     """Whether a cgroup is systemd's own to manage."""
     hierarchy = cgroup.hierarchy
-    if hierarchy.version == 1 and hierarchy.label != "systemd" and CONTROLLERS.isdisjoint(hierarchy.subsystems):
+    if hierarchy.version == 1 and hierarchy.label != "systemd" and CONTROLLERS_OF_V1.isdisjoint(hierarchy.subsystems):
         return False
     if any(f"{cgroup.location}/".startswith(f"{location}/") for location in obtained):
         return False

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any, Union
 
 from .errors import InvalidValue, shown
-from .job import Job, Parent, check_limits, parents_of
+from .group import Parent, parents_of
+from .job import Job, check_limits
 from .report import Report, measure
 from .sampler import Frame, Sampler
-from .spawning import spawn
 from .subsystem import Cpu, Cpuacct, Io, Memory
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def run_through(
     limits = check_limits(limits)
     with Job(parents_of(parent), limits) as job, ExitStack() as stack:
         samples = stack.enter_context(_Samples(job, sample)) if sample is not None else None
-        process, began = spawn(words, job.cgroups, **streams, **popen)
+        process = job.group.spawn(words, **streams, **popen)
+        began = process.began_ns
         stack.callback(_reap, job, process)
         output = {name: _Output(pipe) for name in ("stdout", "stderr") if (pipe := getattr(process, name)) is not None}
         if samples is not None:

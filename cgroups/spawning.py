@@ -1,97 +1,344 @@
-"""Starting a program inside its cgroups.
+"""Popen: a program that starts inside its cgroups.
 
-The child moves itself there between fork and exec, by descriptors of
-``cgroup.procs`` that were opened before, so that not one instruction of the
-program is run, nor one page of it counted, elsewhere.
+With the C layer the child is born in its cgroup of v2, and moves itself into
+those of v1 before it executes (csrc/cg_spawn.c): not one instruction of the
+program is run, nor one page of it counted, elsewhere.  Without, subprocess
+forks, and the child moves itself into all of them.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, AnyStr, Final, Literal, Union, overload
 
 from . import diagnosis
-from ._interface import Failure, Status
+from ._backend import backend
+from ._interface import Failure, Shape, Spawn, Spawned, Status, Step
+from .errors import CgroupBusy, CgroupError, InvalidValue, shown
+from .group import Group
+from .hierarchy import Cgroup
 
 if TYPE_CHECKING:
-    import subprocess
+    from typing_extensions import TypedDict, Unpack
 
-    from .hierarchy import Cgroup
+    class Common(TypedDict, total=False):
+        """The keywords of subprocess.Popen but those that say whether its pipes are of text."""
 
-__all__ = ["Started", "spawn"]
+        bufsize: int
+        executable: Word | None
+        stdin: Stream
+        stdout: Stream
+        stderr: Stream
+        preexec_fn: Any
+        close_fds: bool
+        shell: bool
+        cwd: Word | None
+        env: Mapping[str, str] | Mapping[bytes, bytes] | None
+        restore_signals: bool
+        start_new_session: bool
+        pass_fds: Iterable[int]
+        group: str | int | None
+        extra_groups: Iterable[str | int] | None
+        user: str | int | None
+        umask: int
+        pipesize: int
+        process_group: int | None
 
 
-class Started(NamedTuple):
-    """A program that runs, and CLOCK_MONOTONIC when it began to."""
+__all__ = ["Popen", "Where", "members"]
 
-    process: subprocess.Popen[bytes]
-    began_ns: int
+Where = Union[Cgroup, Group, "Iterable[Cgroup | Group]"]
+"""Where a program starts: a cgroup, a group, or several, one of each hierarchy."""
 
-
-WORD = 8
-BEGUN = 1 << 63
-"""In what the child says: the time when it was everywhere; else which cgroup would not take it, and the errno."""
+Word = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+Stream = Union[None, int, "IO[Any]"]
 
 
-def spawn(args: Sequence[Any], cgroups: Sequence[Cgroup], **popen: Any) -> Started:
-    """Starts a program whose first instruction runs in all of these cgroups.
+def members(where: Where) -> tuple[Cgroup, ...]:
+    """The cgroups of it; InvalidValue where two are of one hierarchy."""
+    given = [where] if isinstance(where, (Cgroup, Group)) else where
+    if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
+        message = f"cgroup {shown(where)}: a Cgroup, a Group or several of them are expected"
+        raise InvalidValue(message, hint="Hierarchy.find_exn(spec) gives a Cgroup")
+    found: dict[Cgroup, None] = {}
+    for one in given:
+        if not isinstance(one, (Cgroup, Group)):
+            message = f"cgroup {shown(one)}: a Cgroup or a Group is expected"
+            raise InvalidValue(message, hint="Hierarchy.find_exn(spec) gives a Cgroup")
+        found.update(dict.fromkeys(one.cgroups if isinstance(one, Group) else (one,)))
+    if not found:
+        message = "cgroup: at least one is expected"
+        raise InvalidValue(message)
+    if len({cgroup.hierarchy for cgroup in found}) < len(found):
+        message = f"cgroup {', '.join(map(str, found))}: a process is in one cgroup of each hierarchy"
+        raise InvalidValue(message)
+    return tuple(found)
 
-    Where it cannot be moved into one of them it is not started.
 
-    Raises:
-        CgroupError: it could not be moved.
-        OSError: it could not be started, as of subprocess.Popen.
+class Popen(subprocess.Popen[AnyStr]):
+    """subprocess.Popen, whose child starts in its cgroups, never outside for an instant.
+
+    Example::
+
+        with Popen(["make", "-j4"], cgroup=group, stdout=PIPE) as process:
+            print(process.stdout.read())
+
+    All else is as of subprocess.Popen: its keywords, its methods, and the
+    OSError of a program that cannot be executed.
+
+    On v2 the child is made in its cgroup (clone3(2) with CLONE_INTO_CGROUP,
+    Linux 5.7); on v1, and where that is not to be had, it moves itself there
+    before it executes.  The parent's memory is not copied, however large, and
+    its other threads go on.  A ``preexec_fn`` makes it a fork of subprocess, with all
+    the dangers of that; it runs in the cgroups.
+
+    Attributes:
+        cgroups: where it was started, one cgroup of each hierarchy given.
+        began_ns: CLOCK_MONOTONIC, in nanoseconds, when it was in all of them, before it executed.
+
+    Raises, beside what subprocess.Popen does, with no process left behind:
+        CgroupGone: a cgroup has been removed.
+        CgroupBusy: a cgroup is frozen, or (v2) enables controllers for its children.
+        AccessDenied: not permitted to start a process there.
+        InvalidValue: two cgroups are of one hierarchy.
+        CgroupOSError: whatever else the kernel says, as EAGAIN over pids.max.
     """
-    import subprocess  # noqa: PLC0415 - importing this package has to stay cheap
 
-    with ExitStack() as files:
-        doors = [_open_procs(cgroup, files) for cgroup in cgroups]
-        reading, writing = os.pipe()
-        files.callback(os.close, reading)
-        sides = ExitStack()
-        files.enter_context(sides)
-        sides.callback(os.close, writing)
+    @overload
+    def __init__(
+        self: Popen[str],
+        args: Word | Sequence[Word],
+        *,
+        cgroup: Where,
+        text: Literal[True],
+        encoding: str | None = None,
+        errors: str | None = None,
+        universal_newlines: bool | None = None,
+        **keywords: Unpack[Common],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Popen[str],
+        args: Word | Sequence[Word],
+        *,
+        cgroup: Where,
+        text: bool | None = None,
+        encoding: str,
+        errors: str | None = None,
+        universal_newlines: bool | None = None,
+        **keywords: Unpack[Common],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Popen[str],
+        args: Word | Sequence[Word],
+        *,
+        cgroup: Where,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        universal_newlines: Literal[True],
+        **keywords: Unpack[Common],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Popen[bytes], args: Word | Sequence[Word], *, cgroup: Where, **keywords: Unpack[Common]
+    ) -> None: ...
+    def __init__(self, args: Any, *, cgroup: Where, **keywords: Any) -> None:
+        self.cgroups: Final = members(cgroup)
+        self.began_ns = 0
+        super().__init__(args, **keywords)
 
-        def enter() -> None:
-            # The forked child of a process that may have threads: system calls and ints, nothing that locks.
-            for at, door in enumerate(doors):
-                try:
-                    os.write(door, b"0")
-                except OSError as error:
-                    os.write(writing, (at << 32 | (error.errno or 0)).to_bytes(WORD, "little"))
+    def _execute_child(
+        self,
+        args: Any,
+        executable: Any,
+        preexec_fn: Any,
+        close_fds: Any,
+        pass_fds: Any,
+        cwd: Any,
+        env: Any,
+        startupinfo: Any,
+        creationflags: Any,
+        shell: Any,
+        *rest: Any,
+    ) -> None:
+        """What subprocess.Popen calls to start its child, from Python 3.10 to 3.14."""
+        for one in self.cgroups:
+            _check_thawed(one)
+        if backend.spawn is None or preexec_fn is not None:
+            forked = (args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags, shell)
+            self._fork(forked, rest)
+            return
+        words = _words(args, shell, executable)
+        program = words[0] if executable is None else executable
+        sys.audit("subprocess.Popen", program, words, cwd, env)
+        self._start(_request(words, program, close_fds, pass_fds, cwd, env, rest), program, cwd)
+        self._close_pipe_fds(*rest[:6])  # type: ignore[attr-defined]
+
+    def _start(self, request: Spawn, program: Any, cwd: Any) -> None:
+        """By the C layer: born in the cgroup of v2, where the kernel can, and moved into the others."""
+        born = next((cgroup for cgroup in self.cgroups if cgroup.version == 2), None)  # noqa: PLR2004 - the version
+        while True:
+            moved = [cgroup for cgroup in self.cgroups if cgroup is not born]
+            with ExitStack() as files:
+                doors = [_open(cgroup, "cgroup.procs", os.O_WRONLY, files, program) for cgroup in moved]
+                place = -1 if born is None else _open(born, "", os.O_PATH | os.O_DIRECTORY, files, program)
+                said: Spawned = backend.spawn(request._replace(doors=doors, cgroup=place))
+            if born is None or (said.step, said.error) != (Step.CLONE, errno.ENOSYS):
+                break
+            born = None
+        if said.error:
+            where = moved[said.at] if said.step == Step.JOIN else born if said.step == Step.CLONE else None
+            raise _explained(said, where, program, cwd)
+        self.pid = said.pid
+        self._child_created = True
+        # A child that a limit ended before it could say so has said nothing.
+        self.began_ns = said.began or time.monotonic_ns()
+
+    def _fork(self, words: tuple[Any, ...], rest: tuple[Any, ...]) -> None:
+        """By subprocess: the child moves itself by descriptors of cgroup.procs that were opened before."""
+        args, executable, preexec_fn, *others = words
+        program = _words(args, others[-1], executable)[0]
+        with ExitStack() as files:
+            doors = [_open(cgroup, "cgroup.procs", os.O_WRONLY, files, program) for cgroup in self.cgroups]
+            reading, writing = os.pipe()
+            files.callback(os.close, reading)
+            sides = files.enter_context(ExitStack())
+            sides.callback(os.close, writing)
+
+            def enter() -> None:
+                # The forked child of a process that may have threads: system calls and ints, nothing that locks.
+                for at, door in enumerate(doors):
+                    try:
+                        os.write(door, b"0")
+                    except OSError as error:
+                        os.write(writing, (at << 32 | (error.errno or 0)).to_bytes(WORD, "little"))
+                        raise
+                os.write(writing, (BEGUN | time.monotonic_ns()).to_bytes(WORD, "little"))
+                if preexec_fn is not None:
+                    preexec_fn()
+
+            self.began_ns = time.monotonic_ns()
+            try:
+                super()._execute_child(args, executable, enter, *others, *rest)  # type: ignore[misc]
+            except subprocess.SubprocessError:
+                sides.close()
+                told = int.from_bytes(os.read(reading, WORD), "little")
+                if not told or told & BEGUN:
                     raise
-            os.write(writing, (BEGUN | time.monotonic_ns()).to_bytes(WORD, "little"))
-
-        before = time.monotonic_ns()
-        try:
-            # Not preexec_fn's usual dangers: see enter.
-            process = subprocess.Popen(args, preexec_fn=enter, **popen)  # noqa: PLW1509, S603
-        except subprocess.SubprocessError:
+                at, number = divmod(told, 1 << 32)
+                raise _explained(Spawned(0, 0, Step.JOIN, at, number), self.cgroups[at], program, None) from None
             sides.close()
-            told = _word(reading)
-            if not told or told & BEGUN:
-                raise
-            at, errno = divmod(told, 1 << 32)
-            failure = Failure(Status.OS, errno)
-            raise diagnosis.explain_attach(failure, cgroups[at], "cgroup.procs", "process", os.getpid()) from None
-        sides.close()
-        told = _word(reading)
-    # A child that a limit ended before it could say so has said nothing.
-    return Started(process, told & ~BEGUN if told else before)
+            told = int.from_bytes(os.read(reading, WORD), "little")
+            self.began_ns = told & ~BEGUN or self.began_ns
 
 
-def _open_procs(cgroup: Cgroup, files: ExitStack) -> int:
-    directory, below = cgroup.place_for_writing(f"start a program in {cgroup}")
+WORD: Final = 8
+BEGUN: Final = 1 << 63
+"""In what a forked child says: the time when it was everywhere; else which cgroup would not take it, and the errno."""
+
+
+def _check_thawed(cgroup: Cgroup) -> None:
+    """A child that is frozen before it executes would keep its parent waiting, which no signal could interrupt."""
     try:
-        fd = directory.open(f"{below}/cgroup.procs" if below else "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        if cgroup.version == 1:
+            frozen = cgroup.hierarchy.has("freezer") and not cgroup.is_root
+            frozen = frozen and cgroup.read_cells("freezer.state", Shape.WORDS) != [("", "THAWED")]
+        else:
+            frozen = not cgroup.is_root and dict(cgroup.read_cells("cgroup.events", Shape.KEYED)).get("frozen") == 1
+    except CgroupError:
+        return  # gone, or not to be read: what is tried next says it
+    if frozen:
+        message = f"cannot start a program in {cgroup} ({cgroup.path}): it is frozen"
+        raise CgroupBusy(message, path=cgroup.path, errno=errno.EBUSY, hint="thaw it first")
+
+
+def _open(cgroup: Cgroup, name: str, flags: int, files: ExitStack, program: Any) -> int:
+    directory, below = cgroup.place_for_writing(f"start {shown(program)} in {cgroup}")
+    try:
+        fd = directory.open("/".join(filter(None, (below.rstrip("/"), name))), flags | os.O_CLOEXEC)
     except Failure as failure:
-        raise diagnosis.explain_attach(failure, cgroup, "cgroup.procs", "process", os.getpid()) from None
+        raise _explain(failure, cgroup, program) from None
     files.callback(os.close, fd)
     return fd
 
 
-def _word(fd: int) -> int:
-    return int.from_bytes(os.read(fd, WORD), "little")
+def _explain(failure: Failure, cgroup: Cgroup, program: Any) -> CgroupError:
+    tried = f"cannot start {shown(program)} in {cgroup} ({cgroup.path})"
+    return diagnosis.explain_attach(failure, cgroup, "cgroup.procs", "process", os.getpid(), tried)
+
+
+def _explained(said: Spawned, cgroup: Cgroup | None, program: Any, cwd: Any) -> Exception:
+    if cgroup is not None:
+        return _explain(Failure(Status.OS, said.error), cgroup, program)
+    return OSError(said.error, os.strerror(said.error), cwd if said.step == Step.CWD else program)
+
+
+# ---- what subprocess takes, as bytes ----------------------------------------------------------
+
+
+def _words(args: Any, shell: Any, executable: Any) -> list[Any]:
+    """The program's arguments: what subprocess makes of them."""
+    if isinstance(args, os.PathLike) and shell:
+        message = "path-like args is not allowed when shell is true"
+        raise TypeError(message)
+    words = [args] if isinstance(args, (str, bytes, os.PathLike)) else list(args)
+    if shell:
+        words = ["/bin/sh", "-c", *words]
+        if executable:
+            words[0] = executable
+    return words
+
+
+def _encoded(text: Any) -> bytes:
+    encoded = os.fsencode(text)
+    if b"\0" in encoded:
+        message = "embedded null byte"
+        raise ValueError(message)
+    return encoded
+
+
+def _environment(env: Mapping[Any, Any]) -> Iterator[bytes]:
+    for key, value in env.items():
+        name = _encoded(key)
+        if b"=" in name:
+            message = "illegal environment variable name"
+            raise ValueError(message)
+        yield name + b"=" + _encoded(value)
+
+
+def _request(
+    words: list[Any], program: Any, close_fds: Any, pass_fds: Any, cwd: Any, env: Any, rest: tuple[Any, ...]
+) -> Spawn:
+    stdin, _, _, stdout, _, stderr, restore_signals, gid, groups, uid, umask, new_session, *process_group = rest
+    name = _encoded(program)
+    directories = [] if os.path.dirname(name) else os.get_exec_path(env)
+    keep = sorted(map(int, pass_fds))
+    if keep and keep[0] < 0:
+        message = "bad value(s) in pass_fds"
+        raise ValueError(message)
+    return Spawn(
+        paths=[os.path.join(os.fsencode(one), name) for one in directories] or [name],
+        args=[_encoded(word) for word in words],
+        env=None if env is None else list(_environment(env)),
+        cwd=None if cwd is None else _encoded(cwd),
+        cgroup=-1,
+        doors=[],
+        files=(stdin, stdout, stderr),
+        close_files=bool(close_fds),
+        keep=keep,
+        restore_signals=bool(restore_signals),
+        new_session=bool(new_session),
+        process_group=process_group[0] if process_group else -1,
+        umask=umask,
+        uid=-1 if uid is None else uid,
+        gid=-1 if gid is None else gid,
+        groups=groups,
+    )

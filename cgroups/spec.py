@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,6 +17,13 @@ ALIASES = {"blkio": "io", "io": "blkio"}
 
 IMPLICIT = frozenset({"cpuacct", "freezer", "perf_event"})
 """Controllers of v1 that on v2 are the hierarchy itself, in every cgroup and never to be enabled."""
+
+
+def to_enable(version: int, controllers: Iterable[str]) -> list[str]:
+    """Controllers as cgroup.subtree_control of v2 names them, without those that are always there; of v1 none."""
+    if version == 1:
+        return []
+    return [ALIASES["blkio"] if name == "blkio" else name for name in controllers if name and name not in IMPLICIT]
 
 
 class Spec(NamedTuple):

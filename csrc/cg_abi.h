@@ -392,3 +392,55 @@ void cg_recorder_state(struct cg_recorder *recorder, struct cg_recording *record
 /* Ends the thread, after the frame that it is reading. */
 void cg_recorder_stop(struct cg_recorder *recorder);
 void cg_recorder_destroy(struct cg_recorder *recorder);
+
+/* ---- spawning: a program that starts inside its cgroups ----------------------
+ *
+ * The child is made as by vfork(2): it shares the caller's memory, which is not
+ * copied, and the calling thread alone waits until it executes.  It runs system
+ * calls and nothing else, on a stack of its own, with all signals blocked.  Where
+ * its user or groups change it has a copy of the memory instead, since
+ * the kernel would otherwise take the caller for a process of theirs.
+ */
+enum cg_spawn_step {
+    CG_SPAWN_CLONE = 0,   /* no child could be made, or none in the cgroup */
+    CG_SPAWN_JOIN = 1,    /* it could not be moved into a cgroup: doors[at] */
+    CG_SPAWN_PREPARE = 2, /* descriptors, session, process group, user, groups */
+    CG_SPAWN_CWD = 3,
+    CG_SPAWN_EXECUTE = 4
+};
+
+struct cg_spawn {
+    const char *const *paths; /* tried in order, as execvp(3) does */
+    size_t path_count;
+    char *const *argv;
+    char *const *envp;        /* NULL: the caller's */
+    const char *cwd;          /* NULL: the caller's */
+    int cgroup;               /* a directory of v2 that it is born in, or -1 */
+    const int *doors;         /* cgroup.procs, open for writing: it moves itself there, in order */
+    size_t door_count;
+    int files[3];             /* its stdin, stdout and stderr; -1: the caller's */
+    int close_files;          /* whether other descriptors are closed, but those kept */
+    const int *keep;          /* ascending; inherited also where close-on-exec */
+    size_t keep_count;
+    int restore_signals;      /* SIGPIPE and SIGXFSZ, which Python ignores */
+    int new_session;
+    int process_group;        /* -1: the caller's */
+    int umask;                /* -1: the caller's */
+    int64_t uid;              /* -1: the caller's; so gid */
+    int64_t gid;
+    int64_t group_count;      /* -1: the caller's */
+    const uint32_t *groups;
+};
+
+struct cg_spawned {
+    int64_t began; /* CLOCK_MONOTONIC when it was in all of its cgroups; 0 where it died before */
+    int pid;
+    int step; /* what failed, on CG_OS */
+    int at;
+    int error;
+};
+
+/* CG_OK once it executes, or has died of a signal before; on CG_OS there is no
+ * child left.  ENOSYS with CG_SPAWN_CLONE and a cgroup: this kernel, or a
+ * seccomp filter, has no clone3(2) with CLONE_INTO_CGROUP; a door does it then. */
+int cg_spawn(const struct cg_spawn *spawn, struct cg_spawned *spawned_ret);

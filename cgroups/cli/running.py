@@ -11,8 +11,9 @@ from typing import IO, Annotated, Any, NoReturn, Optional
 import typer
 
 from ..errors import CgroupError, InvalidValue
+from ..group import parents_of
 from ..host import LOCAL
-from ..job import cgroup_for, parents_of
+from ..job import cgroup_for
 from ..report import Report, Stall
 from ..running import run_through
 from ..sampler import Frame

@@ -1,0 +1,444 @@
+"""Group: the same cgroup on every hierarchy that its controllers are on, used as one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
+
+from . import creation, lifecycle
+from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
+from .hierarchy import Cgroup
+from .host import LOCAL, Host
+from .spec import split_path, to_enable
+from .subsystem import Core, Cpuset, Parameters
+from .transaction import apply, settable, update
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from .spawning import Popen
+    from .subsystem.parameter import Readable, Resettable, Writable
+
+__all__ = ["Group", "Parent", "Temporary", "controller_of", "listed", "parents_of", "with_controller"]
+
+R = TypeVar("R")
+W = TypeVar("W")
+
+Parent = Union[str, Cgroup, "Group", "Iterable[str | Cgroup]"]
+"""Below what: a spec, a cgroup or a group, or one of each of several hierarchies."""
+
+UNIFIED: Final = 2
+
+
+# ---- which cgroup a controller is in -------------------------------------------------------
+
+
+def controller_of(parameter: Parameters.Parameter) -> str:
+    """Whose cgroup has it; the ``cgroup.*`` files are the unified hierarchy's."""
+    return "" if parameter.controller == Core.CONTROLLER else parameter.controller
+
+
+def with_controller(cgroups: Iterable[Cgroup], controller: str) -> Cgroup | None:
+    """That of some cgroups which has a controller; '' is the unified hierarchy."""
+    # A v1 mount takes a controller from v2.
+    for cgroup in sorted(cgroups, key=lambda cgroup: cgroup.version):
+        if cgroup.hierarchy.has(controller) if controller else cgroup.version == UNIFIED:
+            return cgroup
+    return None
+
+
+def parents_of(parent: Parent | None) -> list[Cgroup] | None:
+    """The cgroups that a ``parent`` names, one of each hierarchy; None where none is given."""
+    if parent is None:
+        return None
+    if isinstance(parent, Group):
+        return list(parent.cgroups)
+    if not isinstance(parent, (str, Cgroup, Iterable)):
+        message = f"parent {shown(parent)} is neither a spec, a Cgroup, a Group, nor several of them"
+        raise InvalidValue(message)
+    given = [parent] if isinstance(parent, (str, Cgroup)) else list(parent)
+    cgroups = [LOCAL.find_exn(one) if isinstance(one, str) else one for one in given]
+    for cgroup in cgroups:
+        if not isinstance(cgroup, Cgroup):
+            message = f"parent {shown(cgroup)} is neither a spec nor a Cgroup"
+            raise InvalidValue(message)
+    if not cgroups or len({cgroup.hierarchy for cgroup in cgroups}) < len(cgroups):
+        message = f"parent {shown(parent)}: one cgroup of each hierarchy that is to be used is expected"
+        raise InvalidValue(message)
+    return cgroups
+
+
+def _place_of(controller: str, parents: list[Cgroup] | None, host: Host) -> Cgroup:
+    """The cgroup that the group's is made below."""
+    if not isinstance(controller, str):
+        message = f"controller {shown(controller)} is not a name"
+        raise InvalidValue(message)
+    if parents is not None:
+        found = with_controller(parents, controller)
+        if found is None:
+            message = f"no parent has {controller or 'the unified hierarchy'}"
+            raise SubsystemNotAvailable(message, hint=f"there are {', '.join(map(str, parents))}")
+        return found
+    hierarchy = host.hierarchy_of(controller)
+    if hierarchy is None:
+        message = f"no mounted hierarchy has {f'the controller {controller}' if controller else 'version 2'}"
+        raise SubsystemNotAvailable(message, hint="'cgroups info' and Hierarchy.scan() say what is mounted")
+    return hierarchy.root()
+
+
+# ---- the group -----------------------------------------------------------------------------
+
+
+class Group:
+    """One name on each hierarchy that the controllers are on: on v1 one cgroup for each, on v2 one for all.
+
+    So a program is written once::
+
+        with Group.temporary("job", ["memory", "pids"], limits={Memory.limit_in_bytes: 2**30}) as group:
+            with group.spawn(["make", "-j4"]) as process:
+                process.wait()
+            print(group.get(Memory.max_usage_in_bytes))
+
+    It stands for the name, as a :class:`Cgroup` does: making it makes nothing.
+    Safe to use from any thread.
+
+    Args:
+        name: its path, as ``jobs/one``, from the roots, or from the ``parent``.
+        controllers: what it is to have; '' is the unified hierarchy, with what v2 has by itself.
+        parent: a spec, a Cgroup or a Group, or one cgroup for each hierarchy.
+
+    Attributes:
+        controllers: those that it was made with.
+        cgroups: its cgroups, one on each hierarchy.
+
+    Raises:
+        SubsystemNotAvailable: a controller is on no hierarchy, or the parents are not on its.
+        InvalidValue: a name that cannot be, or no controller.
+    """
+
+    __slots__ = ("_names", "_of", "cgroups", "controllers")
+
+    def __init__(self, name: str, controllers: Iterable[str], *, parent: Parent | None = None) -> None:
+        names = split_path(name)
+        if not names:
+            message = f"group {shown(name)} names no cgroup"
+            raise InvalidValue(message)
+        wanted = listed(controllers)
+        parents = parents_of(parent)
+        below = "/".join(names)
+        found = {one: _place_of(one, parents, LOCAL).child(below) for one in wanted}
+        self._set(names, wanted, dict.fromkeys(found.values()), found)
+
+    def _set(
+        self, names: list[str], controllers: tuple[str, ...], cgroups: Iterable[Cgroup], found: dict[str, Cgroup]
+    ) -> None:
+        self._names = names
+        self.controllers: tuple[str, ...] = controllers
+        self.cgroups: tuple[Cgroup, ...] = tuple(cgroups)
+        self._of = found
+
+    @classmethod
+    def of(cls, cgroups: Iterable[Cgroup]) -> Self:
+        """The group of these cgroups, which need not have one name: one of each hierarchy."""
+        group = cls.__new__(cls)
+        members = parents_of(list(cgroups)) or []
+        group._set([], (), members, {})  # noqa: SLF001 - its own
+        return group
+
+    @classmethod
+    def temporary(
+        cls,
+        prefix: str,
+        controllers: Iterable[str],
+        *,
+        limits: Mapping[Any, Any] | None = None,
+        parent: Parent | None = None,
+    ) -> Temporary:
+        """A fresh group for a ``with`` block, after which its processes are ended and its cgroups gone.
+
+        So also after an exception, and after SIGTERM and SIGHUP: in the main
+        thread, where these would end the program at once, they raise SystemExit
+        in the block instead, with 128 and the signal's number.
+
+        Args:
+            prefix: what its name begins with; a number that no other has follows.
+            controllers: as of a Group; those of ``limits`` are added.
+            limits: what parameters are set to, as by :meth:`update`.
+            parent: as of a Group.
+        """
+        values = settable(limits)
+        wanted = dict.fromkeys((*listed(controllers, or_none=bool(values)), *map(controller_of, values)))
+        name = f"{prefix}-{os.getpid()}-{os.urandom(4).hex()}"
+        return Temporary(cls(name, wanted, parent=parent), values)
+
+    # ---- its cgroups
+
+    def cgroup_of(self, what: str | Parameters.Parameter) -> Cgroup:
+        """Its cgroup that has a controller, or the controller of a parameter; '' is the unified hierarchy's.
+
+        SubsystemNotAttached when none has.
+        """
+        controller = what if isinstance(what, str) else controller_of(what)
+        found = self._of.get(controller)
+        if found is None:
+            found = with_controller(self.cgroups, controller)
+            if found is None:
+                message = f"{self} has no cgroup with {controller or 'the unified hierarchy'}"
+                raise SubsystemNotAttached(message, hint=f"make it with {controller!r} among its controllers")
+            self._of[controller] = found
+        return found
+
+    @property
+    def exists(self) -> bool:
+        """Whether all of its cgroups are there."""
+        return all(cgroup.exists for cgroup in self.cgroups)
+
+    def create(self, **rights: Unpack[creation.RightsArguments]) -> Self:
+        """Makes what is missing of it, with its controllers enabled on v2; all or nothing.
+
+        A cpuset of v1 gets the CPUs and nodes of the one above it, without
+        which it takes no process.  Keywords as for :meth:`Host.find_or_create`.
+        """
+        with creation.Making() as making:
+            self._make(making, creation.rights_of(rights), exist_ok=True)
+        return self
+
+    def _make(self, making: creation.Making, rights: creation.Rights, *, exist_ok: bool) -> None:
+        for cgroup in self.cgroups:
+            top, names = self._above(cgroup)
+            wanted = [one for one, its in self._of.items() if its is cgroup]
+            making.create(top, names, to_enable(cgroup.version, wanted), rights, exist_ok=exist_ok)
+        for cgroup in making.made:
+            fill_cpuset(cgroup)
+
+    def _above(self, cgroup: Cgroup) -> tuple[Cgroup, list[str]]:
+        above: Cgroup | None = cgroup
+        for _ in self._names:
+            above = above.parent if above is not None else None
+        if above is None or not self._names:
+            message = f"cannot make {self}: {cgroup} is not below a cgroup that can be seen"
+            raise CgroupNotFound(message)
+        return above, self._names
+
+    # ---- parameters
+
+    def get(self, parameter: Readable[R]) -> R:
+        """As :func:`Parameters.get`, of the cgroup that has it."""
+        return Parameters.get(parameter, self.cgroup_of(parameter))
+
+    def set(self, parameter: Writable[W], value: W) -> None:
+        """As :func:`Parameters.set`."""
+        Parameters.set(parameter, self.cgroup_of(parameter), value)
+
+    def reset(self, parameter: Resettable) -> None:
+        """As :func:`Parameters.reset`."""
+        Parameters.reset(parameter, self.cgroup_of(parameter))
+
+    def update(self, values: Mapping[Any, Any]) -> None:
+        """Sets several parameters as one, or none of them: see :meth:`Cgroup.update`."""
+        update(self.cgroup_of, values)
+
+    # ---- processes
+
+    def spawn(self, args: Any, **keywords: Any) -> Popen[Any]:
+        """Starts a program in it: ``Popen(args, cgroup=group, …)``."""
+        from .spawning import Popen  # noqa: PLC0415 - it imports subprocess
+
+        process: Popen[Any] = Popen(args, cgroup=self, **keywords)
+        return process
+
+    def processes(self) -> list[int]:
+        """The ids of the processes that are in any of its cgroups, not below, sorted."""
+        return sorted({pid for cgroup in self.cgroups for pid in cgroup.processes()})
+
+    def add_process(self, pid: int) -> None:
+        """Moves a process into each of its cgroups, or, when one refuses, into none: :meth:`Cgroup.add_process`."""
+        before = {one.hierarchy: one for one in self.cgroups[0].hierarchy.host.process_info(pid)}
+        done: list[Cgroup] = []
+        try:
+            for cgroup in self.cgroups:
+                cgroup.add_process(pid)
+                done.append(cgroup)
+        except CgroupError:
+            for cgroup in reversed(done):
+                with suppress(CgroupError, KeyError):
+                    before[cgroup.hierarchy].add_process(pid)
+            raise
+
+    def move_all(self, to: Group, timeout: float | None = 10.0) -> int:
+        """Moves its processes, not those below, into the cgroups of another group on the same hierarchies."""
+        pairs = [
+            (one, next((its for its in to.cgroups if its.hierarchy == one.hierarchy), None)) for one in self.cgroups
+        ]
+        for one, its in pairs:
+            if its is None:
+                message = f"cannot move the processes of {one} to {to}: it has no cgroup on this hierarchy"
+                raise InvalidValue(message, path=one.path)
+        return max(lifecycle.move_all(one, its, timeout) for one, its in pairs if its is not None)
+
+    def freeze(self, timeout: float | None = 10.0) -> None:
+        """Stops its processes, through the cgroup that has the freezer: :meth:`Cgroup.freeze`.
+
+        SubsystemNotAttached where none has: on v1, name ``freezer`` among the controllers.
+        """
+        lifecycle.freeze(self.cgroups, timeout)
+
+    def thaw(self, timeout: float | None = 10.0) -> None:
+        """Lets them go on: :meth:`Cgroup.thaw`."""
+        lifecycle.thaw(self.cgroups, timeout)
+
+    def signal(self, signum: int, *, recursive: bool = True) -> int:
+        """Sends a signal to each process of it once: :meth:`Cgroup.signal`."""
+        return lifecycle.signal(self.cgroups, signum, recursive=recursive)
+
+    def kill(self, timeout: float | None = 10.0) -> int:
+        """Ends all processes in it and below, in whichever of its cgroups they are: :meth:`Cgroup.kill`."""
+        return lifecycle.kill(self.cgroups, timeout)
+
+    def wait_empty(self, timeout: float | None = None) -> None:
+        """Waits until none of its cgroups has a process: :meth:`Cgroup.wait_empty`."""
+        lifecycle.wait_empty(self.cgroups, timeout)
+
+    def remove(self, *, recursive: bool = False, kill: bool = False, timeout: float | None = None) -> None:
+        """Removes all of its cgroups: :meth:`Cgroup.remove`.  CgroupGone when none of them is there."""
+        lifecycle.remove(self.cgroups, recursive=recursive, kill_first=kill, timeout=timeout)
+
+    # ---- what it is
+
+    def __iter__(self) -> Iterator[Cgroup]:
+        return iter(self.cgroups)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Group) and self.cgroups == other.cgroups
+
+    def __hash__(self) -> int:
+        return hash(self.cgroups)
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.cgroups))
+
+    def __repr__(self) -> str:
+        return f"<Group {self}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _group, (self._names, self.controllers, self.cgroups, self._of)
+
+
+def _group(names: list[str], controllers: tuple[str, ...], cgroups: tuple[Cgroup, ...], found: Any) -> Group:
+    group = Group.__new__(Group)
+    group._set(names, controllers, cgroups, found)  # noqa: SLF001 - what pickle calls
+    return group
+
+
+def listed(controllers: Iterable[str], *, or_none: bool = False) -> tuple[str, ...]:
+    """The names of controllers, each once."""
+    if isinstance(controllers, str) or not isinstance(controllers, Iterable):
+        message = f"controllers {shown(controllers)}: names are expected, as ['memory', 'cpu']"
+        raise InvalidValue(message)
+    found = tuple(dict.fromkeys(controllers))
+    if not found and not or_none:
+        message = "controllers: at least one is expected; '' is the unified hierarchy"
+        raise InvalidValue(message)
+    return found
+
+
+def fill_cpuset(cgroup: Cgroup) -> None:
+    """Gives a cpuset of v1 what the one above it has: without, nothing may be moved into it."""
+    above = cgroup.parent
+    if cgroup.version == 1 and cgroup.hierarchy.has("cpuset") and above is not None:
+        for parameter in (Cpuset.cpus, Cpuset.mems):
+            if not Parameters.get(parameter, cgroup):
+                Parameters.set(parameter, cgroup, Parameters.get(parameter, above))
+
+
+# ---- for a while -----------------------------------------------------------------------------
+
+
+class Temporary:
+    """What :meth:`Group.temporary` gives: the group, made at the beginning of a ``with`` block, and gone after it."""
+
+    def __init__(self, group: Group, limits: Mapping[Any, Any]) -> None:
+        self._group = group
+        self._limits = limits
+        self._signals = _Signals()
+        self._owner = 0
+
+    def __enter__(self) -> Group:
+        import atexit  # noqa: PLC0415 - importing this package has to stay cheap
+
+        group = self._group
+        self._owner = os.getpid()
+        self._signals.begin()
+        # An interrupt that comes between the block and its end ends the program, and not this.
+        atexit.register(self._clean)
+        try:
+            with creation.Making() as making:
+                group._make(making, creation.rights_of({}), exist_ok=False)
+                apply(group.cgroup_of, self._limits)
+        except BaseException:
+            self._finish()
+            raise
+        return group
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._signals.hold()
+        try:
+            self._clean()
+        finally:
+            self._finish()
+
+    def _clean(self) -> None:
+        # A forked child's copy of the block is not the block.
+        if self._owner == os.getpid():
+            self._group.remove(recursive=True, kill=True)
+
+    def _finish(self) -> None:
+        import atexit  # noqa: PLC0415
+
+        atexit.unregister(self._clean)
+        self._signals.end()
+
+
+class _Signals:
+    """SIGTERM and SIGHUP, which would end the program before it has cleaned up, raise SystemExit meanwhile."""
+
+    def __init__(self) -> None:
+        self._came = 0
+        self._held = False
+        self._before: dict[int, Any] = {}
+
+    def begin(self) -> None:
+        import signal  # noqa: PLC0415
+        import threading  # noqa: PLC0415
+
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                # A handler of the program's own knows what it does.
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    self._before[number] = signal.signal(number, self._come)
+
+    def _come(self, number: int, _: Any) -> None:
+        if not self._held:
+            raise SystemExit(128 + number)
+        self._came = number
+
+    def hold(self) -> None:
+        """From now on they wait for :meth:`end`."""
+        self._held = True
+
+    def end(self) -> None:
+        """Puts the handlers back."""
+        import signal  # noqa: PLC0415
+
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+        self._held = False
+        if self._came:
+            raise SystemExit(128 + self._came)
