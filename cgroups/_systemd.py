@@ -79,7 +79,7 @@ def _library() -> Any:
         import jeepney.bus  # noqa: PLC0415
         import jeepney.io.blocking  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        if error.name != "jeepney":
+        if (error.name or "").partition(".")[0] != "jeepney":
             raise
         message = "cannot talk to systemd: the library jeepney is not installed"
         raise SystemdError(message, hint="pip install 'cgroups-cffi[systemd]'") from None
