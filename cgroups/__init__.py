@@ -36,6 +36,8 @@ from .errors import (
     ProcessNotFound,
     SubsystemNotAttached,
     SubsystemNotAvailable,
+    SystemdError,
+    SystemdWarning,
     shown,
 )
 from .group import Group
@@ -70,6 +72,7 @@ from .subsystem import (
 from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
 if _TYPE_CHECKING:
+    from .delegation import Scope
     from .events.events import Event, Events
     from .events.guard import Guard
     from .events.sources import Counters, Oom, PressureLevel, PressureTrigger, Threshold
@@ -91,6 +94,7 @@ _LATER = {
     "Popen": "spawning",
     "PressureLevel": "events.sources",
     "PressureTrigger": "events.sources",
+    "Scope": "delegation",
     "Threshold": "events.sources",
 }
 
@@ -183,11 +187,14 @@ __all__ = [
     "Recorder",
     "Report",
     "Sampler",
+    "Scope",
     "Source",
     "Stall",
     "Subsystem",
     "SubsystemNotAttached",
     "SubsystemNotAvailable",
+    "SystemdError",
+    "SystemdWarning",
     "Threshold",
     "backend",
     "capacity",
