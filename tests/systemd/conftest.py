@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 PLACE = os.environ.get("CGROUPS_TESTS_PLACE", "")
-"""``root``, ``hybrid`` (root too), ``session`` (a user's login) or ``service`` (of the user's manager); '' elsewhere."""
+"""``root``, ``hybrid`` (root too), ``session`` (of a user) or ``service`` (of the user's manager); '' elsewhere."""
 
 collect_ignore_glob = [] if PLACE else ["test_*.py"]
 
