@@ -373,7 +373,7 @@ class Events:
     def fileno(self) -> int:
         """A descriptor that is readable when there is something to read, for a loop of one's own.
 
-        When it is, ``events.poll()`` gives the events.
+        When it is, ``events.poll()`` gives them; it may be none, as what was removed may be another cgroup beside.
         """
         self._check_process()
         if self._closed:
