@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import nullcontext
 from time import monotonic, monotonic_ns
-from typing import TYPE_CHECKING, Any, Protocol, Union
+from typing import TYPE_CHECKING, Any, Final, Protocol, Union
 
-from ..errors import CgroupError, InvalidValue, from_errno, shown
+from ..errors import CgroupError, CgroupGone, InvalidValue, from_errno, shown
 from ..hierarchy import Cgroup
 from ..subsystem.parameter import Parameter
 from ._relay import Relay
@@ -40,6 +40,8 @@ class Several(Protocol):
     @property
     def cgroups(self) -> tuple[Cgroup, ...]: ...
 
+
+LONGEST: Final = 86400.0
 
 Target = Union[Cgroup, Several, None]
 Wanted = Union[Source, Parameter]
@@ -127,29 +129,32 @@ class Events:
             if cgroup not in self._inodes:
                 self._of.setdefault(cgroup, [])
                 self._watch_removal(cgroup)
-        for source in wanted or [Everything()]:
-            fitting = [cgroup for cgroup in cgroups if source.fits(cgroup)] if wanted else cgroups
-            # Where none does, the first says why.
-            for chosen in fitting or cgroups[:1] or (None,):
-                for feed in source.open(chosen, target):
-                    self._begin(feed)
+        for source in wanted:
+            # A v1 mount takes a controller from v2.  Where none fits, the first says why.
+            fitting = sorted((cgroup for cgroup in cgroups if source.fits(cgroup)), key=lambda one: one.version)
+            self._open(source, next(iter((*fitting, *cgroups)), None), target)
+        for each in () if wanted else cgroups or (None,):
+            self._open(Everything(), each, target)
+
+    def _open(self, source: Source, cgroup: Cgroup | None, target: Target) -> None:
+        for feed in source.open(cgroup, target):
+            self._begin(feed)
 
     def _watch_removal(self, cgroup: Cgroup) -> None:
-        above = cgroup.parent
+        above, inode = cgroup.parent, cgroup.inode
+        self._inodes[cgroup] = inode
         if above is None:
-            self._inodes[cgroup] = cgroup.inode
             return
         try:
             if self._removals is None:
                 self._removals = RemovalFeed()
                 self._wait_for(self._removals)
-            self._removals.add(cgroup, above)
-            self._inodes[cgroup] = cgroup.inode
-        except OSError as error:
-            if isinstance(error, CgroupError):
-                raise
-            self._inodes[cgroup] = cgroup.inode
-            self._begin(ExistenceFeed(cgroup, self._inodes[cgroup]))
+            self._removals.add(cgroup, above, inode)
+        except OSError:
+            self._begin(ExistenceFeed(cgroup, inode))
+        if cgroup.inode != inode:
+            message = f"{cgroup} has been removed, and made again, while it was to be watched"
+            raise CgroupGone(message, path=cgroup.path)
 
     def _begin(self, feed: Feed) -> None:
         self._of.setdefault(feed.cgroup, []).append(feed)
@@ -293,10 +298,10 @@ class Events:
         return None if timeout is None else monotonic() + timeout
 
     def _left(self) -> float | None:
-        """Seconds to the end of this iteration."""
+        """Seconds to the end of this iteration, or more than one can wait at a time."""
         if self._deadline is None:
             self._deadline = self._end_of(self._timeout)
-        return None if self._deadline is None else self._deadline - monotonic()
+        return None if self._deadline is None else min(self._deadline - monotonic(), LONGEST)
 
     # ---- async for event in events ---------------------------------------------------------------
 
@@ -373,7 +378,7 @@ class Events:
     def fileno(self) -> int:
         """A descriptor that is readable when there is something to read, for a loop of one's own.
 
-        When it is, ``events.poll()`` gives the events.
+        When it is, ``events.poll()`` gives them; it may be none, as what was removed may be another cgroup beside.
         """
         self._check_process()
         if self._closed:

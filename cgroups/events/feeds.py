@@ -48,8 +48,8 @@ class Event:
             when a file is seen to be gone and the cgroup is not, as its controller was disabled.
         source: ``kernel`` when the kernel told of it, ``sampled`` when it was seen in looking at intervals.
         file: the control file, or the parameter of a threshold; '' of the directory.
-        before: the number at the last event, or at the start, and ``after`` the number now; None where nothing
-            counts.  Of a rate they are per second.
+        before: the number when it was last read, and ``after`` the number now; None where nothing counts, or was
+            read before.  Of a rate they are per second.
         timestamp_ns: CLOCK_MONOTONIC when it was read.
     """
 
@@ -516,16 +516,19 @@ class RemovalFeed(Feed):
         self._watcher = _inotify.Watcher()
         self.files.callback(self._watcher.close)
         self.fd = self._watcher.fileno()
-        self._watched: dict[tuple[int, str], Cgroup] = {}
+        self._watched: dict[tuple[int, str], tuple[Cgroup, int]] = {}
 
-    def add(self, cgroup: Cgroup, above: Cgroup) -> None:
+    def add(self, cgroup: Cgroup, above: Cgroup, inode: int) -> None:
         """OSError when the directory above cannot be watched."""
         watch = self._watcher.watch(str(above.path), _inotify.REMOVALS)
-        self._watched[watch, cgroup.name] = cgroup
+        self._watched[watch, cgroup.name] = cgroup, inode
 
     def woken(self, mask: int, now: int) -> list[Event]:  # noqa: ARG002
-        gone = [self._watched.pop((event.watch, event.name), None) for event in self._watcher.events()]
-        return [removed(cgroup, self.origin) for cgroup in gone if cgroup is not None]
+        events = self._watcher.events()
+        keys = {(event.watch, event.name) for event in events} & self._watched.keys()
+        if any(event.mask & _inotify.OVERFLOW for event in events):
+            keys |= {key for key, watched in self._watched.items() if not is_alive(*watched)}
+        return [removed(self._watched.pop(key)[0], self.origin) for key in keys]
 
 
 class ExistenceFeed(Feed):

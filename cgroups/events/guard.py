@@ -126,9 +126,10 @@ class Guard:
         self._closed.set()
         if self._events is not None:
             self._events.close()
-        thread, self._thread = self._thread, None
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+            self._thread = None
             if self.error is not None:
                 raise self.error
 

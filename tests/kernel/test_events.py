@@ -307,14 +307,14 @@ def test_limits_that_are_hit_are_all_counted(make_ready: MakeCgroup, spawn: Spaw
         after = keys(cgroup, "memory.events")
         events.close()
         thread.join()
-    assert after["high"] + after["max"] > 100
+    assert after["high"] + after["max"] > 10
     for key in after:
         assert sum(event.count or 0 for event in found if event.what == key) == after[key] - before[key], key
 
 
 @where(UNIFIED)
 def test_flips_are_all_in_order(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
-    """Flips within a notification's least interval are none; the others come one after another."""
+    """Flips within a notification's least interval are none; the others are one after another."""
     cgroup = make_cgroup("")
     count = max(10, int(300 * SCALE))
     with cgroup.events(Core.events) as events:
@@ -425,9 +425,11 @@ def test_a_trigger_in_a_loop_of_ones_own(make_cgroup: MakeCgroup, spawn: Spawn) 
     with cgroup.events(PressureTrigger("cpu", "some", 100_000, 2_000_000)) as events:
         children = busy(cgroup, spawn)
         for _ in range(2):
-            ready, _, _ = select.select([events], [], [], SOON)
-            assert ready
-            assert [event.what for event in events.poll()] == ["some"]
+            found: list[Event] = []
+            while not found:  # the removal of another cgroup beside this one is looked at too
+                assert select.select([events], [], [], SOON)[0]
+                found = events.poll()
+            assert [event.what for event in found] == ["some"]
         assert [event.what for event in asyncio.run(first_of(events, 2))] == ["some", "some"]
         assert [event.what for event in [next(events)]] == ["some"]
         end(children)
@@ -491,13 +493,11 @@ def test_a_pressure_level_of_v1(make_ready: MakeCgroup, spawn: Spawn, tmp_path: 
 @where(has("memory", 1))
 def test_the_kernel_tells_of_memory_in_both_directions(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("memory")
-    grow = (
-        f"import mmap\nmemory = mmap.mmap(-1, {32 * MIB})\nmemory.write(bytes({32 * MIB}))\nprint('grown', flush=True)"
-    )
-    shrink = "input()\nmemory.close()\nprint('shrunk', flush=True)\ninput()"
+    grow = f"import mmap\nmemory = mmap.mmap(-1, {32 * MIB})\nmemory.write(bytes({32 * MIB}))"
+    shrink = "input()\nmemory.close()\ninput()"
     with cgroup.events(Threshold(Memory.usage_in_bytes, above=24 * MIB)) as events:
         assert events.source == "kernel"
-        child = spawn(*python_inside(cgroup, f"{grow}\n{shrink}"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child = spawn(*python_inside(cgroup, f"{grow}\n{shrink}"), stdin=subprocess.PIPE)
         [above] = until(events, "above")
         assert above.after > 24 * MIB >= above.before
         assert (above.file, above.source, above.cgroup) == ("memory.usage_in_bytes", "kernel", cgroup)
@@ -753,9 +753,9 @@ def test_in_a_loop_of_asyncio(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
 
 
 def watchable(make_ready: MakeCgroup) -> list[Cgroup]:
-    """A cgroup of each hierarchy of which the kernel tells something."""
-    made = {make_ready(name) for name in ("memory", "pids") if usable(name)}
-    return [*made, *([make_ready("")] if UNIFIED else [])]
+    """A cgroup of each hierarchy of which the kernel tells something; beside them nobody makes and removes others."""
+    made = {make_ready(name, "/alone") for name in ("memory", "pids") if usable(name)}
+    return [*made, *([make_ready("", "/alone")] if UNIFIED else [])]
 
 
 def test_ten_thousand_watchers_leave_nothing(make_ready: MakeCgroup, open_descriptors: Callable[[], int]) -> None:

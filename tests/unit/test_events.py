@@ -1,0 +1,247 @@
+"""Events without a kernel: what is judged above and below, how fast something rises, and what cannot be asked for."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import cgroups
+from cgroups import (
+    MAX,
+    Core,
+    Counters,
+    Event,
+    Events,
+    Guard,
+    InvalidValue,
+    Memory,
+    Oom,
+    PressureLevel,
+    PressureTrigger,
+    Threshold,
+    feeds,
+    sources,
+)
+from cgroups.events.feeds import SECOND, Level, RateFeed
+
+LATER = ["Counters", "Event", "Events", "Guard", "Oom", "PressureLevel", "PressureTrigger", "Threshold"]
+
+
+def told(level: Level, *values: Any) -> list[str]:
+    return [what for value in values for what, _, _ in level.judge(value)]
+
+
+# ---- above and below --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "values", "expected"),
+    [
+        (10, None, [10, 11, 12, 11, 10, 10, 11], ["above", "below", "above"]),
+        (10, None, [11, 5], ["above", "below"]),
+        (10, None, [5, 4, 3], []),
+        (10, None, [5, MAX, 5], ["above", "below"]),
+        (None, 10, [10, 9, 8, 10], ["below", "above"]),
+        (None, 10, [9, 20], ["below", "above"]),
+        (None, 10, [20, 11], []),
+        (20, 10, [15, 20, 21, 15, 10, 9, 15, 20, 25], ["above", "below", "above"]),
+        (20, 10, [15, 9, 15, 9], ["below"]),
+        (20, 10, [30, 15, 30, 5], ["above", "below"]),
+        (0.5, None, [0.5, 0.75, 0.25], ["above", "below"]),
+    ],
+)
+def test_each_crossing_is_told_once(
+    above: float | None, below: float | None, values: list[Any], expected: list[str]
+) -> None:
+    assert told(Level(above, below), *values) == expected
+
+
+def test_the_numbers_are_the_last_two() -> None:
+    level = Level(10, None)
+    assert level.judge(5) == []
+    assert level.judge(7) == []
+    assert level.judge(12) == [("above", 7, 12)]
+    assert level.judge(MAX) == []
+    assert level.judge(1) == [("below", MAX, 1)]
+
+
+def test_how_fast_it_rises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A counter that began again, and one without a limit, have no rate."""
+    now = 0
+    values = iter([100, 150, 250, 260, 5, 505, MAX, 10, 1000])
+    monkeypatch.setattr(feeds, "monotonic_ns", lambda: now)
+    feed = RateFeed(None, "rate", lambda: next(values), Level(80, None, "rate_"), SECOND)
+    found: list[Any] = []
+    for second in range(9):
+        now = second * SECOND
+        found.append([(event.what, event.before, event.after) for event in feed.look(now)])
+        assert feed.due == now + SECOND
+    assert found == [
+        [],
+        [],  # 50 a second
+        [("rate_above", 50.0, 100.0)],
+        [("rate_below", 100.0, 10.0)],
+        [],  # it began again
+        [("rate_above", 10.0, 500.0)],
+        [],
+        [],
+        [],  # 990: still above
+    ]
+
+
+def test_the_kernel_is_asked_for_whole_pages() -> None:
+    """Above is from a threshold on, and below is until one, as if numbers between two pages were not: they are not."""
+    page = sources.PAGE
+    assert list(sources._pages(0, None)) == [page]
+    assert list(sources._pages(page - 1, None)) == [page]
+    assert list(sources._pages(page, None)) == [2 * page]
+    assert list(sources._pages(2 * page + 0.5, None)) == [3 * page]
+    assert list(sources._pages(None, page)) == [page]
+    assert list(sources._pages(None, page + 1)) == [2 * page]
+    assert list(sources._pages(5 * page, page)) == [6 * page, page]
+    # Always so, and never: there is nothing to wait for.
+    assert list(sources._pages(-1, 0)) == []
+
+
+# ---- an event -----------------------------------------------------------------------------------------
+
+
+def test_an_event() -> None:
+    event = Event(None, "oom_kill", "kernel", "memory.events", 3, 5, 17)
+    assert event.count == 2
+    assert pickle.loads(pickle.dumps(event)) == event == copy.deepcopy(event)
+    assert hash(event) == hash(copy.copy(event))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.what = "oom"  # type: ignore[misc]
+    assert not hasattr(event, "__dict__")
+    assert Event(None, "removed", "kernel", "", None, None, 17).count is None
+    assert Event(None, "above", "sampled", "pids.max", 5, MAX, 17).count is None
+
+
+# ---- what cannot be asked for --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: PressureTrigger("swap", "some", 1, 2_000_000), "one of cpu, memory, io, irq"),
+        (lambda: PressureTrigger("cpu", "most", 1, 2_000_000), "one of some, full"),
+        (lambda: PressureTrigger("cpu", "some", 1, 499_999), "from 500000 to 10000000"),
+        (lambda: PressureTrigger("cpu", "some", 1, 10_000_001), "from 500000 to 10000000"),
+        (lambda: PressureTrigger("cpu", "some", 0, 2_000_000), "from 1 to 2000000"),
+        (lambda: PressureTrigger("cpu", "some", 2_000_001, 2_000_000), "from 1 to 2000000"),
+        (lambda: PressureTrigger("cpu", "some", 0.5, 2_000_000), "microseconds are expected"),
+        (lambda: PressureLevel("high"), "one of low, medium, critical"),
+        (lambda: PressureLevel("low", "global"), "one of default, hierarchy, local"),
+        (lambda: Counters(7), "neither a source of events nor a parameter"),
+        (lambda: Counters(Memory.events, interval=0), "seconds are expected"),
+        (lambda: Threshold(Memory.current), "above, below or rate_above"),
+        (lambda: Threshold(Memory.current, above="5"), "a number is expected"),
+        (lambda: Threshold(Memory.current, above=True), "a number is expected"),
+        (lambda: Threshold(Memory.current, above=float("nan")), "a number is expected"),
+        (lambda: Threshold(Memory.current, above=1, below=2), "no number between"),
+        (lambda: Threshold(Memory.current, above=1, interval=-1), "seconds are expected"),
+        (lambda: Threshold(Memory.reclaim, above=1), "neither a parameter that can be read nor a function"),
+        (lambda: Threshold(Memory, above=1), "neither a parameter that can be read nor a function"),
+        (lambda: Events("memory:/a"), "neither a Cgroup nor a Group"),
+        (lambda: Events(7), "neither a Cgroup nor a Group"),
+        (lambda: Events([]), "no cgroup is given"),
+        (lambda: Events(None), "whole system"),
+        (lambda: Events(None, Oom()), "whole system"),
+        (lambda: Events(None, PressureLevel()), "whole system"),
+        (lambda: Events(None, Core.events), "whole system"),
+        (lambda: Events(None, Threshold(Memory.current, above=1)), "whole system"),
+        (lambda: Events(None, Threshold(lambda _: 1, above=0), timeout=-1), "seconds are expected"),
+        (lambda: Events(None, Threshold(lambda _: "much", above=0)), "not one number"),
+        (lambda: Guard("memory:/a", Memory.current, above=1), "neither a Cgroup nor a Group"),
+    ],
+)
+def test_what_cannot_be_asked_for(make: Any, said: str) -> None:
+    with pytest.raises(InvalidValue, match=said):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({"grace": -1}, "seconds are expected"),
+        ({"grace": "5"}, "seconds are expected"),
+        ({"action": "TERM"}, "a signal is expected, or a function"),
+        ({"action": 0}, "a signal is expected"),
+        ({"then": 65}, "a signal is expected"),
+        ({"then": print}, "a signal is expected"),
+        ({"interval": 0}, "seconds are expected"),
+        ({"above": None}, "above, below or rate_above"),
+    ],
+)
+def test_what_a_guard_cannot_be(keywords: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidValue, match=said):
+        Guard(cgroups.Hierarchy.scan()[0].root(), Memory.current, **{"above": 1, **keywords})
+
+
+def test_the_system_is_watched_by_a_function() -> None:
+    numbers = iter(range(100))
+    with Events(
+        None, Threshold(lambda target: next(numbers) if target is None else -1, above=2, interval=0.01)
+    ) as all_:
+        event = next(all_)
+    assert (event.cgroup, event.what, event.before, event.after) == (None, "above", 2, 3)
+
+
+def test_what_a_function_raises_comes_out_and_it_goes_on() -> None:
+    answers = iter([0, 0, ZeroDivisionError, 0, 9])
+
+    def number(_: Any) -> int:
+        answer = next(answers)
+        if isinstance(answer, type):
+            raise answer
+        return answer
+
+    with Events(None, Threshold(number, above=5, interval=0.01)) as events:
+        with pytest.raises(ZeroDivisionError):
+            next(events)
+        assert next(events).after == 9
+
+
+@pytest.mark.parametrize("source", [Oom(), PressureLevel(), PressureTrigger("cpu", "some", 1, 2_000_000)])
+def test_they_say_what_they_are(source: Any) -> None:
+    assert type(source).__name__ in repr(source)
+    assert repr(Counters(Memory.events)) == "Counters(memory.events)"
+    assert repr(Threshold(Memory.current, above=1)) in {
+        "Threshold(memory.current, above=1)",
+        "Threshold(memory.usage_in_bytes, above=1)",
+    }
+
+
+# ---- importing ----------------------------------------------------------------------------------------------
+
+
+def test_importing_stays_cheap() -> None:
+    """What waits is imported when it is first used."""
+    program = """
+import sys
+before = set(sys.modules)
+import cgroups
+new = set(sys.modules) - before
+assert not new & {"asyncio", "select", "threading", "signal", "subprocess", "dataclasses"}, sorted(new)
+assert not {name for name in new if name.endswith((".events", ".sources", ".guard"))}
+"""
+    done = subprocess.run([sys.executable, "-S", "-c", _PATH + program], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr
+
+
+_PATH = f"import sys; sys.path[:] = {sys.path!r}\n"
+
+
+def test_what_comes_later_is_there() -> None:
+    for name in LATER:
+        assert name in cgroups.__all__
+        assert getattr(cgroups, name).__name__ == name
+    with pytest.raises(AttributeError, match="nonesuch"):
+        cgroups.nonesuch
