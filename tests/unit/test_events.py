@@ -25,9 +25,8 @@ from cgroups import (
     PressureLevel,
     PressureTrigger,
     Threshold,
-    feeds,
-    sources,
 )
+from cgroups.events import feeds, sources
 from cgroups.events.feeds import SECOND, Level, RateFeed
 
 LATER = ["Counters", "Event", "Events", "Guard", "Oom", "PressureLevel", "PressureTrigger", "Threshold"]
