@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import CHECKOUT, cases, finding, instructions, memory, recording
+from . import CHECKOUT, cases, finding, instructions, memory, recording, spawning
 from .chart import chart
 from .measure import Result
 from .peers import PEERS, Peers
@@ -61,6 +61,8 @@ def main() -> int:
     figures("the recorder, 100 cgroups x 5 parameters at 1 kHz", report["recorder"], recording.BOUNDS)
     report["memory"] = memory.memory(most, frames=memory.FRAMES if arguments.long else 0)
     figures("memory", report["memory"], {"bytes_a_cell": memory.BOUND_BYTES})
+    report["spawning"] = spawning.spawning(rounds)
+    figures("a program started inside its cgroups", report["spawning"], {"v": spawning.BOUND})
     report["instructions"] = instructions.instructions()
     figures("instructions", report["instructions"].get("instructions", report["instructions"]), {})
     if not arguments.quick:
@@ -94,7 +96,7 @@ def figures(title: str, found: dict[str, Any], bounds: dict[str, float]) -> None
     for name, value in found.items():
         bound = next((one for begin, one in bounds.items() if name.startswith(begin)), None)
         verdict = "" if bound is None else f"bound {bound:g}  {'within' if value <= bound else 'OVER'}"
-        print(f"  {name:40} {f'{value:.2f}' if isinstance(value, float) else value:>12}    {verdict}")
+        print(f"  {name:48} {f'{value:.2f}' if isinstance(value, float) else value:>12}    {verdict}")
 
 
 if __name__ == "__main__":

