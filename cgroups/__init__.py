@@ -36,6 +36,8 @@ from .errors import (
     ProcessNotFound,
     SubsystemNotAttached,
     SubsystemNotAvailable,
+    SystemdError,
+    SystemdWarning,
     shown,
 )
 from .group import Group
@@ -70,9 +72,10 @@ from .subsystem import (
 from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
 if TYPE_CHECKING:
-    from .events import Event, Events
-    from .guard import Guard
-    from .sources import Counters, Oom, PressureLevel, PressureTrigger, Threshold
+    from .delegation import Scope
+    from .events.events import Event, Events
+    from .events.guard import Guard
+    from .events.sources import Counters, Oom, PressureLevel, PressureTrigger, Threshold
     from .spawning import Popen
 
 __version__ = "0.1.0"
@@ -83,15 +86,16 @@ backend: str = _implementation.NAME
 
 # What imports more than a program may need: where it is, looked up when it is first used.
 _LATER = {
-    "Counters": "sources",
-    "Event": "events",
-    "Events": "events",
-    "Guard": "guard",
-    "Oom": "sources",
+    "Counters": "events.sources",
+    "Event": "events.events",
+    "Events": "events.events",
+    "Guard": "events.guard",
+    "Oom": "events.sources",
     "Popen": "spawning",
-    "PressureLevel": "sources",
-    "PressureTrigger": "sources",
-    "Threshold": "sources",
+    "PressureLevel": "events.sources",
+    "PressureTrigger": "events.sources",
+    "Scope": "delegation",
+    "Threshold": "events.sources",
 }
 
 
@@ -185,11 +189,14 @@ __all__ = [
     "Recorder",
     "Report",
     "Sampler",
+    "Scope",
     "Source",
     "Stall",
     "Subsystem",
     "SubsystemNotAttached",
     "SubsystemNotAvailable",
+    "SystemdError",
+    "SystemdWarning",
     "Threshold",
     "backend",
     "capacity",

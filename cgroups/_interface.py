@@ -270,14 +270,14 @@ class Recorder(Protocol):
 
 
 class Spawn(NamedTuple):
-    """A program to start: cg_abi.h, struct cg_spawn."""
+    """A program to start: cg_abi.h, struct cg_spawn and struct cg_place.  Without ``env`` it gets os.environ."""
 
-    paths: list[bytes]
+    program: bytes
+    path: bytes | None
     args: list[bytes]
     env: list[bytes] | None
     cwd: bytes | None
-    cgroup: int
-    doors: list[int]
+    places: Sequence[tuple[Any, str, int]]
     files: tuple[int, int, int]
     close_files: bool
     keep: list[int]
@@ -294,10 +294,11 @@ class Step(IntEnum):
     """What of a start failed: cg_abi.h, enum cg_spawn_step."""
 
     CLONE = 0
-    JOIN = 1
-    PREPARE = 2
-    CWD = 3
-    EXECUTE = 4
+    FROZEN = 1
+    JOIN = 2
+    PREPARE = 3
+    CWD = 4
+    EXECUTE = 5
 
 
 class Spawned(NamedTuple):

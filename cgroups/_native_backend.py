@@ -7,6 +7,7 @@ owns the memory that C writes to.  Documentation: csrc/cg_abi.h.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, Final
@@ -503,37 +504,48 @@ def _strings(texts: Sequence[bytes], memory: list[Any]) -> Any:
     return array
 
 
+# What os.environ was when it was last made into C strings, these, and what keeps them.
+_known_environment: tuple[dict[bytes, bytes], Any, list[Any]] = ({}, None, [])
+
+
+def _environment(memory: list[Any]) -> Any:
+    """os.environ as C has it.
+
+    Not C's own: the interpreter's lock is released while the child reads it,
+    and another thread may change that one meanwhile.
+    """
+    global _known_environment  # noqa: PLW0603 - one tuple, replaced whole
+    now: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - its items take ten times longer
+    known, strings, kept = _known_environment
+    if strings is None or now != known:
+        known, kept = dict(now), []
+        strings = _strings([b"%b=%b" % item for item in known.items()], kept)
+        _known_environment = known, strings, kept
+    memory.append(kept)
+    return strings
+
+
 def spawn(spawn: Spawn) -> Spawned:
     """Starts a program in its cgroups: cg_abi.h, "spawning"."""
-    memory: list[Any] = [ffi.new("int[]", spawn.doors), ffi.new("int[]", spawn.keep)]
-    doors, keep = memory
+    memory: list[Any] = []
+    program, path, cwd = (
+        ffi.NULL if text is None else ffi.new("char[]", text) for text in (spawn.program, spawn.path, spawn.cwd)
+    )
+    args = _strings(spawn.args, memory)
+    env = _environment(memory) if spawn.env is None else _strings(spawn.env, memory)
+    where = [
+        (hierarchy._c, ffi.new("char[]", encode_name(below)), version)  # noqa: SLF001 - its own module
+        for hierarchy, below, version in spawn.places
+    ]
+    places = ffi.new("struct cg_place[]", where)
+    keep = ffi.new("int[]", spawn.keep)
     groups = ffi.NULL if spawn.groups is None else ffi.new("uint32_t[]", spawn.groups)
-    cwd = ffi.NULL if spawn.cwd is None else ffi.new("char[]", spawn.cwd)
-    what = ffi.new(
-        "struct cg_spawn *",
-        {
-            "paths": ffi.cast("const char *const *", _strings(spawn.paths, memory)),
-            "path_count": len(spawn.paths),
-            "argv": ffi.cast("char *const *", _strings(spawn.args, memory)),
-            "envp": ffi.NULL if spawn.env is None else ffi.cast("char *const *", _strings(spawn.env, memory)),
-            "cwd": cwd,
-            "cgroup": spawn.cgroup,
-            "doors": doors,
-            "door_count": len(spawn.doors),
-            "files": spawn.files,
-            "close_files": spawn.close_files,
-            "keep": keep,
-            "keep_count": len(spawn.keep),
-            "restore_signals": spawn.restore_signals,
-            "new_session": spawn.new_session,
-            "process_group": spawn.process_group,
-            "umask": spawn.umask,
-            "uid": spawn.uid,
-            "gid": spawn.gid,
-            "group_count": -1 if spawn.groups is None else len(spawn.groups),
-            "groups": groups,
-        },
+    what = (
+        *(program, path, ffi.cast("char **", args), ffi.cast("char **", env), cwd),
+        *(places, len(where), spawn.files, spawn.close_files, keep, len(spawn.keep), spawn.restore_signals),
+        *(spawn.new_session, spawn.process_group, spawn.umask, spawn.uid, spawn.gid),
+        *(-1 if spawn.groups is None else len(spawn.groups), groups),
     )
     said = ffi.new("struct cg_spawned *")
-    lib.cg_spawn(what, said)
+    lib.cg_spawn(ffi.new("struct cg_spawn *", what), said)
     return Spawned(said.began, said.pid, said.step, said.at, said.error)

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple, Union
 
-from . import diagnosis
+from . import diagnosis, managed
 from ._interface import Failure, Shape
 from .errors import CgroupBusy, CgroupError, CgroupExists, InvalidValue, from_errno, shown
 
@@ -118,6 +118,7 @@ class Making:
                 self._enabled += enable(at, controller, target)
             if _make_directory(below, rights.perm):
                 self._made.append(below)
+                managed.check(at)
                 _apply(below, rights, owner)
             elif not exist_ok and below == target:
                 raise CgroupExists(

@@ -33,6 +33,8 @@ __all__ = [
     "ProcessNotFound",
     "SubsystemNotAttached",
     "SubsystemNotAvailable",
+    "SystemdError",
+    "SystemdWarning",
 ]
 
 
@@ -134,6 +136,14 @@ class ParseError(CgroupError, ValueError):
 
 class NativeRequired(CgroupError, RuntimeError):
     """Only the native backend can do this."""
+
+
+class SystemdError(CgroupError, RuntimeError):
+    """There is no systemd to ask here, or it did not do what it was asked for."""
+
+
+class SystemdWarning(UserWarning):
+    """A cgroup was made by hand in a tree that systemd manages, outside of what it has delegated."""
 
 
 # What the kernel's answers mean on a control file.  An errno that is not here

@@ -20,11 +20,21 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from .events import Events, Wanted
+    from .events.events import Events, Wanted
     from .spawning import Popen
     from .subsystem.parameter import Readable, Resettable, Writable
 
-__all__ = ["Group", "Parent", "Temporary", "controller_of", "fill_cpuset", "parents_of", "place_of", "with_controller"]
+__all__ = [
+    "Group",
+    "Parent",
+    "Temporary",
+    "controller_of",
+    "fill_cpuset",
+    "listed",
+    "parents_of",
+    "place_of",
+    "with_controller",
+]
 
 R = TypeVar("R")
 W = TypeVar("W")
@@ -128,7 +138,7 @@ class Group:
         if not names:
             message = f"group {shown(name)} names no cgroup"
             raise InvalidValue(message)
-        wanted = _listed(controllers)
+        wanted = listed(controllers)
         parents = parents_of(parent)
         below = "/".join(names)
         found = {one: place_of(one, parents).child(below) for one in wanted}
@@ -172,7 +182,7 @@ class Group:
             parent: as of a Group.
         """
         values = settable(limits)
-        wanted = dict.fromkeys((*_listed(controllers, or_none=bool(values)), *map(controller_of, values)))
+        wanted = dict.fromkeys((*listed(controllers, or_none=bool(values)), *map(controller_of, values)))
         name = f"{prefix}-{os.getpid()}-{os.urandom(4).hex()}"
         return Temporary(cls(name, wanted, parent=parent), values)
 
@@ -312,7 +322,7 @@ class Group:
 
     def events(self, *sources: Wanted, timeout: float | None = None) -> Events:
         """What happens in its cgroups, as it happens: ``for event in group.events()``; see :class:`Events`."""
-        from .events import Events  # noqa: PLC0415 - as spawn
+        from .events.events import Events  # noqa: PLC0415 - as spawn
 
         return Events(self, *sources, timeout=timeout)
 
@@ -343,7 +353,8 @@ def _group(names: list[str], controllers: tuple[str, ...], cgroups: tuple[Cgroup
     return group
 
 
-def _listed(controllers: Iterable[str], *, or_none: bool = False) -> tuple[str, ...]:
+def listed(controllers: Iterable[str], *, or_none: bool = False) -> tuple[str, ...]:
+    """The names of controllers, each once."""
     if isinstance(controllers, str) or not isinstance(controllers, Iterable):
         message = f"controllers {shown(controllers)}: names are expected, as ['memory', 'cpu']"
         raise InvalidValue(message)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._interface import Directory, File
-    from .events import Events, Wanted
+    from .delegation import Scope
+    from .events.events import Events, Wanted
     from .host import Host
     from .limits import Effective, L
     from .mounts import Mount
@@ -388,7 +389,7 @@ class Cgroup:
 
     def events(self, *sources: Wanted, timeout: float | None = None) -> Events:
         """What happens here, as it happens: ``for event in cgroup.events(timeout=60)``; see :class:`Events`."""
-        from .events import Events  # noqa: PLC0415 - importing this package has to stay cheap
+        from .events.events import Events  # noqa: PLC0415 - importing this package has to stay cheap
 
         return Events(self, *sources, timeout=timeout)
 
@@ -402,6 +403,32 @@ class Cgroup:
         from .transaction import update  # noqa: PLC0415 - as effective
 
         update(lambda _: self, values)
+
+    @staticmethod
+    def delegated(name: str, controllers: Iterable[str], *, user: bool = False, timeout: float | None = 10.0) -> Scope:
+        """Obtains a scope from systemd, and makes a group in it: see :class:`Scope`, which this returns.
+
+        Where systemd manages the tree, this is how to get a part of it for oneself.
+
+        Args:
+            name: the unit is ``NAME.scope``, the group in it NAME: ASCII letters, digits and ``:-_.\\``.
+            controllers: what the group is to have, as of a :class:`Group`.
+            user: ask the user's own manager, and not the system's, which gives scopes to root alone.
+            timeout: seconds for all of it.
+
+        Raises:
+            SystemdError: no systemd runs here, or none of the user's; no D-Bus; no jeepney (the extra
+                ``systemd``); or it could not do it.
+            AccessDenied: it was refused: polkit, or another user's bus.
+            CgroupExists: there is a unit of this name.
+            InvalidValue: a name that no unit can have.
+            SubsystemNotAvailable: a controller that is not here, or that systemd never delegates.
+            SubsystemNotAttached: a controller that this manager does not have.
+            CgroupTimeout: it was not done in time.  Whatever the error, nothing is left.
+        """
+        from .delegation import delegate  # noqa: PLC0415 - it needs groups, which are of cgroups
+
+        return delegate(name, controllers, user=user, timeout=timeout)
 
     # ---- files, for this package -----------------------------------------------------
 

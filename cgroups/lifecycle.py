@@ -548,6 +548,9 @@ def remove(tops: Tops, *, recursive: bool, kill_first: bool, timeout: float | No
         timeout = 10.0
     deadline = Deadline(0 if timeout is None else timeout)
     gone = 0
+    for top in tops if kill_first and not recursive else ():
+        if _has_children(top):
+            raise diagnosis.explain_remove(errno.EBUSY, top)
     for top in tops:
         try:
             _remove_one(top, tops if kill_first else (), deadline, recursive=recursive)
@@ -555,6 +558,13 @@ def remove(tops: Tops, *, recursive: bool, kill_first: bool, timeout: float | No
             gone += 1
             if gone == len(tops) and timeout is None:
                 raise
+
+
+def _has_children(cgroup: Cgroup) -> bool:
+    try:
+        return bool(cgroup.children())
+    except CgroupGone:
+        return False
 
 
 def _remove_one(top: Cgroup, killed: Tops, deadline: Deadline, *, recursive: bool) -> None:

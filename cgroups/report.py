@@ -9,6 +9,7 @@ from .errors import CgroupGone, ParameterNotSupported, SubsystemNotAttached
 from .subsystem import Blkio, Cpu, Cpuacct, Io, Memory, Parameters
 
 if TYPE_CHECKING:
+    from .events.events import Event
     from .hierarchy import Cgroup
     from .job import Job
     from .sampling.sampler import Frame
@@ -67,6 +68,7 @@ class Report(NamedTuple):
         oom_kills: processes that the OOM killer ended.
         stdout: what it printed, and ``stderr``, where they were pipes.
         samples: frames of its life, where they were asked for.
+        fired: of each guard that acted, the event for which it did.
         missing: by controller, and ``pressure``, why something of it was not measured.
     """
 
@@ -91,6 +93,7 @@ class Report(NamedTuple):
     stdout: bytes | None
     stderr: bytes | None
     samples: tuple[Frame, ...]
+    fired: tuple[Event, ...]
     missing: Mapping[str, str]
 
     @property

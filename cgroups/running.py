@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING, Any, Union
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from .events.guard import Guard
+    from .group import Group
 
 __all__ = ["run", "run_through"]
 
@@ -38,6 +41,7 @@ def run(
     sample: float | None = None,
     timeout: float | None = None,
     grace: float | None = None,
+    guards: Iterable[Callable[[Group], Guard]] = (),
     parent: Parent | None = None,
     stdin: Stream = None,
     stdout: Stream = None,
@@ -72,6 +76,8 @@ def run(
         sample: keep a frame of memory, CPU time and pressure each so many seconds.
         timeout: end all of it after so many seconds; ``timed_out`` says so.
         grace: send SIGTERM first, and kill what is left so many seconds later.
+        guards: functions of its group, each giving a Guard: ``lambda group: Guard(group, Pids.current, above=50)``.
+            They watch from before its start to its end; what they acted for is ``fired``.
         parent: below which cgroup to make its own: a spec or a Cgroup, or one for each hierarchy to be used.
         stdin: this and what follows as for subprocess.Popen; PIPE for output is in the report.
         stdout: where it prints to.
@@ -95,6 +101,7 @@ def run(
         sample=sample,
         timeout=timeout,
         grace=grace,
+        guards=guards,
         parent=parent,
         streams={"stdin": stdin, "stdout": stdout, "stderr": stderr},
         cwd=cwd,
@@ -112,6 +119,7 @@ def run_through(
     sample: float | None,
     timeout: float | None,
     grace: float | None,
+    guards: Iterable[Callable[[Group], Guard]],
     parent: Parent | None,
     streams: Mapping[str, Stream],
     **popen: Any,
@@ -127,6 +135,7 @@ def run_through(
     limits = check_limits(limits)
     with Job(parents_of(parent), limits) as job, ExitStack() as stack:
         samples = stack.enter_context(_Samples(job, sample)) if sample is not None else None
+        watching = [stack.enter_context(guard(job.group)) for guard in guards]
         process = job.group.spawn(words, **streams, **popen)
         began = process.began_ns
         stack.callback(_reap, job, process)
@@ -154,6 +163,7 @@ def run_through(
         stdout=printed.get("stdout"),
         stderr=printed.get("stderr"),
         samples=frames,
+        fired=tuple(guard.fired for guard in watching if guard.fired is not None),
         missing=missing,
         **{**usage._asdict(), "memory_peak": peak},
     )

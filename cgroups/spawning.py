@@ -19,10 +19,11 @@ from typing import IO, TYPE_CHECKING, Any, AnyStr, Final, Literal, Union, overlo
 
 from . import diagnosis
 from ._backend import backend
-from ._interface import Failure, Shape, Spawn, Spawned, Status, Step
+from ._interface import Failure, Spawn, Spawned, Status, Step
 from .errors import CgroupBusy, CgroupError, InvalidValue, shown
 from .group import Group
 from .hierarchy import Cgroup
+from .subsystem import Core, Freezer, Parameters
 
 if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
@@ -62,7 +63,9 @@ Stream = Union[None, int, "IO[Any]"]
 
 def members(where: Where) -> tuple[Cgroup, ...]:
     """The cgroups of it; InvalidValue where two are of one hierarchy."""
-    given = [where] if isinstance(where, (Cgroup, Group)) else where
+    if isinstance(where, Group):
+        return where.cgroups
+    given = [where] if isinstance(where, Cgroup) else where
     if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
         message = f"cgroup {shown(where)}: a Cgroup, a Group or several of them are expected"
         raise InvalidValue(message, hint="Hierarchy.find_exn(spec) gives a Cgroup")
@@ -170,8 +173,6 @@ class Popen(subprocess.Popen[AnyStr]):
         *rest: Any,
     ) -> None:
         """What subprocess.Popen calls to start its child, from Python 3.10 to 3.14."""
-        for one in self.cgroups:
-            _check_thawed(one)
         if backend.spawn is None or preexec_fn is not None:
             forked = (args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags, shell)
             self._fork(forked, rest)
@@ -179,24 +180,15 @@ class Popen(subprocess.Popen[AnyStr]):
         words = _words(args, shell, executable)
         program = words[0] if executable is None else executable
         sys.audit("subprocess.Popen", program, words, cwd, env)
-        self._start(_request(words, program, close_fds, pass_fds, cwd, env, rest), program, cwd)
+        places = [_place(one, program) for one in self.cgroups]
+        self._start(_request(words, program, places, close_fds, pass_fds, cwd, env, rest), program, cwd)
         self._close_pipe_fds(*rest[:6])  # type: ignore[attr-defined]
 
     def _start(self, request: Spawn, program: Any, cwd: Any) -> None:
-        """By the C layer: born in the cgroup of v2, where the kernel can, and moved into the others."""
-        born = next((cgroup for cgroup in self.cgroups if cgroup.version == 2), None)  # noqa: PLR2004 - the version
-        while True:
-            moved = [cgroup for cgroup in self.cgroups if cgroup is not born]
-            with ExitStack() as files:
-                doors = [_open(cgroup, "cgroup.procs", os.O_WRONLY, files, program) for cgroup in moved]
-                place = -1 if born is None else _open(born, "", os.O_PATH | os.O_DIRECTORY, files, program)
-                said: Spawned = backend.spawn(request._replace(doors=doors, cgroup=place))
-            if born is None or (said.step, said.error) != (Step.CLONE, errno.ENOSYS):
-                break
-            born = None
+        """By the C layer."""
+        said: Spawned = backend.spawn(request)
         if said.error:
-            where = moved[said.at] if said.step == Step.JOIN else born if said.step == Step.CLONE else None
-            raise _explained(said, where, program, cwd)
+            raise _explained(said, self.cgroups, program, cwd)
         self.pid = said.pid
         self._child_created = True
         # A child that a limit ended before it could say so has said nothing.
@@ -206,8 +198,10 @@ class Popen(subprocess.Popen[AnyStr]):
         """By subprocess: the child moves itself by descriptors of cgroup.procs that were opened before."""
         args, executable, preexec_fn, *others = words
         program = _words(args, others[-1], executable)[0]
+        for one in self.cgroups:
+            _check_thawed(one, program)
         with ExitStack() as files:
-            doors = [_open(cgroup, "cgroup.procs", os.O_WRONLY, files, program) for cgroup in self.cgroups]
+            doors = [_open_door(cgroup, files, program) for cgroup in self.cgroups]
             reading, writing = os.pipe()
             files.callback(os.close, reading)
             sides = files.enter_context(ExitStack())
@@ -234,40 +228,49 @@ class Popen(subprocess.Popen[AnyStr]):
                 if not told or told & BEGUN:
                     raise
                 at, number = divmod(told, 1 << 32)
-                raise _explained(Spawned(0, 0, Step.JOIN, at, number), self.cgroups[at], program, None) from None
+                raise _explained(Spawned(0, 0, Step.JOIN, at, number), self.cgroups, program, None) from None
             sides.close()
             told = int.from_bytes(os.read(reading, WORD), "little")
             self.began_ns = told & ~BEGUN or self.began_ns
 
+
+FROZEN: Final = Core.events["frozen"]
 
 WORD: Final = 8
 BEGUN: Final = 1 << 63
 """In what a forked child says: the time when it was everywhere; else which cgroup would not take it, and the errno."""
 
 
-def _check_thawed(cgroup: Cgroup) -> None:
-    """A child that is frozen before it executes would keep its parent waiting, which no signal could interrupt."""
+def _check_thawed(cgroup: Cgroup, program: Any) -> None:
+    if cgroup.location == "/" or (cgroup.version == 1 and not cgroup.hierarchy.has("freezer")):
+        return
     try:
-        if cgroup.version == 1:
-            frozen = cgroup.hierarchy.has("freezer") and not cgroup.is_root
-            frozen = frozen and cgroup.read_cells("freezer.state", Shape.WORDS) != [("", "THAWED")]
-        else:
-            frozen = not cgroup.is_root and dict(cgroup.read_cells("cgroup.events", Shape.KEYED)).get("frozen") == 1
+        frozen = Parameters.get(*((Freezer.state, cgroup) if cgroup.version == 1 else (FROZEN, cgroup)))
     except CgroupError:
         return  # gone, or not to be read: what is tried next says it
-    if frozen:
-        message = f"cannot start a program in {cgroup} ({cgroup.path}): it is frozen"
-        raise CgroupBusy(message, path=cgroup.path, errno=errno.EBUSY, hint="thaw it first")
+    if frozen not in (0, "THAWED"):
+        raise _frozen(cgroup, program)
 
 
-def _open(cgroup: Cgroup, name: str, flags: int, files: ExitStack, program: Any) -> int:
-    directory, below = cgroup.place_for_writing(f"start {shown(program)} in {cgroup}")
+def _frozen(cgroup: Cgroup, program: Any) -> CgroupBusy:
+    """The child would stop before it executes, and its parent wait for it, which no signal could interrupt."""
+    message = f"cannot start {shown(program)} in {cgroup} ({cgroup.path}): it is frozen"
+    return CgroupBusy(message, path=cgroup.path, errno=errno.EBUSY, hint="thaw it first")
+
+
+def _place(cgroup: Cgroup, program: Any) -> tuple[Any, str, int]:
+    """Its hierarchy's directory, its path beneath, and its version."""
+    return *cgroup.place_for_writing(f"start {shown(program)} in {cgroup}"), cgroup.version
+
+
+def _open_door(cgroup: Cgroup, files: ExitStack, program: Any) -> int:
+    directory, below, _ = _place(cgroup, program)
     try:
-        fd = directory.open("/".join(filter(None, (below.rstrip("/"), name))), flags | os.O_CLOEXEC)
+        fd = directory.open("/".join(filter(None, (below, "cgroup.procs"))), os.O_WRONLY | os.O_CLOEXEC)
     except Failure as failure:
         raise _explain(failure, cgroup, program) from None
     files.callback(os.close, fd)
-    return fd
+    return int(fd)
 
 
 def _explain(failure: Failure, cgroup: Cgroup, program: Any) -> CgroupError:
@@ -275,10 +278,14 @@ def _explain(failure: Failure, cgroup: Cgroup, program: Any) -> CgroupError:
     return diagnosis.explain_attach(failure, cgroup, "cgroup.procs", "process", os.getpid(), tried)
 
 
-def _explained(said: Spawned, cgroup: Cgroup | None, program: Any, cwd: Any) -> Exception:
-    if cgroup is not None:
-        return _explain(Failure(Status.OS, said.error), cgroup, program)
-    return OSError(said.error, os.strerror(said.error), cwd if said.step == Step.CWD else program)
+def _explained(said: Spawned, cgroups: Sequence[Cgroup], program: Any, cwd: Any) -> Exception:
+    if said.step == Step.FROZEN:
+        return _frozen(cgroups[said.at], program)
+    if said.step == Step.JOIN:
+        return _explain(Failure(Status.OS, said.error), cgroups[said.at], program)
+    # As of subprocess: the file is that which could not be executed, or entered.
+    file = {Step.CWD: cwd, Step.EXECUTE: program}.get(Step(said.step))
+    return OSError(said.error, os.strerror(said.error), file)
 
 
 # ---- what subprocess takes, as bytes ----------------------------------------------------------
@@ -314,24 +321,36 @@ def _environment(env: Mapping[Any, Any]) -> Iterator[bytes]:
         yield name + b"=" + _encoded(value)
 
 
+def _path(env: Mapping[Any, Any] | None) -> bytes:
+    """Where a program without a slash is looked for."""
+    if env is None:
+        return os.environb.get(b"PATH", os.fsencode(os.defpath))
+    return b":".join(map(os.fsencode, os.get_exec_path(env)))
+
+
 def _request(
-    words: list[Any], program: Any, close_fds: Any, pass_fds: Any, cwd: Any, env: Any, rest: tuple[Any, ...]
+    words: list[Any],
+    program: Any,
+    places: list[tuple[Any, str, int]],
+    close_fds: Any,
+    pass_fds: Any,
+    cwd: Any,
+    env: Any,
+    rest: tuple[Any, ...],
 ) -> Spawn:
     stdin, _, _, stdout, _, stderr, restore_signals, gid, groups, uid, umask, new_session, *process_group = rest
     name = _encoded(program)
-    directories = [] if os.path.dirname(name) else os.get_exec_path(env)
     keep = sorted(map(int, pass_fds))
     if keep and keep[0] < 0:
         message = "bad value(s) in pass_fds"
         raise ValueError(message)
     return Spawn(
-        paths=[os.path.join(os.fsencode(one), name) for one in directories] or [name],
+        program=name,
+        path=None if b"/" in name else _path(env),
         args=[_encoded(word) for word in words],
-        # The child would read C's own while another thread may change it: the interpreter's lock is released.
-        env=list(_environment(os.environb if env is None else env)),
+        env=None if env is None else list(_environment(env)),
         cwd=None if cwd is None else _encoded(cwd),
-        cgroup=-1,
-        doors=[],
+        places=places,
         files=(stdin, stdout, stderr),
         close_files=bool(close_fds),
         keep=keep,

@@ -9,6 +9,7 @@ from ._backend import backend
 from .errors import CgroupError, InvalidValue, shown
 from .hierarchy import Cgroup
 from .subsystem import Cpu, Memory, Parameters, parameter_named
+from .values import MAX
 
 if TYPE_CHECKING:
     from ._interface import Cells, Layout
@@ -112,7 +113,10 @@ def _by_ratio(quota: Step, period: Step) -> bool:
     Their ratio is bounded by the parent's from above and by the children's
     from below, so the one in between has to lie between the old one and the
     new; where neither order has that, the lesser: there need be no children.
+    Without a quota any period will do.
     """
+    if quota.now() is MAX or quota.value is MAX:
+        return quota.now() is MAX
     old, new = quota.now() / period.now(), quota.value / period.value
     orders = {False: quota.value / period.now(), True: quota.now() / period.value}
     return min(orders, key=lambda first: (not min(old, new) <= orders[first] <= max(old, new), orders[first]))

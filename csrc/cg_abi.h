@@ -402,22 +402,32 @@ void cg_recorder_destroy(struct cg_recorder *recorder);
  * the kernel would otherwise take the caller for a process of theirs.
  */
 enum cg_spawn_step {
-    CG_SPAWN_CLONE = 0,   /* no child could be made, or none in the cgroup */
-    CG_SPAWN_JOIN = 1,    /* it could not be moved into a cgroup: doors[at] */
-    CG_SPAWN_PREPARE = 2, /* descriptors, session, process group, user, groups */
-    CG_SPAWN_CWD = 3,
-    CG_SPAWN_EXECUTE = 4
+    CG_SPAWN_CLONE = 0,   /* no child could be made */
+    CG_SPAWN_FROZEN = 1,  /* places[at] is: the child would stop before it executes, and the caller wait for it */
+    CG_SPAWN_JOIN = 2,    /* it could not be made, or moved, in places[at] */
+    CG_SPAWN_PREPARE = 3, /* descriptors, session, process group, user, groups */
+    CG_SPAWN_CWD = 4,
+    CG_SPAWN_EXECUTE = 5
 };
 
+/* A cgroup that it starts in, at path beneath the directory of its hierarchy.
+ * In that of v2 it is made, by clone3(2) with CLONE_INTO_CGROUP (Linux 5.7);
+ * where that is not to be had, and into those of v1, it moves itself.  At most one is of v2. */
+struct cg_place {
+    struct cg_file *hierarchy;
+    const char *path;
+    int version;
+};
+#define CG_SPAWN_PLACES 64
+
 struct cg_spawn {
-    const char *const *paths; /* tried in order, as execvp(3) does */
-    size_t path_count;
+    const char *program;
+    const char *path;         /* directories to look for it in, as in PATH; NULL: it is a path itself */
     char *const *argv;
     char *const *envp;        /* NULL: the caller's */
     const char *cwd;          /* NULL: the caller's */
-    int cgroup;               /* a directory of v2 that it is born in, or -1 */
-    const int *doors;         /* cgroup.procs, open for writing: it moves itself there, in order */
-    size_t door_count;
+    const struct cg_place *places; /* in the order in which it moves itself */
+    size_t place_count;       /* CG_SPAWN_PLACES at most */
     int files[3];             /* its stdin, stdout and stderr; -1: the caller's */
     int close_files;          /* whether other descriptors are closed, but those kept */
     const int *keep;          /* ascending; inherited also where close-on-exec */
@@ -441,6 +451,5 @@ struct cg_spawned {
 };
 
 /* CG_OK once it executes, or has died of a signal before; on CG_OS there is no
- * child left.  ENOSYS with CG_SPAWN_CLONE and a cgroup: this kernel, or a
- * seccomp filter, has no clone3(2) with CLONE_INTO_CGROUP; a door does it then. */
+ * child left. */
 int cg_spawn(const struct cg_spawn *spawn, struct cg_spawned *spawned_ret);

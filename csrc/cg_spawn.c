@@ -48,6 +48,8 @@ typedef uint64_t mask;
 
 struct child {
     const struct cg_spawn *spawn;
+    const int *places; /* of each the descriptor that is open */
+    int born;          /* the one of v2 that it is made in, or -1 */
     struct cg_spawned *said;
     mask before; /* the caller's signals */
     bool handlers_cleared;
@@ -73,10 +75,9 @@ static int64_t now(void)
 
 static void join(const struct child *child)
 {
-    const struct cg_spawn *spawn = child->spawn;
-    for (size_t i = 0; i < spawn->door_count; i++)
-        if (write(spawn->doors[i], "0", 1) != 1)
-            leave(child, CG_SPAWN_JOIN, (int)i, errno);
+    for (int i = 0; i < (int)child->spawn->place_count; i++)
+        if (i != child->born && write(child->places[i], "0", 1) != 1)
+            leave(child, CG_SPAWN_JOIN, i, errno);
     child->said->began = now();
 }
 
@@ -206,6 +207,40 @@ static void prepare(const struct child *child)
         close_others(spawn);
 }
 
+static int execute_at(const struct cg_spawn *spawn, const char *path)
+{
+    execve(path, spawn->argv, spawn->envp != NULL ? spawn->envp : environ);
+    return errno;
+}
+
+/* Tries each directory, as execvp(3) does, and gives the errno. */
+static int execute(const struct cg_spawn *spawn)
+{
+    char path[PATH_MAX];
+    size_t length = strlen(spawn->program) + 1;
+    int error = 0;
+    if (spawn->path == NULL)
+        return execute_at(spawn, spawn->program);
+    for (const char *at = spawn->path, *end;; at = end + 1) {
+        end = strchrnul(at, ':');
+        size_t directory = (size_t)(end - at);
+        int said = ENAMETOOLONG;
+        if (directory + 1 + length <= sizeof path) {
+            memcpy(path, at, directory);
+            /* An empty one is the directory that the child is in. */
+            if (directory > 0 && path[directory - 1] != '/')
+                path[directory++] = '/';
+            memcpy(path + directory, spawn->program, length);
+            said = execute_at(spawn, path);
+        }
+        /* A file that is there and cannot be run tells more than the next directory, where it is not. */
+        if (error == 0 || error == ENOENT || error == ENOTDIR)
+            error = said;
+        if (*end == '\0')
+            return error;
+    }
+}
+
 static int run_child(void *argument)
 {
     const struct child *child = argument;
@@ -213,14 +248,7 @@ static int run_child(void *argument)
     join(child);
     prepare(child);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &child->before, NULL, sizeof child->before);
-    int error = 0;
-    for (size_t i = 0; i < spawn->path_count; i++) {
-        execve(spawn->paths[i], spawn->argv, spawn->envp != NULL ? spawn->envp : environ);
-        /* A file that is there and cannot be run tells more than the next directory, where it is not. */
-        if (error == 0 || error == ENOENT || error == ENOTDIR)
-            error = errno;
-    }
-    leave(child, CG_SPAWN_EXECUTE, 0, error);
+    leave(child, CG_SPAWN_EXECUTE, 0, execute(spawn));
 }
 
 /* ---- making it --------------------------------------------------------------------- */
@@ -282,7 +310,7 @@ static long clone_into(struct child *child, char *stack, int flags)
         .exit_signal = SIGCHLD,
         .stack = (uintptr_t)stack,
         .stack_size = STACK,
-        .cgroup = (uint64_t)child->spawn->cgroup,
+        .cgroup = (uint64_t)child->places[child->born],
     };
     child->handlers_cleared = true;
     long pid = clone3_running(&args, run_child, child);
@@ -315,39 +343,124 @@ static long start(struct child *child, int flags)
     int saved;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &saved);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &child->before, sizeof all);
-    long pid = child->spawn->cgroup >= 0 ? clone_into(child, stack, flags) : clone_beside(child, stack, flags);
+    long pid = child->born >= 0 ? clone_into(child, stack, flags) : clone_beside(child, stack, flags);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &child->before, NULL, sizeof all);
     pthread_setcancelstate(saved, &saved);
     return pid;
 }
 
-int cg_spawn(const struct cg_spawn *spawn, struct cg_spawned *spawned_ret)
+/* Whether a cgroup, or one above it, is frozen; of v1 only the freezer's cgroups have the file. */
+static bool is_frozen(int directory, int version)
 {
-    struct child child = {.spawn = spawn, .said = spawned_ret};
+    char text[128];
+    int fd CG_CLOSE = openat(directory, version == 1 ? "freezer.state" : "cgroup.events", O_RDONLY | O_CLOEXEC);
+    int64_t got = fd < 0 ? 0 : cg_pread(fd, text, sizeof text - 1);
+    if (got <= 0)
+        return false;
+    text[got] = '\0';
+    return version == 1 ? strncmp(text, "THAWED", 6) != 0 : strstr(text, "frozen 1") != NULL;
+}
+
+static int refuse(struct cg_spawned *spawned, int step, size_t at, int error)
+{
+    spawned->step = step;
+    spawned->at = (int)at;
+    spawned->error = error;
+    return -2;
+}
+
+/* By what a process moves itself there, in the place of the directory. */
+static int open_door(int *place)
+{
+    int door = openat(*place, "cgroup.procs", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (door < 0)
+        return -1;
+    close(*place);
+    *place = door;
+    return 0;
+}
+
+/* Opens each place; which of them it is to be born in, -1 for none, and -2 when one cannot be used. */
+static int open_places(const struct cg_spawn *spawn, int *places, struct cg_spawned *spawned)
+{
+    int born = -1, error = 0;
+    for (size_t i = 0; i < spawn->place_count; i++) {
+        const struct cg_place *place = &spawn->places[i];
+        int status = cg_file_open(place->hierarchy, place->path, O_PATH | O_DIRECTORY, &places[i], &error);
+        if (status != CG_OK) /* foreign: its hierarchy was unmounted */
+            return refuse(spawned, CG_SPAWN_JOIN, i, status == CG_FOREIGN ? ENODEV : error);
+        if (is_frozen(places[i], place->version))
+            return refuse(spawned, CG_SPAWN_FROZEN, i, EBUSY);
+        if (place->version == 2)
+            born = (int)i;
+        else if (open_door(&places[i]) < 0)
+            return refuse(spawned, CG_SPAWN_JOIN, i, errno);
+    }
+    return born;
+}
+
+static void close_places(const int *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        cg_close_descriptor(&places[i]);
+}
+
+static long make_child(struct child *child, int *places, int flags)
+{
+    int born = child->born;
+    long pid = start(child, flags);
+    if (born >= 0 && pid == -ENOSYS) {
+        child->born = -1;
+        child->handlers_cleared = false;
+        pid = open_door(&places[born]) < 0 ? -errno : start(child, flags);
+    }
+    if (pid < 0) {
+        /* Of a child that is to be born in a cgroup, the kernel asks the cgroup whether it may be. */
+        child->said->step = born >= 0 ? CG_SPAWN_JOIN : CG_SPAWN_CLONE;
+        child->said->at = born;
+        child->said->error = (int)-pid;
+    }
+    return pid;
+}
+
+static int spawn_in(const struct cg_spawn *spawn, int *places, struct cg_spawned *spawned)
+{
+    int born = open_places(spawn, places, spawned), flags = CLONE_VFORK | CLONE_VM;
+    struct child child = {.spawn = spawn, .said = spawned, .places = places, .born = born};
     struct cg_spawned *shared = NULL;
-    int flags = CLONE_VFORK | CLONE_VM;
-    *spawned_ret = (struct cg_spawned){.step = CG_SPAWN_CLONE};
+    if (born < -1)
+        return CG_OS;
     if (changes_identity(spawn)) {
         shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (shared == MAP_FAILED) {
-            spawned_ret->error = errno;
+            spawned->error = errno;
             return CG_OS;
         }
         child.said = shared;
         flags = CLONE_VFORK;
     }
-    long pid = start(&child, flags);
+    long pid = make_child(&child, places, flags);
     if (shared != NULL) {
-        *spawned_ret = *shared;
+        *spawned = *shared;
         munmap(shared, sizeof *shared);
     }
-    if (pid < 0) {
-        spawned_ret->error = (int)-pid;
+    if (pid > 0 && spawned->error)
+        reap((pid_t)pid);
+    spawned->pid = pid > 0 ? (int)pid : 0;
+    return spawned->error ? CG_OS : CG_OK;
+}
+
+int cg_spawn(const struct cg_spawn *spawn, struct cg_spawned *spawned_ret)
+{
+    int places[CG_SPAWN_PLACES];
+    *spawned_ret = (struct cg_spawned){.step = CG_SPAWN_CLONE};
+    if (spawn->place_count > CG_SPAWN_PLACES) {
+        spawned_ret->error = EINVAL;
         return CG_OS;
     }
-    spawned_ret->pid = (int)pid;
-    if (spawned_ret->error == 0)
-        return CG_OK;
-    reap((pid_t)pid);
-    return CG_OS;
+    for (size_t i = 0; i < spawn->place_count; i++)
+        places[i] = -1;
+    int status = spawn_in(spawn, places, spawned_ret);
+    close_places(places, spawn->place_count);
+    return status;
 }

@@ -16,7 +16,7 @@ import typer.core
 from .. import __version__, backend
 from ..errors import CgroupError
 from ..host import Host
-from . import INTERRUPTED, changing, ending, plotting, reading, recording, render, running, watching
+from . import INTERRUPTED, changing, ending, plotting, reading, recording, render, running, telling, watching
 
 __all__ = ["app"]
 
@@ -102,7 +102,7 @@ def common(
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(reading.info, reading.tree, reading.get, changing.set_, changing.reset),
     *(changing.create, changing.remove, changing.attach, reading.ps, reading.parameters),
-    *(ending.freeze, ending.thaw, ending.kill, ending.wait),
+    *(ending.freeze, ending.thaw, ending.kill, ending.wait, telling.events),
     *(watching.watch, recording.record, plotting.plot, running.run),
 )
 for command in _COMMANDS:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, Optional
 import typer
 from rich.console import Console
 
-from ..errors import InvalidValue, NativeRequired, ParameterNotSupported
+from ..errors import NativeRequired, ParameterNotSupported
 from ..hierarchy import Cgroup
 from ..sampling.recording import nanoseconds
 from ..sampling.sampler import Cell, Sampler
@@ -20,7 +20,7 @@ from ..values import MAX
 from . import tables
 from .activity import parameters_on
 from .arguments import PARAMETER, Spec, cgroup_of
-from .values import Name
+from .values import Name, selected
 
 __all__ = ["record"]
 
@@ -74,7 +74,7 @@ def record(
 
 
 def _parameters(names: list[Name] | None, top: Cgroup) -> list[Any]:
-    return [_selected(name) for name in names] if names else parameters_on(top.hierarchy)
+    return [selected(name) for name in names] if names else parameters_on(top.hierarchy)
 
 
 def _check_there(sampler: Sampler) -> None:
@@ -85,16 +85,6 @@ def _check_there(sampler: Sampler) -> None:
         if all(row[at] == Cell.ABSENT for row in states):
             message = f"none of the cgroups has {tables.title(column)}"
             raise ParameterNotSupported(message, parameter=str(column.parameter))
-
-
-def _selected(name: Name) -> Any:
-    parameter: Any = name.parameter
-    if not name.keys:
-        return parameter
-    if not hasattr(parameter, "__getitem__"):
-        message = f"{parameter} has no keys"
-        raise InvalidValue(message, parameter=str(parameter))
-    return parameter[name.keys[0] if len(name.keys) == 1 else name.keys]
 
 
 # ---- ticks -----------------------------------------------------------------------------

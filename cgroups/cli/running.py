@@ -19,6 +19,7 @@ from ..running import run_through
 from ..sampling.sampler import Frame
 from ..subsystem import Parameters
 from .arguments import AsJson, host_of, parameter_of
+from .conditions import guard_named
 from .render import SECOND, as_json, printable, size
 from .values import Data, literal_of, plain
 
@@ -47,6 +48,14 @@ def run(
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
         typer.Option(metavar="SECONDS", help="Sample memory, CPU time and pressure so often; --json has the samples."),
     ] = None,
+    guard: Annotated[
+        Optional[list[str]],  # noqa: UP045 - what typer 0.12 knows
+        typer.Option(metavar="PARAMETER>NUMBER[:SIGNAL[:SECONDS]]", help="Send it a signal when a number is passed."),
+    ] = None,
+    interval: Annotated[
+        float,
+        typer.Option(min=0.001, metavar="SECONDS", help="How often a guard looks, where it has to."),
+    ] = 0.1,
     parent: Annotated[
         Optional[list[str]],  # noqa: UP045 - what typer 0.12 knows
         typer.Option(metavar="SPEC", help="Make its cgroup below this one; once for each hierarchy to use."),
@@ -73,11 +82,16 @@ def run(
       126  it cannot be run
       127  it was not found
 
+    A --guard sends a signal, SIGTERM if none is named, to all of its
+    processes once a number is passed, and kills what is left so many seconds later;
+    PARAMETER/s is the number's rise a second.
+
     The first interrupt is the command's own; a second one kills all of it.
 
     \b
     Examples: cgroups run -- make -j4
               cgroups run --limit memory.max=512M --limit pids.max=100 -- ./job
+              cgroups run --guard 'memory.usage_in_bytes>400M:TERM:5' -- ./job
               cgroups run --json --sample 0.01 -o report.json -- ./job
     """
     if host_of(context) != LOCAL:
@@ -85,7 +99,8 @@ def run(
     try:
         # Opened first: a report that cannot be written is no reason to run for hours.
         with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file, _signals():
-            options = {"sample": sample, "timeout": timeout, "grace": grace, "parent": parent}
+            guards = [guard_named(word, interval) for word in guard or []]
+            options = {"guards": guards, "sample": sample, "timeout": timeout, "grace": grace, "parent": parent}
             report = _run(command, _limits(limit or [], parent), **options)
             print(as_json(_data(report)) if json else _text(report), end="" if not json else "\n", file=file)
     except CgroupError as error:
@@ -176,6 +191,8 @@ def _data(report: Report) -> dict[str, Data]:
             case tuple() if name == "samples":
                 began = value[0].timestamp_ns if value else 0
                 found[name] = [{"time_ns": one.timestamp_ns - began, **_sample(one)} for one in value]
+            case tuple() if name == "fired":
+                found[name] = [{"what": one.what, "file": one.file, "after": plain(one.after)} for one in value]
             case _ if name not in ("stdout", "stderr"):  # they are the terminal's
                 found[name] = plain(value)
     return {**found, "exit_code": report.exit_code, "signal": report.signal}
@@ -204,6 +221,7 @@ def _text(report: Report) -> str:
         **{f"{name} stall": _stall(getattr(report, f"{name}_stall")) for name in ("cpu", "memory", "io")},
         "oom kills": "" if report.oom_kills is None else str(report.oom_kills),
         "samples": str(len(report.samples)) if report.samples else None,
+        "guards": ", ".join(f"{one.file} {one.what}: {one.after}" for one in report.fired) or None,
     }
     text = "".join(f"{name:12} {printable(line or UNKNOWN)}\n" for name, line in lines.items() if line is not None)
     return text + "".join(f"{name} was not measured: {printable(why)}\n" for name, why in report.missing.items())

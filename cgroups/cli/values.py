@@ -23,7 +23,7 @@ from ..subsystem.binding import Binding, FirstOf
 from ..subsystem.codecs import limit_literal
 from ..values import CpuacctUsage, CpuMax, Device, DeviceRule, DeviceTable, Max, OomControl
 
-__all__ = ["SYNTAX", "Data", "Name", "access", "literal_of", "named", "plain", "read", "reset", "write"]
+__all__ = ["SYNTAX", "Data", "Name", "access", "literal_of", "named", "plain", "read", "reset", "selected", "write"]
 
 Data = Union[None, bool, int, float, str, "list[Any]", "dict[str, Any]"]
 """What JSON can say."""
@@ -58,6 +58,17 @@ def named(word: str) -> Name:
         raise InvalidValue(message)
     selected = tuple(key.strip() for key in keys[:-1].split(",")) if bracket else ()
     return Name(parameter_named(whole), whole, selected)
+
+
+def selected(name: Name) -> Any:
+    """The parameter of a name, with its keys selected."""
+    parameter: Any = name.parameter
+    if not name.keys:
+        return parameter
+    if not hasattr(parameter, "__getitem__"):
+        message = f"{parameter} has no keys"
+        raise InvalidValue(message, parameter=str(parameter))
+    return parameter[name.keys[0] if len(name.keys) == 1 else name.keys]
 
 
 def access(parameter: Parameters.Parameter) -> list[str]:

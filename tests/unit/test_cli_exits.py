@@ -174,7 +174,7 @@ def test_a_spec_that_is_near_nothing_is_not_guessed_at(command: Any, v1_root: Pa
 
 COMMANDS = [
     *("info", "tree", "get", "set", "reset", "create", "remove", "attach", "ps", "parameters"),
-    *("freeze", "thaw", "kill", "wait"),
+    *("freeze", "thaw", "kill", "wait", "events"),
     *("watch", "record", "plot", "run"),
 ]
 

@@ -25,10 +25,9 @@ from cgroups import (
     PressureLevel,
     PressureTrigger,
     Threshold,
-    feeds,
-    sources,
 )
-from cgroups.feeds import SECOND, Level, RateFeed
+from cgroups.events import feeds, sources
+from cgroups.events.feeds import SECOND, Level, RateFeed
 
 LATER = ["Counters", "Event", "Events", "Guard", "Oom", "PressureLevel", "PressureTrigger", "Threshold"]
 

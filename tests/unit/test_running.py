@@ -51,7 +51,8 @@ def test_what_is_refused(args: Any, keywords: dict[str, Any], words: str, monkey
 
 NOTHING = dict.fromkeys(Report._fields)
 BARE = Report(**{**NOTHING, "args": ("a\nb",), "returncode": 0, "timed_out": False, "killed": 0, "wall_ns": 1_500_000,
-                 "memory_sampled": False, "samples": (), "missing": {"memory": "no such thing"}})  # fmt: skip
+                 "memory_sampled": False, "samples": (), "fired": (),
+                 "missing": {"memory": "no such thing"}})  # fmt: skip
 FULL = BARE._replace(
     returncode=-9, timed_out=True, killed=2, wall_ns=2_000_000_000, cpu_ns=3_000_000_000, user_ns=2_500_000_000,
     system_ns=500_000_000, memory_peak=3 << 20, memory_sampled=True, read_bytes=4096, reads=1, written_bytes=0,

@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Union
 
-from . import diagnosis
-from ._interface import Failure
-from .errors import CgroupError, CgroupGone, InvalidValue, ParameterNotSupported, shown
+from .. import diagnosis
+from .._interface import Failure
+from ..errors import CgroupError, CgroupGone, InvalidValue, ParameterNotSupported, shown
+from ..sampling.recording import nanoseconds
+from ..subsystem import Memory, Parameters, parameter_named
+from ..subsystem.binding import KeyOf
+from ..subsystem.parameter import Parameter, Readable
+from ..values import Max
 from .feeds import (
     CounterFeed,
     Feed,
@@ -24,14 +29,9 @@ from .feeds import (
     TriggerFeed,
     UsageFeed,
 )
-from .sampling.recording import nanoseconds
-from .subsystem import Memory, Parameters, parameter_named
-from .subsystem.binding import KeyOf
-from .subsystem.parameter import Parameter, Readable
-from .values import Max
 
 if TYPE_CHECKING:
-    from .hierarchy import Cgroup
+    from ..hierarchy import Cgroup
 
 __all__ = ["Counters", "Everything", "Oom", "PressureLevel", "PressureTrigger", "Source", "Threshold", "Watched"]
 

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, Literal, Union
 
-from . import _inotify, diagnosis
-from ._backend import backend
-from ._interface import Failure, Shape, Status
-from .errors import CgroupError, CgroupGone, ParameterNotSupported, SubsystemNotAttached, from_errno, from_failure
-from .subsystem.codecs import pressure
-from .values import Limit, Max
+from .. import _inotify, diagnosis
+from .._backend import backend
+from .._interface import Failure, Shape, Status
+from ..errors import CgroupError, CgroupGone, ParameterNotSupported, SubsystemNotAttached, from_errno, from_failure
+from ..subsystem.codecs import pressure
+from ..values import Limit, Max
 
 if TYPE_CHECKING:
-    from .hierarchy import Cgroup
+    from ..hierarchy import Cgroup
 
 __all__ = ["Event"]
 

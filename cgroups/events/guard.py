@@ -8,10 +8,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Union
 
-from .errors import CgroupGone, CgroupTimeout, InvalidValue, shown
+from ..errors import CgroupGone, CgroupTimeout, InvalidValue, shown
+from ..group import Group
+from ..hierarchy import Cgroup
 from .events import Events
-from .group import Group
-from .hierarchy import Cgroup
 from .sources import INTERVAL, Threshold, Watched
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ from contextlib import nullcontext
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol, Union
 
+from ..errors import CgroupError, CgroupGone, InvalidValue, from_errno, shown
+from ..hierarchy import Cgroup
+from ..subsystem.parameter import Parameter
 from ._relay import Relay
 from ._timerfd import Timer
-from .errors import CgroupError, CgroupGone, InvalidValue, from_errno, shown
 from .feeds import REMOVED, DoubtFeed, Event, ExistenceFeed, Feed, Lost, Origin, RemovalFeed, is_alive, removed
-from .hierarchy import Cgroup
 from .sources import Counters, Everything, Source
-from .subsystem.parameter import Parameter
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -1,0 +1,95 @@
+"""What is too much, in words: ``memory.usage_in_bytes>500M``, ``cpuacct.usage/s>1.5G:TERM:5``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import typer
+
+from ..converter import int_literal
+from ..errors import InvalidValue
+from ..events.guard import Guard
+from ..events.sources import PressureTrigger, Threshold
+from ..group import Group
+from .arguments import parameter_of
+from .ending import signal_named
+from .values import selected
+
+__all__ = ["GuardWords", "guard_named", "threshold_named", "trigger_named"]
+
+_CONDITION = re.compile(r"(?P<name>[^<>/]+?)(?P<rate>/s)?(?P<side>[<>])(?P<number>[^:]+)(?P<rest>(:[^:]*)*)")
+_TRIGGER = re.compile(r"(?P<resource>\w+):(?P<state>\w+):(?P<stall>[\d.]+)/(?P<window>[\d.]+)")
+
+
+def _parts(word: str) -> tuple[Any, dict[str, float], str]:
+    """The parameter, what of it is too much, and what follows."""
+    match = _CONDITION.fullmatch(word)
+    if match is None or (match["rate"] and match["side"] == "<"):
+        message = f"{word!r} is not PARAMETER>NUMBER, PARAMETER<NUMBER or PARAMETER/s>NUMBER"
+        raise typer.BadParameter(message)
+    kind = "rate_above" if match["rate"] else "above" if match["side"] == ">" else "below"
+    return selected(parameter_of(match["name"].strip())), {kind: _number(match["number"].strip())}, match["rest"]
+
+
+def _number(word: str) -> float:
+    """``512M``, or ``12.5`` of a percentage."""
+    try:
+        return int_literal(word)
+    except InvalidValue as error:
+        try:
+            return float(word)
+        except ValueError:
+            raise typer.BadParameter(error.message) from None
+
+
+def _seconds(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        message = f"{word!r} is not a number of seconds"
+        raise typer.BadParameter(message) from None
+
+
+def threshold_named(word: str, interval: float) -> Threshold:
+    """``memory.usage_in_bytes>500M``."""
+    what, wanted, rest = _parts(word)
+    if rest:
+        message = f"{word!r}: nothing is expected after the number"
+        raise typer.BadParameter(message)
+    return Threshold(what, **wanted, interval=interval)
+
+
+def trigger_named(word: str) -> PressureTrigger:
+    """``memory:some:150/2000``: of processes that wait 150 ms within 2,000."""
+    match = _TRIGGER.fullmatch(word)
+    if match is None:
+        message = f"{word!r} is not RESOURCE:some:STALL/WINDOW or RESOURCE:full:STALL/WINDOW, in milliseconds"
+        raise typer.BadParameter(message)
+    stall, window = (round(float(match[part]) * 1000) for part in ("stall", "window"))
+    return PressureTrigger(match["resource"], match["state"], stall, window)
+
+
+class GuardWords(NamedTuple):
+    """A guard of a group that there is not yet."""
+
+    what: Any
+    wanted: dict[str, float]
+    action: int
+    grace: float | None
+    interval: float
+
+    def __call__(self, group: Group) -> Guard:
+        how: Any = {**self.wanted, "action": self.action, "grace": self.grace, "interval": self.interval}
+        return Guard(group, self.what, **how)
+
+
+def guard_named(word: str, interval: float) -> GuardWords:
+    """``memory.usage_in_bytes>500M``, and maybe ``:SIGNAL``, and ``:SECONDS`` after which it is killed."""
+    what, wanted, rest = _parts(word)
+    action, grace, *more = [*rest.split(":")[1:], "", ""][:2] + rest.split(":")[3:]
+    if more:
+        message = f"{word!r}: PARAMETER>NUMBER:SIGNAL:SECONDS is expected, and there is more"
+        raise typer.BadParameter(message)
+    number = signal_named(action or "TERM")
+    return GuardWords(what, wanted, number, _seconds(grace) if grace else None, interval)

@@ -1,0 +1,484 @@
+"""Group: one name on every hierarchy, made, used and removed as one; and for a while."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from common import MakeCgroup, Need, Spawn
+
+from cgroups import (
+    Cgroup,
+    CgroupError,
+    CgroupExists,
+    CgroupGone,
+    CgroupNotFound,
+    Cpuset,
+    Freezer,
+    Group,
+    Hierarchy,
+    InvalidValue,
+    Parameters,
+    Pids,
+    Subsystem,
+    SubsystemNotAttached,
+    SubsystemNotAvailable,
+)
+
+
+@pytest.fixture
+def places(make_ready: MakeCgroup) -> list[Cgroup]:
+    """A fresh cgroup of each hierarchy, to be below of."""
+    return [make_ready(one.spec_head) for one in Hierarchy.scan()]
+
+
+@pytest.fixture
+def controllers(places: list[Cgroup]) -> list[str]:
+    """One controller of each of the hierarchies that have one, and '' where there is v2."""
+    v1 = [one.subsystems[0] for one in places if one.version == 1 and one.subsystems]
+    return v1 + [""] * any(one.version == 2 for one in places)
+
+
+@pytest.fixture
+def group(places: list[Cgroup], controllers: list[str]) -> Iterator[Group]:
+    """Not made yet."""
+    one = Group("one/job", controllers, parent=places)
+    yield one
+    if any(cgroup.exists for cgroup in one):
+        one.remove(recursive=True, kill=True)
+
+
+# ---- what it is ----------------------------------------------------------------------------
+
+
+def test_one_cgroup_on_each_hierarchy(group: Group, places: list[Cgroup], controllers: list[str]) -> None:
+    used = [place for place in places if place.version == 2 or place.subsystems]
+    assert {cgroup.hierarchy for cgroup in group} == {place.hierarchy for place in used}
+    for cgroup in group.cgroups:
+        [place] = [one for one in places if one.hierarchy == cgroup.hierarchy]
+        assert cgroup.location == f"{place.location}/one/job"
+    assert group.controllers == tuple(controllers)
+    assert not group.exists
+    assert str(group) == " ".join(map(str, group.cgroups))
+    assert repr(group) == f"<Group {group}>"
+
+
+def test_from_the_roots(controllers: list[str]) -> None:
+    group = Group("/cgroups-test-none/job/", controllers)
+    assert {cgroup.location for cgroup in group} == {
+        f"{cgroup.hierarchy.root_location.rstrip('/')}/cgroups-test-none/job" for cgroup in group
+    }
+    assert not group.exists
+
+
+def test_equality_copies_and_pickles(group: Group, places: list[Cgroup], controllers: list[str]) -> None:
+    for other in (
+        copy.copy(group),
+        copy.deepcopy(group),
+        pickle.loads(pickle.dumps(group)),
+        Group("one/job", controllers, parent=places),
+    ):
+        assert other == group
+        assert hash(other) == hash(group)
+        assert [other.cgroup_of(one) for one in controllers] == [group.cgroup_of(one) for one in controllers]
+        other.create()
+        assert group.exists
+        other.remove()
+    assert group != Group("one/other", controllers, parent=places)
+    assert group != group.cgroups
+
+
+def test_which_of_them_has_it(group: Group, controllers: list[str]) -> None:
+    for one in controllers:
+        cgroup = group.cgroup_of(one)
+        assert cgroup.hierarchy == Hierarchy.find_exn(one or ":/").hierarchy
+    with pytest.raises(SubsystemNotAttached, match="nonsense") as raised:
+        group.cgroup_of("nonsense")
+    assert "'nonsense' among its controllers" in str(raised.value.hint)
+    only = Group("one/job", controllers[:1], parent=group.cgroup_of(controllers[0]))
+    other = next((one for one in controllers if not only.cgroups[0].hierarchy.has(one) and one), None)
+    if other is not None:
+        with pytest.raises(SubsystemNotAttached):
+            only.cgroup_of(other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (("", ["memory"]), InvalidValue),
+        (("/", ["memory"]), InvalidValue),
+        (("a/../b", ["memory"]), InvalidValue),
+        (("a\nb", ["memory"]), InvalidValue),
+        ((7, ["memory"]), InvalidValue),
+        (("a", []), InvalidValue),
+        (("a", "memory"), InvalidValue),
+        (("a", None), InvalidValue),
+        (("a", [7]), InvalidValue),
+        (("a", ["nonsense"]), SubsystemNotAvailable),
+    ],
+)
+def test_what_is_no_group(arguments: Any, kind: type[CgroupError]) -> None:
+    with pytest.raises(kind):
+        Group(*arguments)
+
+
+def test_parents(places: list[Cgroup], controllers: list[str]) -> None:
+    group = Group("x", controllers, parent=places)
+    assert Group("x", controllers, parent=[str(place) for place in places]) == group
+    assert Group("y", controllers, parent=group).cgroups == tuple(cgroup.child("y") for cgroup in group)
+    assert Group("x", controllers[:1], parent=str(places[0])).cgroups[0].parent in places
+    for wrong in (7, [], [7], [places[0], places[0]]):
+        with pytest.raises(InvalidValue, match="parent"):
+            Group("x", controllers, parent=wrong)  # type: ignore[arg-type]
+    with pytest.raises(CgroupNotFound):
+        Group("x", controllers, parent=f"{places[0]}/nowhere")
+    if len(controllers) > 1:
+        with pytest.raises(SubsystemNotAvailable, match="no parent has"):
+            Group("x", controllers, parent=places[0])
+
+
+# ---- making and removing ----------------------------------------------------------------------
+
+
+def test_made_and_removed(group: Group, places: list[Cgroup]) -> None:
+    assert group.create() is group
+    assert group.exists
+    group.create()  # it is there
+    group.remove()
+    assert not group.exists
+    with pytest.raises(CgroupGone):
+        group.remove()
+    group.remove(timeout=0)
+    group.remove(kill=True)
+    assert all(place.child("one").exists for place in places if place.version == 2 or place.subsystems)
+
+
+def test_all_of_it_or_nothing(group: Group, places: list[Cgroup], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever hierarchy refuses, what was made on the others goes, and what was there stays."""
+    from cgroups import creation
+
+    makes = creation._make_directory
+    for last in range(len(group.cgroups) * 2):
+        made: list[Cgroup] = []
+
+        def make(cgroup: Cgroup, perm: int, last: int = last, made: list[Cgroup] = made) -> bool:
+            if len(made) == last:
+                raise CgroupExists("refused")
+            made.append(cgroup)
+            return makes(cgroup, perm)
+
+        monkeypatch.setattr(creation, "_make_directory", make)
+        with pytest.raises(CgroupExists, match="refused"):
+            group.create()
+        monkeypatch.undo()
+        assert [str(child) for place in places for child in place.children()] == []
+    # What was there stays: on one hierarchy the first of the two.
+    group.cgroups[0].hierarchy.host.find_or_create(str(group.cgroups[0].parent))
+    kept = [str(child) for place in places for child in place.children()]
+    assert kept == [str(group.cgroups[0].parent)]
+    monkeypatch.setattr(creation, "_apply", lambda *_: (_ for _ in ()).throw(CgroupExists("refused")))
+    with pytest.raises(CgroupExists):
+        group.create()
+    monkeypatch.undo()
+    assert [str(child) for place in places for child in place.children()] == kept
+
+
+def test_owners_and_modes(group: Group) -> None:
+    group.create(owner=(65534, 65534), perm=0o750)
+    for cgroup in group:
+        status = os.stat(cgroup.path or "")
+        assert (status.st_uid, status.st_mode & 0o777) == (65534, 0o750)
+
+
+def test_a_cpuset_of_v1_takes_processes(places: list[Cgroup], spawn: Spawn) -> None:
+    if Subsystem.find("cpuset").version != 1:
+        return
+    group = Group("one/two", ["cpuset"], parent=places).create()
+    above = group.cgroups[0].parent
+    assert above is not None
+    assert group.get(Cpuset.cpus) == Parameters.get(Cpuset.cpus, above) != []
+    group.add_process(spawn("sleep", "100").pid)
+    group.set(Cpuset.cpus, group.get(Cpuset.cpus)[:1])
+    group.create()
+    assert len(group.get(Cpuset.cpus)) == 1  # one that was there keeps its own
+
+
+# ---- use ------------------------------------------------------------------------------------------
+
+
+def test_the_whole_story(places: list[Cgroup], need: Need) -> None:
+    need("pids")
+    group = Group("one/job", ["pids"], parent=places).create()
+    group.update({Pids.max: 10})
+    assert group.get(Pids.max) == 10
+    group.set(Pids.max, 20)
+    with group.spawn(["sleep", "1000"], stdin=subprocess.DEVNULL) as process:
+        assert group.processes() == [process.pid]
+        assert group.get(Pids.current) == 1
+        assert group.signal(signal.SIGTERM) == 1
+    assert process.returncode == -signal.SIGTERM
+    group.wait_empty(10)
+    group.remove()
+    assert not group.exists
+
+
+def test_a_process_is_moved_into_all_of_them(group: Group, spawn: Spawn) -> None:
+    group.create()
+    child = spawn("sleep", "1000")
+    group.add_process(child.pid)
+    for cgroup in group:
+        assert cgroup.processes() == [child.pid]
+
+
+def test_or_into_none(group: Group, spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    group.create()
+    child = spawn("sleep", "1000")
+    before = Hierarchy.process_info(child.pid)
+    moves = Cgroup.add_process
+
+    def add(cgroup: Cgroup, pid: int) -> None:
+        if cgroup == group.cgroups[-1]:
+            raise CgroupExists("refused")
+        moves(cgroup, pid)
+
+    monkeypatch.setattr(Cgroup, "add_process", add)
+    with pytest.raises(CgroupExists, match="refused"):
+        group.add_process(child.pid)
+    assert Hierarchy.process_info(child.pid) == before
+
+
+def test_all_are_moved_to_another(group: Group, places: list[Cgroup], controllers: list[str], spawn: Spawn) -> None:
+    group.create()
+    other = Group("other", controllers, parent=places).create()
+    children = [spawn("sleep", "1000") for _ in range(3)]
+    for child in children:
+        group.add_process(child.pid)
+    assert group.move_all(other) == 3
+    assert other.processes() == sorted(child.pid for child in children)
+    assert group.processes() == []
+    if len(controllers) > 1:
+        with pytest.raises(InvalidValue, match="no cgroup on this hierarchy"):
+            other.move_all(Group("one/job", controllers[:1], parent=places))
+    assert other.kill() == 3
+
+
+def test_frozen_through_its_freezer(group: Group, spawn: Spawn, places: list[Cgroup], controllers: list[str]) -> None:
+    group.create()
+    child = spawn("sleep", "1000")
+    group.add_process(child.pid)
+    assert any(cgroup.version == 2 or cgroup.hierarchy.has("freezer") for cgroup in group)
+    group.freeze()
+    assert group.get(Freezer.state) == "FROZEN"
+    assert group.kill() == 1
+    assert child.wait(30) == -signal.SIGKILL
+    without = [one for one in controllers if one and one != "freezer" and Subsystem.find(one).version == 1][:1]
+    if without:
+        with pytest.raises(SubsystemNotAttached, match="freezer"):
+            Group("one/job", without, parent=places).freeze()
+
+
+def test_some_of_it_is_gone(group: Group, spawn: Spawn) -> None:
+    group.create()
+    child = spawn("sleep", "1000")
+    group.add_process(child.pid)
+    if len(group.cgroups) > 1:
+        group.cgroups[0].move_all(group.cgroups[0].parent)  # type: ignore[arg-type]
+        group.cgroups[0].remove(timeout=5)
+    assert group.exists == (len(group.cgroups) == 1)
+    assert group.kill() == 1
+    group.remove(timeout=5)
+    assert not any(cgroup.exists for cgroup in group)
+
+
+def test_of_cgroups_that_there_are(places: list[Cgroup], spawn: Spawn) -> None:
+    group = Group.of(places)
+    assert group.cgroups == tuple(places)
+    assert group.controllers == ()
+    child = spawn("sleep", "1000")
+    group.add_process(child.pid)
+    assert group.kill() == 1
+    with pytest.raises(CgroupError):
+        group.create()
+    for wrong in ([], [places[0], places[0]], [7], 7):
+        with pytest.raises((InvalidValue, TypeError)):
+            Group.of(wrong)  # type: ignore[arg-type]
+
+
+# ---- for a while ---------------------------------------------------------------------------------------
+
+
+def left(places: list[Cgroup]) -> list[str]:
+    return [str(child) for place in places for child in place.children()]
+
+
+def test_it_is_there_and_then_it_is_not(places: list[Cgroup], controllers: list[str]) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    with Group.temporary("job", controllers, parent=places) as group:
+        assert group.exists
+        names = {cgroup.name for cgroup in group}
+        assert len(names) == 1
+        assert names.pop().startswith(f"job-{os.getpid()}-")
+        below = group.cgroups[0].make_sub("below")
+        process = group.spawn(["sleep", "1000"])
+        with Group.temporary("job", controllers, parent=places) as other:
+            assert other != group
+        assert not any(cgroup.exists for cgroup in other)
+    assert process.wait() == -signal.SIGKILL
+    assert left(places) == []
+    assert not below.exists
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_after_an_exception(kind: type[BaseException], places: list[Cgroup], controllers: list[str]) -> None:
+    with pytest.raises(kind), Group.temporary("job", controllers, parent=places) as group:  # noqa: PT012
+        process = group.spawn(["sleep", "1000"])
+        raise kind
+    assert process.wait() == -signal.SIGKILL
+    assert left(places) == []
+
+
+def test_a_limit_that_is_refused_leaves_nothing(places: list[Cgroup], need: Need) -> None:
+    need("pids")
+    if not any(place.hierarchy.has("pids") for place in places):
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    for limits in ({Pids.max: -5}, {"pids.max": "x"}):
+        with pytest.raises(InvalidValue), Group.temporary("job", ["pids"], limits=limits, parent=places):
+            raise AssertionError
+    for limits in ({Pids.current: 5}, {"pids.colour": 5}, {7: 5}, 7):
+        with pytest.raises(InvalidValue):
+            Group.temporary("job", ["pids"], limits=limits, parent=places)  # type: ignore[arg-type]
+    with Group.temporary("job", [], limits={Pids.max: 7}, parent=places) as group:
+        assert group.get(Pids.max) == 7
+    assert left(places) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+PROGRAM = """
+import signal, subprocess
+places, controllers = sys.argv[1].split("|"), sys.argv[2].split("|")
+{before}
+with Group.temporary("job", controllers, parent=places) as group:
+    group.spawn(["sleep", "1000"])
+    print(group.cgroups[0], flush=True)
+    {inside}
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_program_that_is_ended(
+    number: signal.Signals, places: list[Cgroup], controllers: list[str], script: Any, spawn: Spawn
+) -> None:
+    text = PROGRAM.format(before="", inside="time.sleep(1000)")
+    words = script(text, "|".join(map(str, places)), "|".join(controllers))
+    child = spawn(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline()
+    assert left(places) != []
+    child.send_signal(number)
+    _, errors = child.communicate(timeout=60)
+    assert left(places) == []
+    if number == signal.SIGINT:
+        assert b"KeyboardInterrupt" in errors
+    else:
+        assert (child.returncode, errors) == (128 + number, b"")
+
+
+def test_many_signals_while_it_is_removed(
+    places: list[Cgroup], controllers: list[str], script: Any, spawn: Spawn
+) -> None:
+    text = PROGRAM.format(before="", inside="time.sleep(1000)")
+    for _ in range(3):
+        child = spawn(*script(text, "|".join(map(str, places)), "|".join(controllers)), stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        deadline = time.monotonic() + 60
+        while child.poll() is None and time.monotonic() < deadline:
+            child.terminate()
+            time.sleep(0.001)
+        assert left(places) == []
+
+
+def test_a_handler_of_the_program_s_own_stays(
+    places: list[Cgroup], controllers: list[str], script: Any, spawn: Spawn
+) -> None:
+    before = "signal.signal(signal.SIGTERM, lambda *_: print('own', flush=True))"
+    inside = "signal.raise_signal(signal.SIGTERM); print(len(group.processes()))"
+    child = spawn(
+        *script(PROGRAM.format(before=before, inside=inside), "|".join(map(str, places)), "|".join(controllers)),
+        stdout=subprocess.PIPE,
+    )
+    output, _ = child.communicate(timeout=60)
+    assert output.split()[1:] == [b"own", b"1"]
+    assert child.returncode == 0
+    assert left(places) == []
+
+
+def test_a_forked_child_does_not_end_it(places: list[Cgroup], controllers: list[str]) -> None:
+    with Group.temporary("job", controllers, parent=places) as group:
+        process = group.spawn(["sleep", "1000"])
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                with pytest.raises(ZeroDivisionError), group_leaves(group):
+                    raise ZeroDivisionError
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert group.processes() == [process.pid]
+    assert process.wait() == -signal.SIGKILL
+
+
+def group_leaves(group: Group) -> Any:
+    """The rest of a block that was begun before the fork."""
+    from contextlib import ExitStack
+
+    from cgroups.group import Temporary
+
+    begun = Temporary(group, {})
+    begun._owner = os.getppid()
+    stack = ExitStack()
+    stack.push(begun.__exit__)
+    return stack
+
+
+def test_in_a_thread(places: list[Cgroup], controllers: list[str]) -> None:
+    seen: list[Any] = []
+
+    def go() -> None:
+        with Group.temporary("job", controllers, parent=places) as group:
+            seen.append(group.exists)
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=go)
+    thread.start()
+    thread.join()
+    assert seen == [True]
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert left(places) == []
+
+
+def test_no_descriptor_is_left(
+    places: list[Cgroup], controllers: list[str], open_descriptors: Callable[[], int], tmp_path: Path
+) -> None:
+    def go() -> None:
+        with Group.temporary("job", controllers, parent=places) as group, group.spawn(["true"]) as process:
+            process.wait()
+
+    go()
+    before = open_descriptors()
+    for _ in range(5):
+        go()
+    assert open_descriptors() == before

@@ -1,0 +1,147 @@
+"""Guests in which systemd is init: a Debian of their own, with the package in it, that runs tests/systemd.
+
+By hand, as guests.py, with mmdebstrap installed too:
+
+    python tests/vm/booted.py OUT [words for pytest]
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import guests
+from modes import MODES
+
+import cgroups
+
+SUITE, PYTHON = "bookworm", "3.11"
+DEBIAN = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,python3,procps,kmod,udev"
+NOT_READ = ("man", "locale", "doc")
+
+USER, UID = "tester", 1000
+PACKAGES = "/opt/packages"
+
+# Seconds to make the root in, and for what is run inside.
+BUILD, RUN = 300, 600
+
+KERNEL = MODES[0]  # with the controllers of v1 too
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One boot: what the kernel is told, and the places that the tests run in."""
+
+    name: str
+    append: str
+    places: tuple[str, ...]
+
+
+BOOTS = (
+    Boot("unified", "", ("root", "session", "service")),
+    Boot("hybrid", "systemd.unified_cgroup_hierarchy=0", ("hybrid",)),
+)
+
+
+def sources() -> str:
+    """Debian's part of what this machine's apt is set to, as lines of sources.list."""
+    form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
+    words = ["apt-get", "indextargets", "--format", form, "Created-By: Packages", "Origin: Debian"]
+    found = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
+    return "".join(f"{line}\n" for line in dict.fromkeys(found) if f" {SUITE}" in line)
+
+
+def missing() -> str | None:
+    """What this machine lacks, besides what all guests need."""
+    if shutil.which("mmdebstrap") is None:
+        return "mmdebstrap is not installed"
+    return None if sources() else f"apt has no source of Debian's {SUITE}"
+
+
+def build(root: Path) -> None:
+    """A minimal Debian, a user that lingers, and the installed package with what its tests need."""
+    unread = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in NOT_READ]
+    words = ["mmdebstrap", "--quiet", "--variant=minbase", *unread, f"--include={DEBIAN}", SUITE, str(root), "-"]
+    _run(words, sources())
+    _run(["chroot", str(root), "useradd", "--create-home", "--uid", str(UID), USER])
+    for directory in ("var/lib/systemd/linger", "out", "opt/checkout"):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+    (root / "var/lib/systemd/linger" / USER).touch()
+    packages = root / PACKAGES[1:]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
+    fit = ["--only-binary=:all:", "--python-version", PYTHON, "--target", str(packages)]
+    _run([*pip, *fit, "cffi", "jeepney", "pytest"])
+    shutil.copytree(Path(cgroups.__file__).parent, packages / "cgroups")
+    # Once here, and not in each process of the emulated machine.
+    _run(["chroot", str(root), "python3", "-m", "compileall", "-q", PACKAGES])
+    shutil.copytree(guests.TESTS, root / "opt/checkout/tests", ignore=shutil.ignore_patterns("vm", "__pycache__"))
+    shutil.copy(guests.TESTS.parent / "pyproject.toml", root / "opt/checkout")
+
+
+def _run(words: Sequence[str], given: str = "") -> None:
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        words, input=given, capture_output=True, text=True, timeout=BUILD, env=environment, check=False
+    )
+    assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"
+
+
+def command(boot: Boot, root: Path, out: Path) -> list[str]:
+    """The root is the guest's own, and so are all changes to it."""
+    words = f"vng --verbose --run {KERNEL.kernel()} --disable-kvm --force-9p --memory 1G --cpus 2 --systemd"
+    bound = ["timeout", "--kill-after=10", str(guests.BOOT + RUN + guests.POWER_OFF)]
+    append = f"mitigations=off tsc=reliable {boot.append}".strip()
+    options = ["--root", str(root), "--rw", "--rwdir", f"/out={out}", "--append", append]
+    return [*bound, *words.split(), *options, "--exec", "sh /out/run.sh"]
+
+
+def run(boot: Boot, root: Path, out: Path, words: Sequence[str] = ()) -> guests.Ended:
+    """Boots it, and runs the tests in each place."""
+    out.mkdir(parents=True)
+    out.chmod(0o1777)
+    settings = {"PLACES": " ".join(boot.places), "WORDS": shlex.join(words), "USER": USER, "PACKAGES": PACKAGES}
+    lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
+    script = (guests.HERE / "booted.sh").read_text()
+    (out / "run.sh").write_text("\n".join([*lines, script]))
+    return guests.watch(command(boot, root, out), out, run=RUN)
+
+
+def run_all(place: Path) -> dict[str, guests.Ended]:
+    """Each boot, one after the other, of one root."""
+    root = place / "root"
+    place.mkdir()
+    build(root)
+    try:
+        return {boot.name: run(boot, root, place / boot.name) for boot in BOOTS}
+    finally:
+        shutil.rmtree(root)
+
+
+def main() -> None:
+    out, *words = sys.argv[1:]
+    place = Path(out).resolve()
+    root = place / "root"
+    start = time.monotonic()
+    if not root.exists():
+        place.mkdir()
+        build(root)
+        print(f"built in {time.monotonic() - start:.0f} s")
+    for boot in BOOTS:
+        shutil.rmtree(place / boot.name, ignore_errors=True)
+        ended = run(boot, root, place / boot.name, words)
+        print(
+            f"{boot.name}: {ended.seconds:.0f} s", ended.hung or "", ended.last_lines() if ended.hung else "", sep="\n"
+        )
+        for log in sorted((place / boot.name).glob("*.log")):
+            print(log.read_text(errors="replace"))
+
+
+if __name__ == "__main__":
+    main()
