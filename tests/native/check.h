@@ -126,6 +126,13 @@ void test_not_kept(void);
 void test_recorder(void);
 void test_recorder_fork(void);
 void test_recorder_end(void);
+void test_spawn(void);
+void test_spawn_files(void);
+void test_spawn_closes(void);
+void test_spawn_fails(void);
+void test_spawn_signals(void);
+void test_spawn_threads(void);
+void test_spawn_identity(void);
 void test_threads(void);
 void test_fork(void);
 

@@ -14,6 +14,8 @@ static const struct {
     TEST(mounts_check),  TEST(beneath),      TEST(beneath_enosys), TEST(beneath_eperm), TEST(budget),
     TEST(destroy_order), TEST(read),         TEST(not_kept),      TEST(sampler),    TEST(sampler_texts), TEST(sampler_rows),
     TEST(recorder),      TEST(recorder_fork), TEST(recorder_end),
+    TEST(spawn),         TEST(spawn_files),  TEST(spawn_closes),  TEST(spawn_fails), TEST(spawn_signals),
+    TEST(spawn_threads), TEST(spawn_identity),
     TEST(threads),       TEST(fork),
 };
 

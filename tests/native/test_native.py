@@ -24,6 +24,7 @@ TESTS = (
     *("shapes", "shape_space", "layout", "mountinfo", "own_mountinfo", "read_all", "mounts_check"),
     *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "not_kept"),
     *("sampler", "sampler_texts", "sampler_rows", "recorder", "recorder_fork", "recorder_end"),
+    *("spawn", "spawn_files", "spawn_closes", "spawn_fails", "spawn_signals", "spawn_threads", "spawn_identity"),
     *("threads", "fork"),
 )
 COMPILERS = ["gcc", *(["clang"] if shutil.which("clang") else [])]
@@ -97,10 +98,10 @@ def test_under_address_sanitizer(compiler: str, name: str, build: Build, tmp_pat
     assert run(build(compiler, "main", ADDRESS), name, tmp_path) == ""
 
 
-@pytest.mark.parametrize("name", ["threads", "recorder"])
+@pytest.mark.parametrize("name", ["threads", "recorder", "spawn_threads"])
 @pytest.mark.parametrize("compiler", THREAD_COMPILERS)
 def test_under_thread_sanitizer(compiler: str, name: str, build: Build, tmp_path: Path) -> None:
-    options = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
+    options = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:die_after_fork=0"}
     assert run(build(compiler, "main", THREAD), name, tmp_path, **options) == ""
 
 

@@ -1,0 +1,308 @@
+/* test_spawn.c - starting programs, in no cgroup: which needs a kernel's own. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "check.h"
+
+static struct cg_spawn plain(char *const *argv)
+{
+    return (struct cg_spawn){
+        .program = argv[0],
+        .argv = argv,
+        .files = {-1, -1, -1},
+        .close_files = 1,
+        .restore_signals = 1,
+        .process_group = -1,
+        .umask = -1,
+        .uid = -1,
+        .gid = -1,
+        .group_count = -1,
+    };
+}
+
+static int status_of(const struct cg_spawned *spawned)
+{
+    int status;
+    CHECK(waitpid(spawned->pid, &status, 0) == spawned->pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static int run(const struct cg_spawn *spawn)
+{
+    struct cg_spawned spawned;
+    CHECK_EQUAL(cg_spawn(spawn, &spawned), CG_OK);
+    CHECK(spawned.pid > 0 && spawned.began > 0 && spawned.error == 0);
+    return status_of(&spawned);
+}
+
+/* The exit status of a script. */
+static int run_script(struct cg_spawn spawn, const char *script)
+{
+    char *const argv[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)script, NULL};
+    spawn.argv = argv;
+    spawn.program = "/bin/sh";
+    return run(&spawn);
+}
+
+static struct cg_spawn of_script(void)
+{
+    static char *const argv[] = {(char *)"sh", NULL};
+    return plain(argv);
+}
+
+static void fails(const struct cg_spawn *spawn, int step, int error)
+{
+    struct cg_spawned spawned;
+    CHECK_EQUAL(cg_spawn(spawn, &spawned), CG_OS);
+    CHECK_EQUAL(spawned.step, step);
+    CHECK_EQUAL(spawned.error, error);
+    CHECK_EQUAL(spawned.pid, 0);
+    /* It has been waited for. */
+    CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+}
+
+void test_spawn(void)
+{
+    struct cg_spawn spawn = of_script();
+    size_t before = open_descriptors();
+    CHECK_EQUAL(run_script(spawn, "exit 7"), 7);
+    CHECK_EQUAL(run_script(spawn, "kill -USR1 $$"), -SIGUSR1);
+    CHECK_EQUAL(setenv("COLOUR", "red", 1), 0);
+    CHECK_EQUAL(run_script(spawn, "[ \"$COLOUR\" = red ]"), 0);
+    char *const env[] = {(char *)"COLOUR=blue", NULL};
+    spawn.envp = env;
+    CHECK_EQUAL(run_script(spawn, "[ \"$COLOUR\" = blue ] && [ -z \"$HOME\" ]"), 0);
+    spawn = of_script();
+    CHECK(mkdir("inner", 0755) == 0);
+    spawn.cwd = "inner";
+    CHECK_EQUAL(run_script(spawn, "[ $(basename \"$PWD\") = inner ]"), 0);
+    spawn = of_script();
+    spawn.umask = 027;
+    CHECK_EQUAL(run_script(spawn, "[ $(umask) = 0027 ]"), 0);
+    spawn = of_script();
+    spawn.new_session = 1;
+    const char *leads = "read p n s pp g ss r < /proc/self/stat; [ $g = $p ]";
+    CHECK_EQUAL(run_script(spawn, leads), 0);
+    spawn = of_script();
+    CHECK(run_script(spawn, leads) != 0);
+    spawn.process_group = 0;
+    CHECK_EQUAL(run_script(spawn, leads), 0);
+    CHECK_EQUAL(open_descriptors(), before);
+}
+
+/* Whichever descriptors the three are to be made of. */
+void test_spawn_files(void)
+{
+    enum { FILES = 4 };
+    int files[FILES];
+    char name[] = "file0";
+    for (int i = 0; i < FILES; i++, name[4]++) {
+        write_file(name, "");
+        files[i] = open(name, O_RDWR | O_CLOEXEC);
+        CHECK(files[i] >= 0);
+    }
+    int kept[3] = {dup(0), dup(1), dup(2)};
+    for (int closed = 0; closed < 8; closed++)
+        for (int a = -1; a < FILES; a++)
+            for (int b = -1; b < FILES; b++) {
+                /* 0 to 2 are the first files, unless closed; the last is another. */
+                int from[FILES] = {0, 1, 2, files[3]};
+                struct cg_spawn spawn = of_script();
+                int want[3] = {-1, a < 0 ? -1 : from[a], b < 0 ? -1 : from[b]};
+                bool usable = true;
+                for (int i = 1; i < 3; i++)
+                    usable &= want[i] < 0 || want[i] > 2 || !(closed & 1 << want[i]);
+                if (!usable)
+                    continue;
+                for (int i = 0; i < 3; i++) {
+                    CHECK(ftruncate(files[i], 0) == 0 && dup2(files[i], i) == i);
+                    if (closed & 1 << i)
+                        close(i);
+                }
+                CHECK(ftruncate(files[3], 0) == 0);
+                spawn.files[1] = want[1];
+                spawn.files[2] = want[2];
+                int status = run_script(spawn, "true; (echo out) 2>/dev/null; (echo err >&2) 2>/dev/null; exit 5");
+                struct stat size[FILES];
+                for (int i = 0; i < FILES; i++)
+                    CHECK(fstat(files[i], &size[i]) == 0);
+                for (int i = 0; i < 3; i++)
+                    CHECK(dup2(kept[i], i) == i);
+                CHECK_EQUAL(status, 5);
+                if (want[1] > 2 || want[1] >= 0)
+                    CHECK(size[a].st_size > 0);
+            }
+}
+
+/* Those kept are there, and no other, however they are closed. */
+static void closes(void)
+{
+    struct cg_spawn spawn = of_script();
+    int kept[2] = {fcntl(0, F_DUPFD_CLOEXEC, 20), fcntl(0, F_DUPFD_CLOEXEC, 40)}, other = fcntl(0, F_DUPFD, 30);
+    CHECK(kept[0] >= 20 && kept[1] >= 40 && other >= 30);
+    spawn.keep = kept;
+    spawn.keep_count = 2;
+    char script[256];
+    const char *there = "[ -e /proc/self/fd/%d ] && [ -e /proc/self/fd/%d ] && ! [ -e /proc/self/fd/%d ]";
+    snprintf(script, sizeof script, there, kept[0], kept[1], other);
+    CHECK_EQUAL(run_script(spawn, script), 0);
+    spawn.keep_count = 0;
+    spawn.close_files = 0;
+    snprintf(script, sizeof script, "! [ -e /proc/self/fd/%d ] && [ -e /proc/self/fd/%d ]", kept[0], other);
+    CHECK_EQUAL(run_script(spawn, script), 0);
+}
+
+static void deny(int call, int error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = COUNT(code), .filter = code};
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void closes_without_close_range(void)
+{
+    deny(436, ENOSYS); /* close_range, on every architecture */
+    closes();
+}
+
+void test_spawn_closes(void)
+{
+    in_child(closes);
+    in_child(closes_without_close_range);
+}
+
+void test_spawn_fails(void)
+{
+    char *const argv[] = {(char *)"no-such-program", NULL};
+    struct cg_spawn spawn = plain(argv);
+    size_t before = open_descriptors();
+    spawn.program = "/no/such/program";
+    fails(&spawn, CG_SPAWN_EXECUTE, ENOENT);
+    spawn.program = "no-such-program";
+    spawn.path = "/usr/bin::/no/such";
+    fails(&spawn, CG_SPAWN_EXECUTE, ENOENT);
+    /* What is there and cannot be run tells more; a directory too long is passed over. */
+    CHECK(mkdir("one", 0755) == 0);
+    write_file("one/prog", "");
+    char path[PATH_MAX + 100];
+    memset(path, 'x', sizeof path - 1);
+    memcpy(path, "one:", 4);
+    path[sizeof path - 1] = '\0';
+    spawn.program = "prog";
+    spawn.path = path;
+    fails(&spawn, CG_SPAWN_EXECUTE, EACCES);
+    spawn = plain(argv);
+    spawn.cwd = "/no/such";
+    fails(&spawn, CG_SPAWN_CWD, ENOENT);
+    spawn.cwd = NULL;
+    spawn.files[0] = 9999;
+    fails(&spawn, CG_SPAWN_PREPARE, EBADF);
+    spawn.files[0] = -1;
+    int kept = 9999;
+    spawn.keep = &kept;
+    spawn.keep_count = 1;
+    fails(&spawn, CG_SPAWN_PREPARE, EBADF);
+    spawn.keep_count = 0;
+    struct cg_cache *cache = cg_cache_create(4);
+    struct cg_file *directory = cg_file_create(cache, NULL, "/", CG_FILE_DIRECTORY);
+    struct cg_place places[CG_SPAWN_PLACES + 1];
+    for (size_t i = 0; i < COUNT(places); i++)
+        places[i] = (struct cg_place){directory, "no/such/cgroup", i % 2 ? 1 : 2};
+    spawn.places = places;
+    spawn.place_count = 1;
+    fails(&spawn, CG_SPAWN_JOIN, ENOENT);
+    spawn.place_count = COUNT(places);
+    fails(&spawn, CG_SPAWN_CLONE, EINVAL);
+    cg_file_destroy(directory);
+    cg_cache_destroy(cache);
+    CHECK_EQUAL(open_descriptors(), before);
+}
+
+static volatile sig_atomic_t handled;
+
+static void handle(int number)
+{
+    (void)number;
+    handled++;
+}
+
+/* The caller's mask and handlers are its own, and the child's are the defaults. */
+void test_spawn_signals(void)
+{
+    struct sigaction action = {.sa_handler = handle};
+    sigset_t mask, before, after;
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGUSR2);
+    CHECK(sigprocmask(SIG_SETMASK, &mask, NULL) == 0 && sigprocmask(SIG_BLOCK, NULL, &before) == 0);
+    struct cg_spawn spawn = of_script();
+    CHECK_EQUAL(run_script(spawn, "kill -USR1 $$; sleep 10"), -SIGUSR1);
+    CHECK_EQUAL(run_script(spawn, "kill -PIPE $$; sleep 10"), -SIGPIPE);
+    CHECK_EQUAL(run_script(spawn, "kill -USR2 $$; exit 3"), 3);
+    spawn.restore_signals = 0;
+    CHECK_EQUAL(run_script(spawn, "kill -PIPE $$; exit 4"), 4);
+    CHECK(sigprocmask(SIG_BLOCK, NULL, &after) == 0 && memcmp(&before, &after, sizeof before) == 0);
+    CHECK_EQUAL(handled, 0);
+    CHECK(raise(SIGUSR1) == 0);
+    CHECK_EQUAL(handled, 1);
+}
+
+enum { THREADS = 6, STARTS = 30 };
+
+static void *start_many(void *argument)
+{
+    (void)argument;
+    char script[32];
+    for (int i = 0; i < STARTS; i++) {
+        snprintf(script, sizeof script, "exit %d", i);
+        CHECK_EQUAL(run_script(of_script(), script), i);
+    }
+    return NULL;
+}
+
+void test_spawn_threads(void)
+{
+    pthread_t threads[THREADS];
+    size_t before = open_descriptors();
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, start_many, NULL) == 0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK_EQUAL(open_descriptors(), before);
+}
+
+/* As root: another user's child shares no memory with its parent, which stays what it was. */
+void test_spawn_identity(void)
+{
+    struct cg_spawn spawn = of_script();
+    uint32_t groups[] = {7, 8};
+    spawn.uid = 65534;
+    spawn.gid = 65533;
+    spawn.groups = groups;
+    spawn.group_count = 2;
+    if (geteuid() != 0) {
+        struct cg_spawned spawned;
+        CHECK_EQUAL(cg_spawn(&spawn, &spawned), CG_OS);
+        CHECK_EQUAL(spawned.step, CG_SPAWN_PREPARE);
+        return;
+    }
+    int dumpable = prctl(PR_GET_DUMPABLE);
+    CHECK_EQUAL(run_script(spawn, "[ $(id -u) = 65534 ] && [ $(id -g) = 65533 ] && [ \"$(id -G)\" = '65533 7 8' ]"), 0);
+    CHECK_EQUAL(prctl(PR_GET_DUMPABLE), dumpable);
+    CHECK_EQUAL(geteuid(), 0);
+    spawn.cwd = "/no/such";
+    fails(&spawn, CG_SPAWN_CWD, ENOENT);
+}
