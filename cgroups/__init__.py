@@ -11,7 +11,7 @@ Example::
 """
 
 import sys as _sys
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if not _sys.platform.startswith("linux"):
     raise ImportError(f"cgroups: control groups are a feature of Linux, and this is {_sys.platform}")
@@ -71,7 +71,7 @@ from .subsystem import (
 )
 from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
-if _TYPE_CHECKING:
+if TYPE_CHECKING:
     from .delegation import Scope
     from .events.events import Event, Events
     from .events.guard import Guard
@@ -99,15 +99,17 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        from importlib import import_module as _import_module  # noqa: PLC0415
+if not TYPE_CHECKING:  # to whom any name would be one of these
 
-        value: object = getattr(_import_module(f".{_LATER[name]}", __name__), name)
-        globals()[name] = value
-        return value
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+    def __getattr__(name: str) -> object:
+        if name in _LATER:
+            from importlib import import_module as _import_module  # noqa: PLC0415
+
+            value: object = getattr(_import_module(f".{_LATER[name]}", __name__), name)
+            globals()[name] = value
+            return value
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
 
 
 def set_fd_budget(budget: int) -> None:

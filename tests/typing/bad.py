@@ -115,6 +115,20 @@ def others() -> None:
     print(cgroups.Nothing)  # E: there is no such name
 
 
+def watching(cgroup: Cgroup) -> None:
+    for event in cgroup.events():
+        event.what = "oom"  # E: an event does not change
+        print(event.count + 1)  # E: it may not count
+        print(event.cgroup.path)  # E: it may be the whole system's
+    cgroup.events("memory.events")  # E: a parameter, or a source
+    cgroups.Threshold(Memory.stat, above=5)  # E: one number
+    cgroups.Threshold(Memory.current, above="5M")  # E: a number
+    cgroups.Guard(cgroup, Memory.current, above=5, action="TERM")  # E: a signal, or a function
+    cgroups.Guard(cgroup, Memory.current, above=5, action=lambda: None)  # E: it gets the event
+    cgroups.Guard(None, Memory.current, above=5)  # E: a cgroup, or a group
+    print(cgroups.Guard(cgroup, Memory.current, above=5).fired.what)  # E: it may not have fired
+
+
 def sizing(cgroup: Cgroup) -> None:
     cgroup.effective(Memory.stat)  # E: a limit is a number, or MAX
     print(cgroup.effective(Memory.limit_in_bytes).value + 1)  # E: it may be MAX

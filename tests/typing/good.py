@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Literal
 
@@ -14,17 +15,26 @@ from cgroups import (
     Converter,
     Core,
     Cpu,
+    Cpuacct,
     Cpuset,
     Device,
     DeviceTable,
+    Event,
+    Events,
+    Group,
+    Guard,
     Hierarchy,
     Host,
     Hugetlb,
     Limit,
     Max,
     Memory,
+    Oom,
     Parameters,
+    PressureLevel,
+    PressureTrigger,
     Subsystem,
+    Threshold,
 )
 from cgroups.subsystem.parameter import Readable, ReadReset, ReadWrite, Resettable, Writable
 from cgroups.values import MemoryStat, PressureLine
@@ -41,6 +51,28 @@ def the_seed(pid: int) -> None:
     assert_type(memory_used, int)
     Subsystem.Parameters.set(Subsystem.Memory.limit_in_bytes, memory_cgroup, 1_000_000_000)
     Subsystem.Parameters.set(Subsystem.Memory.memsw_limit_in_bytes, memory_cgroup, 2_000_000_000)
+
+
+async def watching(cgroup: Cgroup, group: Group) -> None:
+    for event in group.events(timeout=5):
+        assert_type(event, Event)
+        assert_type(event.cgroup, Cgroup | None)
+        assert_type(event.source, Literal["kernel", "sampled"])
+        assert_type(event.count, int | float | None)
+    with cgroup.events(Memory.events, Memory.events["oom_kill"], Oom(), Threshold(Memory.current, above=5)) as events:
+        async for event in events:
+            assert_type(event, Event)
+        assert_type(events.poll(), list[Event])
+        events.run(print, timeout=5)
+        events.start(lambda event: event.timestamp_ns + 1)
+    Events([cgroup, group, None], PressureTrigger("cpu", "some", 150_000, 2_000_000), PressureLevel("low")).close()
+    Threshold(Memory.pressure["some", "avg10"], below=5.5)
+    with Guard(group, Memory.usage_in_bytes, above=500_000_000, action=signal.SIGTERM, grace=5) as guard:
+        assert_type(guard.wait(5), Event | None)
+        assert_type(guard.fired, Event | None)
+    Guard(cgroup, Cpuacct.usage, rate_above=5e8, action=lambda event: print(event.what), then=signal.SIGINT).start()
+    Guard(cgroup, Memory.max, above=5, action=9)
+    Guard(group, lambda group: len(group.processes()), above=5)
 
 
 def finding() -> str | None:
