@@ -429,7 +429,7 @@ class _Signals:
 
     def __init__(self) -> None:
         self._came = 0
-        self._held = False
+        self._held = self._raised = False
         self._before: dict[int, Any] = {}
 
     def begin(self) -> None:
@@ -443,7 +443,9 @@ class _Signals:
                     self._before[number] = signal.signal(number, self._come)
 
     def _come(self, number: int, _: Any) -> None:
-        if not self._held:
+        # The first alone is raised: another might come before the block has begun to end.
+        if not self._held and not self._raised:
+            self._raised = True
             raise SystemExit(128 + number)
         self._came = number
 
@@ -459,5 +461,5 @@ class _Signals:
             signal.signal(number, handler)
         self._before.clear()
         self._held = False
-        if self._came:
+        if self._came and not self._raised:
             raise SystemExit(128 + self._came)

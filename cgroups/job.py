@@ -27,8 +27,8 @@ __all__ = ["Job", "cgroup_for", "check_limits"]
 MEASURED: Final = ("cpuacct", "memory", "blkio", "")
 """The controllers whose counters a report has; '' is the unified hierarchy, for pressure."""
 
-HELPFUL: Final = "freezer"
-"""On v1 what is frozen forks no more, and so can be ended whatever it does."""
+HELPFUL: Final = ("freezer", "pids", "cpu")
+"""What is frozen on v1 forks no more, and so can be ended whatever it does; the others are there for guards."""
 
 NO_UNIFIED: Final = "pressure is that of a cgroup of the unified hierarchy, and none is here"
 
@@ -97,7 +97,7 @@ class Job:
                 place_of(controller, parents)
             return parents
         places: dict[Hierarchy, Cgroup] = {}
-        for controller in (*required, *MEASURED, HELPFUL):
+        for controller in (*required, *MEASURED, *HELPFUL):
             try:
                 own = LOCAL.own(controller)
             except SubsystemNotAvailable as error:
@@ -126,11 +126,11 @@ class Job:
             fill_cpuset(self.cgroups[-1])
         # In the order in which the command enters them: its time counts from the last on.
         self.cgroups.sort(key=lambda cgroup: (cgroup.hierarchy.has("cpuacct"), -cgroup.version))
-        for controller in MEASURED:
+        for controller in (*MEASURED, *HELPFUL):
             cgroup = self.cgroup_of(controller)
             if cgroup is not None:
                 self._enable(controller, cgroup)
-            elif (controller or "pressure") not in self.missing:
+            elif controller in MEASURED and (controller or "pressure") not in self.missing:
                 why = f"no parent is on the hierarchy of {controller}" if controller else NO_UNIFIED
                 self.missing[controller or "pressure"] = why
 
@@ -143,7 +143,8 @@ class Job:
                 creation.enable(parent, name, cgroup)
             except (CgroupBusy, SubsystemNotAttached, AccessDenied) as error:
                 # Not permitted to enable, though to make: without it, all but this is measured.
-                self.missing[controller] = str(error)
+                if controller in MEASURED:
+                    self.missing[controller] = str(error)
 
     # ---- ending ------------------------------------------------------------------------
 
