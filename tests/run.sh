@@ -29,6 +29,7 @@ if wants vm; then
     command -v qemu-system-x86_64 >/dev/null || packages+=(qemu-system-x86)
     command -v busybox >/dev/null || packages+=(busybox-static)
     command -v mke2fs >/dev/null || packages+=(e2fsprogs)
+    command -v mmdebstrap >/dev/null || packages+=(mmdebstrap)
     compgen -G '/boot/vmlinuz-6.1.*' >/dev/null || packages+=(linux-image-amd64)
     compgen -G '/boot/vmlinuz-6.12.*' >/dev/null || packages+=(linux-image-6.12-amd64)
 fi
@@ -48,7 +49,7 @@ ls "$work/dist"
 say "installing the wheel"
 "$python" -m venv "$work/venv"
 wheel=("$work"/dist/*.whl)
-"$work/venv/bin/pip" install -q "${wheel[0]}[cli,numpy,arrow,plot,test]"
+"$work/venv/bin/pip" install -q "${wheel[0]}[cli,numpy,arrow,plot,systemd,test]"
 export CGROUPS_DIST="$work/dist" PATH="$work/venv/bin:$PATH"
 
 if wants vm; then

@@ -9,11 +9,9 @@ from conftest import PLACE
 
 Run = Callable[..., str]
 
-ROOT = PLACE in ("root", "hybrid")
-
 
 def at(*places: str) -> Callable[[Callable[..., None]], Callable[..., None] | None]:
-    """A test that says nothing in other places."""
+    """A test that would say nothing more in other places, each of which takes its time."""
     return lambda test: test if PLACE in places else None
 
 
@@ -70,6 +68,7 @@ def test_a_group_is_obtained_used_and_removed(run_script: Run) -> None:
     run_script("assert is_gone()")
 
 
+@at("root")
 def test_a_block_ends_what_is_inside(run_script: Run) -> None:
     run_script("""
         try:
@@ -86,6 +85,7 @@ def test_a_block_ends_what_is_inside(run_script: Run) -> None:
     """)
 
 
+@at("root", "hybrid")
 def test_it_ends_with_the_program(run_script: Run) -> None:
     run_script("""
         group = obtain()
@@ -95,6 +95,7 @@ def test_it_ends_with_the_program(run_script: Run) -> None:
     run_script("assert is_gone()")
 
 
+@at("root")
 def test_what_is_inside_keeps_it(run_script: Run) -> None:
     run_script("""
         group = obtain()
@@ -109,6 +110,7 @@ def test_what_is_inside_keeps_it(run_script: Run) -> None:
     """)
 
 
+@at("root")
 def test_what_is_refused_leaves_nothing(run_script: Run) -> None:
     run_script("""
         raises(InvalidValue, obtain, "no/name")
@@ -134,6 +136,7 @@ def test_what_is_refused_leaves_nothing(run_script: Run) -> None:
     """)
 
 
+@at("root", "session")
 def test_a_scope_that_was_stopped(run_script: Run) -> None:
     if PLACE == "session":
         script = """
@@ -152,6 +155,7 @@ def test_a_scope_that_was_stopped(run_script: Run) -> None:
     """)
 
 
+@at("root")
 def test_a_name_that_the_kernel_could_take_for_a_file(run_script: Run) -> None:
     run_script("""
         with obtain("memory") as group:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import booted
 import guests
 import machine
 import pytest
@@ -36,7 +37,7 @@ Running = dict[str, "Future[guests.Ended]"]
 
 @pytest.fixture(scope="session", autouse=True)
 def can_boot() -> None:
-    lacking = guests.missing()
+    lacking = guests.missing() or booted.missing()
     if lacking and CI:
         pytest.fail(f"the virtual machines cannot run: {lacking}")
     if lacking:
@@ -86,6 +87,7 @@ def running(before: machine.Machine, places: Path) -> Iterator[Running]:  # noqa
     """All modes, as many at once as there are processors; what the interrupted ones started is ended."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         started = {mode.name: pool.submit(guests.run_tier, mode, places / mode.name) for mode in MODES}
+        started["systemd"] = pool.submit(booted.run_all, places / "systemd")
         started["two"] = pool.submit(guests.run_tier, TWO_CPUS, places / "two", NEED_TWO_CPUS)
         try:
             yield started
@@ -138,6 +140,21 @@ def test_what_needs_two_processors(running: Running, places: Path, say: list[str
     say.append(f"{TWO_CPUS.name} with two processors: {len(result.ran)} tests run")
     assert len(result.ran) == len(NEED_TWO_CPUS["native"])
     assert (result.failed, result.skipped) == ({}, set())
+
+
+@pytest.mark.parametrize("boot", booted.BOOTS, ids=lambda boot: boot.name)
+def test_systemd(boot: booted.Boot, running: Running, places: Path, say: list[str]) -> None:
+    ended = running["systemd"].result()
+    assert ended.hung is None, f"{ended.hung}; its console's last lines:\n{ended.last_lines()}"
+    out = places / "systemd" / boot.name
+    for place, fewest in boot.places.items():
+        result = Result.of(out / f"{place}.xml")
+        version = (out / "version").read_text().partition(" (")[0]
+        say.append(f"{version}, {boot.name}, {place}: {len(result.ran)} tests run, {len(result.failed)} failed")
+        assert len(result.ran) >= fewest, (out / f"{place}.log").read_text()
+        assert (result.failed, result.skipped) == ({}, set())
+    if boot is booted.BOOTS[-1]:
+        say.append(f"systemd: {ended.seconds:.0f} s for its root and {len(booted.BOOTS)} boots")
 
 
 def test_this_machine_is_as_before(before: machine.Machine, running: Running, places: Path) -> None:
