@@ -37,7 +37,7 @@ KERNEL = MODES[0]  # with the controllers of v1 too
 
 @dataclass(frozen=True)
 class Boot:
-    """One boot: what the kernel is told, and the places that the tests run in, each with how many there are at least."""
+    """One boot: what the kernel is told, and the places that tests run in, with the fewest that do."""
 
     name: str
     append: str
