@@ -72,6 +72,7 @@ from .subsystem import (
 from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
 if TYPE_CHECKING:
+    from . import aio as aio
     from .delegation import Scope
     from .events.events import Event, Events
     from .events.guard import Guard
@@ -86,6 +87,7 @@ backend: str = _implementation.NAME
 
 # What imports more than a program may need: where it is, looked up when it is first used.
 _LATER = {
+    "aio": "aio",
     "Counters": "events.sources",
     "Event": "events.events",
     "Events": "events.events",
@@ -105,7 +107,8 @@ if not TYPE_CHECKING:  # to whom any name would be one of these
         if name in _LATER:
             from importlib import import_module as _import_module  # noqa: PLC0415
 
-            value: object = getattr(_import_module(f".{_LATER[name]}", __name__), name)
+            module = _import_module(f".{_LATER[name]}", __name__)
+            value = module if _LATER[name] == name else getattr(module, name)
             globals()[name] = value
             return value
         message = f"module {__name__!r} has no attribute {name!r}"

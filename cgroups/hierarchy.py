@@ -169,6 +169,7 @@ class Hierarchy:
 
     @staticmethod
     def add_process(cgroup: Cgroup, pid: int) -> None:
+        """Moves a running process, without its children and what it has used: see :meth:`Cgroup.add_process`."""
         cgroup.add_process(pid)
 
     @staticmethod

@@ -129,6 +129,17 @@ def watching(cgroup: Cgroup) -> None:
     print(cgroups.Guard(cgroup, Memory.current, above=5).fired.what)  # E: it may not have fired
 
 
+def starting(cgroup: Cgroup, group: cgroups.Group) -> None:
+    cgroups.Popen(["true"])  # E: a cgroup is needed
+    cgroups.Popen(["true"], cgroup="memory:/job")  # E: a Cgroup, or a Group
+    cgroups.Popen(["true"], cgroup=cgroup, colour=True)  # E: no such keyword
+    cgroups.Group("job", "memory").get(Memory.limit_in_bytes).bit_length()  # E: it may be MAX
+    group.set(Memory.usage_in_bytes, 5)  # E: it is read-only
+    group.set(Memory.limit_in_bytes, "5M")  # E: a number
+    cgroup.signal("TERM")  # E: a number
+    cgroup.freeze("10")  # E: seconds
+
+
 def sizing(cgroup: Cgroup) -> None:
     cgroup.effective(Memory.stat)  # E: a limit is a number, or MAX
     print(cgroup.effective(Memory.limit_in_bytes).value + 1)  # E: it may be MAX

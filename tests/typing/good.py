@@ -188,6 +188,24 @@ def controllers() -> None:
     cgroups.set_fd_budget(100)
 
 
+async def starting(cgroup: Cgroup, group: Group) -> None:
+    assert_type(cgroups.Popen(["true"], cgroup=group), cgroups.Popen[bytes])
+    assert_type(cgroups.Popen("true", cgroup=[cgroup, group], shell=True, text=True), cgroups.Popen[str])
+    with cgroups.Popen(["true"], cgroup=cgroup, encoding="utf-8") as process:
+        assert_type(process.communicate()[0], str)
+    assert_type(process.began_ns, int)
+    other = await cgroups.aio.Popen(["true"], cgroup=group)
+    assert_type(await other.communicate(b""), tuple[bytes | None, bytes | None])
+    assert_type(group.get(Memory.usage_in_bytes), int)
+    group.set(Memory.limit_in_bytes, MAX)
+    group.update({Memory.limit_in_bytes: 2**30, "pids.max": 10})
+    assert_type(group.cgroup_of(Memory.stat), Cgroup)
+    with Group.temporary("job", ["memory"], limits={Memory.limit_in_bytes: 2**30}) as fresh:
+        assert_type(fresh, Group)
+        assert_type(fresh.kill(), int)
+    assert_type(cgroup.signal(15), int)
+
+
 def sizing(cgroup: Cgroup) -> None:
     limit = cgroup.effective(Memory.limit_in_bytes)
     if limit.value is not MAX:

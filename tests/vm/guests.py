@@ -31,10 +31,14 @@ LAST_LINES = 40
 # What runs with each backend: with one everything but the command's terminal; what writes, and the seed's program, with
 # the other too.
 KERNEL = str(TESTS / "kernel")
-RUNS: Mapping[str, Sequence[str]] = {
-    "native": [KERNEL, "-m", "not terminal"],
-    "python": [f"{KERNEL}/test_{name}.py" for name in ("seed", "v2", "writing")],
-}
+PYTHON = [f"{KERNEL}/test_{name}.py" for name in ("seed", "v2", "writing")]
+
+
+def runs_of(mode: Mode) -> Mapping[str, Sequence[str]]:
+    """The words for pytest, by backend."""
+    left_out = [] if mode.command else ["--ignore-glob=*/test_cli*.py"]
+    return {"native": [KERNEL, "-m", "not terminal", *left_out], "python": PYTHON}
+
 
 # What the kernel tier multiplies its heaviest work by in a guest, where all is 20 times slower.
 SCALE = "0.03"
@@ -175,16 +179,16 @@ def watch(words: Sequence[str], out: Path, boot: float = BOOT, run: float = RUN,
     return Ended(hung, time.monotonic() - start, log.read_text(errors="replace").replace("\r", ""))
 
 
-def run_tier(mode: Mode, out: Path, runs: Mapping[str, Sequence[str]] = RUNS) -> Ended:
+def run_tier(mode: Mode, out: Path, runs: Mapping[str, Sequence[str]] | None = None) -> Ended:
     """Boots a mode's kernel and runs the kernel tier, or what the words for pytest say, with each backend."""
     out.mkdir(parents=True)
-    return watch(command(mode, out, write_script(mode, out, runs)), out)
+    return watch(command(mode, out, write_script(mode, out, runs or runs_of(mode))), out)
 
 
 def main() -> None:
     name, out, *words = sys.argv[1:]
     [mode] = [mode for mode in MODES if mode.name == name]
-    ended = run_tier(mode, Path(out).resolve(), {"native": words or RUNS["native"]})
+    ended = run_tier(mode, Path(out).resolve(), {"native": words or runs_of(mode)["native"]})
     print(f"{mode.name}: {ended.seconds:.0f} s", ended.hung or "", ended.last_lines() if ended.hung else "", sep="\n")
     print((Path(out) / "native.log").read_text(errors="replace"))
 
