@@ -146,12 +146,14 @@ class _Life:
     """The process that keeps a scope, which lasts while one is inside; it ends with this process.
 
     Attributes:
+        owner: the process that obtained it.
+        pid: the process that keeps it.
         places: the scope's own cgroups: those that systemd tracks it with, and of v1 its controllers'.
     """
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
-        self._owner = os.getpid()
+        self.owner = os.getpid()
         self.places: list[Cgroup] = []
         reading, self._pipe = os.pipe()
         try:
@@ -189,7 +191,7 @@ class _Life:
             return
         os.close(pipe)
         # A forked child has closed its end, and the rest is not its own to do.
-        if self._owner == os.getpid():
+        if self.owner == os.getpid():
             with suppress(ChildProcessError):  # somebody has waited for all children there are
                 if os.waitpid(self.pid, os.WNOHANG)[0] == 0:
                     os.kill(self.pid, signal.SIGKILL)
@@ -295,7 +297,9 @@ class Scope(Group):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.remove(recursive=True, kill=True)
+        # A forked child's copy of the block is not the block.
+        if self._life.owner == os.getpid():
+            self.remove(recursive=True, kill=True)
 
     def __repr__(self) -> str:
         return f"<Scope {self.unit}: {self}>"

@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from . import managed
 from ._interface import Failure, Shape, Status
 from .errors import (
     CgroupBusy,
@@ -306,8 +307,14 @@ def explain_create(error: int, cgroup: Cgroup) -> CgroupError:
     }
     above = cgroup.parent
     if error in (errno.EACCES, errno.EPERM, errno.EROFS) and above is not None:
-        return from_errno(error, tried, path=above.path, hint="a cgroup is made with write access to its parent")
+        hint = f"a cgroup is made with write access to its parent{_ask_systemd()}"
+        return from_errno(error, tried, path=above.path, hint=hint)
     return from_errno(error, tried, path=cgroup.path, hint=hints.get(error))
+
+
+def _ask_systemd() -> str:
+    """Who gives a part of the tree, where there is somebody."""
+    return "; systemd gives one's own: see Cgroup.delegated" if managed.is_manager() else ""
 
 
 def explain_control(failure: Failure, cgroup: Cgroup, step: str, target: Cgroup | None) -> CgroupError:
@@ -322,8 +329,8 @@ def explain_control(failure: Failure, cgroup: Cgroup, step: str, target: Cgroup 
         errno.EOPNOTSUPP: f"{cgroup} is {_read_type(cgroup)}, and {controller} is a controller of domains alone",
         errno.ENOENT: f"{cgroup} does not have {controller} itself",
         errno.EINVAL: f"{controller} is no controller of v2 on this kernel",
-        errno.EACCES: f"{cgroup} is not delegated to this user",
-        errno.EPERM: f"{cgroup} is not delegated to this user",
+        errno.EACCES: f"{cgroup} is not delegated to this user{_ask_systemd()}",
+        errno.EPERM: f"{cgroup} is not delegated to this user{_ask_systemd()}",
     }
     kind, hint = kinds.get(failure.errno), hints.get(failure.errno)
     return from_errno(failure.errno, tried, path=path, parameter="cgroup.subtree_control", hint=hint, kind=kind)

@@ -78,6 +78,13 @@ def test_a_block_ends_what_is_inside(run_script: Run) -> None:
         except KeyError:
             pass
         assert process.wait() == -9 and not group.exists
+        with obtain() as group:
+            child = os.fork()
+            if child == 0:
+                group.__exit__(None, None, None)  # a copy's
+                os._exit(0)
+            os.waitpid(child, 0)
+            assert group.exists
         for _ in range(2):  # and the name is free again at once
             name = NAME + "-again"
             with obtain(name):
@@ -167,6 +174,9 @@ def test_a_name_that_the_kernel_could_take_for_a_file(run_script: Run) -> None:
 @at("session", "service")
 def test_what_a_user_may_not(run_script: Run) -> None:
     run_script("""
+        for spec in (":/cgroups-test-by-hand", "cpuset:/cgroups-test-by-hand"):
+            error = raises(AccessDenied, Hierarchy.find_or_create, spec)
+            assert "Cgroup.delegated" in error.hint, error
         error = raises(AccessDenied, obtain, user=False)
         assert "polkit" in error.hint and "user=True" in error.hint, error
         error = raises(SubsystemNotAttached, obtain, NAME, ["memory", "cpuset"])
