@@ -44,8 +44,8 @@ class Popen:
 
     As of asyncio.subprocess, its pipes are streams of bytes.  It is started
     by a thread, since moving a process on v1 may take milliseconds, when it is awaited.
-    Leaving the ``async with`` block closes the pipes and waits; when that is
-    cancelled, the program is killed.
+    Leaving the ``async with`` block closes the pipes and waits; when the block,
+    or that, is cancelled, the program is killed.
 
     Args:
         args: the program and its arguments; and the keywords of :class:`cgroups.Popen` but those of text.
@@ -159,6 +159,8 @@ class Popen:
     ) -> None:
         if self.stdin is not None:
             self.stdin.close()
+        if kind is not None and issubclass(kind, asyncio.CancelledError):
+            self.kill()
         try:
             await self.wait()
         except asyncio.CancelledError:

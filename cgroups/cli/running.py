@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Annotated, Any, NoReturn, Optional
 
 import typer
 
-from ..errors import CgroupError, InvalidValue
+from ..errors import CgroupError, InvalidValue, SystemdWarning
 from ..group import parents_of
 from ..host import LOCAL
 from ..job import cgroup_for
@@ -94,6 +95,8 @@ def run(
               cgroups run --guard 'memory.usage_in_bytes>400M:TERM:5' -- ./job
               cgroups run --json --sample 0.01 -o report.json -- ./job
     """
+    # Its cgroups are the command's own, and gone with it: nothing that systemd would have to know.
+    warnings.simplefilter("ignore", SystemdWarning)
     if host_of(context) != LOCAL:
         raise typer.BadParameter("run starts a command on this host, and takes no --root")
     try:

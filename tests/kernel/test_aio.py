@@ -113,14 +113,22 @@ def test_a_block_that_is_cancelled_ends_the_program(groups: Group) -> None:
         await entered.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            # Cancelled once it leaves wait(), and again when it leaves the block.
-            while True:
-                await asyncio.wait([task], timeout=0.1)
-                if task.done():
-                    task.result()
-                task.cancel()
+            await asyncio.wait_for(task, 30)
         with pytest.raises(ProcessLookupError):
             os.kill(pids[0], 0)
+
+        async def leaving() -> None:
+            async with Popen(["sleep", "1000"], cgroup=groups) as process:
+                pids.append(process.pid)
+
+        task = asyncio.create_task(leaving())
+        while len(pids) < 2:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 30)
+        with pytest.raises(ProcessLookupError):
+            os.kill(pids[1], 0)
 
     asyncio.run(go())
 

@@ -116,7 +116,7 @@ def until(condition: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_ctrl_c_leaves_a_whole_file(suffix: str, make_cgroup: MakeCgroup, tmp_path: Path) -> None:
     if suffix == ".parquet":
@@ -136,7 +136,7 @@ def test_ctrl_c_leaves_a_whole_file(suffix: str, make_cgroup: MakeCgroup, tmp_pa
     assert "Traceback" not in terminal.text
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 def test_sigterm_does_too(make_cgroup: MakeCgroup, tmp_path: Path) -> None:
     cgroup, path = make_cgroup("cpuacct"), tmp_path / "out.csv"
     words = ["record", str(cgroup), "-p", "cpuacct.usage", "-o", str(path), "--interval", "0.01"]

@@ -158,7 +158,7 @@ def test_another_root_and_no_command(tmp_path: Path) -> None:
 # ---- signals -----------------------------------------------------------------------------
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 def test_ctrl_c_is_the_command_s(words: list[str]) -> None:
     terminal = Terminal(*words, "sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.05; done")
     terminal.read("ready\n")
@@ -169,7 +169,7 @@ def test_ctrl_c_is_the_command_s(words: list[str]) -> None:
     assert "Traceback" not in terminal.text
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 def test_ctrl_c_ends_what_does_not_mind_it(words: list[str]) -> None:
     terminal = Terminal(*words, "sh", "-c", "echo ready; exec sleep 100")
     terminal.read("ready\n")
@@ -179,7 +179,7 @@ def test_ctrl_c_ends_what_does_not_mind_it(words: list[str]) -> None:
     assert "ended by SIGINT" in terminal.text
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 def test_a_second_ctrl_c_kills(words: list[str]) -> None:
     terminal = Terminal(*words, "sh", "-c", "trap '' INT; sleep 100 & echo ready; wait; sleep 100")
     terminal.read("ready\n")
@@ -192,7 +192,7 @@ def test_a_second_ctrl_c_kills(words: list[str]) -> None:
     assert "ended by SIGKILL; processes killed: 2" in terminal.text
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_what_ends_the_command_ends_all(words: list[str], spawn: Any, number: int) -> None:
     child = spawn(*words, "sh", "-c", "echo $$; exec sleep 100", stdout=subprocess.PIPE, cwd="/")
@@ -207,7 +207,7 @@ def test_what_ends_the_command_ends_all(words: list[str], spawn: Any, number: in
             time.sleep(0.01)
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 def test_a_terminal_is_the_command_s(words: list[str]) -> None:
     terminal = Terminal(*words, "sh", "-c", "tty; read line; echo got $line")
     terminal.read("/dev/")

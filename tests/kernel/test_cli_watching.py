@@ -169,7 +169,7 @@ def test_cgroups_that_come_and_go(make_cgroup: MakeCgroup) -> None:
         assert watching.wait(60) == 0
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 def test_whoever_reads_has_read_enough(make_cgroup: MakeCgroup) -> None:
     command = f"{' '.join(WORDS)} {make_cgroup('cpuacct')} --json --interval 0.05 | head -n 2"
     done = subprocess.run(
@@ -183,7 +183,7 @@ def test_whoever_reads_has_read_enough(make_cgroup: MakeCgroup) -> None:
 ENTER, LEAVE, HOME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 def test_on_a_terminal_that_is_resized_until_ctrl_c(make_cgroup: MakeCgroup) -> None:
     top = make_cgroup("cpuacct")
     for number in range(30):
@@ -209,7 +209,7 @@ def test_on_a_terminal_that_is_resized_until_ctrl_c(make_cgroup: MakeCgroup) -> 
     assert top.name in terminal.text.partition(LEAVE)[2]
 
 
-@pytest.mark.terminal
+@pytest.mark.anywhere
 def test_count_on_a_terminal(make_cgroup: MakeCgroup) -> None:
     terminal = Terminal(*WORDS, str(make_cgroup("cpuacct")), "--interval", "0.05", "--count", "2")
     terminal.resize(20, 100)

@@ -111,6 +111,7 @@ def test_which_of_them_has_it(group: Group, controllers: list[str]) -> None:
             only.cgroup_of(other)
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     ("arguments", "kind"),
     [
@@ -395,6 +396,7 @@ def test_a_program_that_is_ended(
         assert b"Traceback (most" not in errors
 
 
+@pytest.mark.anywhere
 def test_many_signals_while_it_is_removed(
     places: list[Cgroup], controllers: list[str], script: Any, spawn: Spawn
 ) -> None:

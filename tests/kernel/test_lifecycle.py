@@ -195,6 +195,7 @@ def test_a_signal_reaches_each_once(make_cgroup: MakeCgroup, head: str, spawn: S
     assert below.signal(signal.SIGTERM) == 0  # gone: nobody is there
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("number", [0, -1, 65, 2.0, "TERM", None, True])
 def test_what_is_no_signal(make_cgroup: MakeCgroup, head: str, spawn: Spawn, number: Any) -> None:
     cgroup = make_cgroup(head)
@@ -531,6 +532,7 @@ def test_it_sleeps_while_it_waits(make_cgroup: MakeCgroup, head: str, spawn: Spa
     assert switches[0] <= 60 * SLOW
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("timeout", [-1, "1", float("nan"), True])
 def test_what_is_no_timeout(make_cgroup: MakeCgroup, head: str, timeout: Any) -> None:
     cgroup = make_cgroup(head)
@@ -621,6 +623,7 @@ def test_another_hierarchy_is_refused(make_cgroup: MakeCgroup) -> None:
 # ---- elsewhere -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.anywhere
 def test_a_captured_tree_is_left_alone(fixtures: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """Its numbers are of processes of another machine."""
     from cgroups import Host

@@ -218,6 +218,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_the_child_is(name: str, both: tuple[Start, Start]) -> None:
     seen = []
@@ -246,6 +247,7 @@ def test_descriptors_that_are_passed(both: tuple[Start, Start]) -> None:
             os.close(fd)
 
 
+@pytest.mark.anywhere
 def test_streams_in_every_order(run_script: Callable[..., str], make_cgroup: MakeCgroup, head: str) -> None:
     """Whichever of 0, 1 and 2 are closed, or are what the child gets, it gets the right ones."""
     cgroup = make_cgroup(head)
@@ -292,6 +294,7 @@ def test_streams_in_every_order(run_script: Callable[..., str], make_cgroup: Mak
     )
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     ("args", "keywords"),
     [
@@ -336,6 +339,7 @@ def test_what_cannot_be_started_is_said_alike(args: Any, keywords: dict[str, Any
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.anywhere
 def test_a_program_that_is_found_and_cannot_be_run(both: tuple[Start, Start], tmp_path: Path) -> None:
     """The first directory's refusal is told, unless another has the program."""
     for name in ("one", "two"):
@@ -363,6 +367,7 @@ def test_a_program_that_is_found_and_cannot_be_run(both: tuple[Start, Start], tm
             assert process.wait() == 3
 
 
+@pytest.mark.anywhere
 def test_pipes_text_and_timeouts(both: tuple[Start, Start]) -> None:
     for start in both:
         with start(["cat"], stdin=PIPE, stdout=PIPE, text=True) as process:
@@ -416,6 +421,7 @@ def test_blocked_signals_are_blocked_in_the_child(both: tuple[Start, Start]) -> 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
 
 
+@pytest.mark.anywhere
 def test_the_environment_as_it_is_now(make_cgroup: MakeCgroup, head: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cgroup = make_cgroup(head)
     for colour in ("red", "green", "blue"):
@@ -442,6 +448,7 @@ def test_a_function_that_runs_before(everywhere: list[Cgroup], tmp_path: Path) -
         Popen(["true"], cgroup=everywhere, preexec_fn=lambda: 1 / 0)
 
 
+@pytest.mark.anywhere
 def test_it_is_audited_as_subprocess_is(run_script: Callable[..., str], make_cgroup: MakeCgroup, head: str) -> None:
     cgroup = make_cgroup(head)
     told = run_script(
