@@ -75,6 +75,8 @@ class Popen:
         self._keywords = keywords
         self._limit = limit
         self._ended = asyncio.Event()
+        self._started = False
+        self._reading: list[asyncio.BaseTransport] = []
 
     # ---- its beginning
 
@@ -82,6 +84,9 @@ class Popen:
         return self._start().__await__()
 
     async def _start(self) -> Self:
+        if self._started:
+            return self  # `async with await Popen(…)` starts one
+        self._started = True
         loop = asyncio.get_running_loop()
         keywords: Any = {**self._keywords, "bufsize": 0}
         starting = loop.run_in_executor(None, lambda: _Popen(self.args, cgroup=self._cgroup, **keywords))
@@ -109,7 +114,8 @@ class Popen:
             if pipe is not None:
                 stream = asyncio.StreamReader(limit=self._limit, loop=loop)
                 reading = asyncio.StreamReaderProtocol(stream, loop=loop)
-                await loop.connect_read_pipe(lambda reading=reading: reading, pipe)  # type: ignore[misc]
+                source, _ = await loop.connect_read_pipe(lambda reading=reading: reading, pipe)  # type: ignore[misc]
+                self._reading.append(source)
                 setattr(self, name, stream)
 
     # ---- its end
@@ -161,16 +167,15 @@ class Popen:
             self.stdin.close()
         if kind is not None and issubclass(kind, asyncio.CancelledError):
             self.kill()
+        # First, as of subprocess: whoever writes on gets SIGPIPE.
+        for transport in self._reading:
+            transport.close()
         try:
             await self.wait()
         except asyncio.CancelledError:
             self.kill()
             await self.wait()
             raise
-        finally:
-            for pipe in (self._process.stdout, self._process.stderr):
-                if pipe is not None:
-                    pipe.close()
 
     # ---- what it is
 

@@ -221,7 +221,7 @@ class Group:
     def _make(self, making: creation.Making, rights: creation.Rights, *, exist_ok: bool) -> None:
         for cgroup in self.cgroups:
             top, names = self._above(cgroup)
-            wanted = [one for one, its in self._of.items() if its is cgroup]
+            wanted = [one for one, its in self._of.items() if its == cgroup]
             making.create(top, names, to_enable(cgroup.version, wanted), rights, exist_ok=exist_ok)
         for cgroup in making.made:
             fill_cpuset(cgroup)
@@ -409,8 +409,11 @@ class Temporary:
         self._signals.hold()
         try:
             self._clean()
-        finally:
-            self._finish()
+        except BaseException:
+            # Tried once more when the program ends.
+            self._signals.end()
+            raise
+        self._finish()
 
     def _clean(self) -> None:
         # A forked child's copy of the block is not the block.

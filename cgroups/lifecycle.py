@@ -44,6 +44,9 @@ Tops = Sequence["Cgroup"]
 
 SIGKILL, LAST_SIGNAL = 9, 64
 
+LONGEST_POLL: Final = 1_000_000
+"""Seconds that are waited at a time."""
+
 AT_ONCE: Final = 256
 """How many processes are waited for, or signalled, at a time: each takes a descriptor."""
 
@@ -81,6 +84,12 @@ class Deadline:
         left = math.inf if self._end is None else max(0.0, self._end - time.monotonic())
         left = min(left, most)
         return None if left == math.inf else left
+
+    @property
+    def milliseconds(self) -> int | None:
+        """The same for poll(2), which takes no more than an int."""
+        left = self.left(LONGEST_POLL)
+        return None if left is None or self._end is None else math.ceil(left * 1000)
 
     def pause(self) -> None:
         """Waits a little, each time longer: for what the kernel gives no event for."""
@@ -192,7 +201,7 @@ def _refuse_own(tops: Tops, tried: str) -> None:
 def _held(pids: Iterable[int]) -> Iterator[dict[int, int]]:
     """Descriptors of processes, which no other process gets when they end; those that have ended are left out.
 
-    -1 before Linux 5.3, and under a filter that knows no pidfd_open(2).
+    -1 before Linux 5.3, under a filter that knows no pidfd_open(2), and where there are no more descriptors.
     """
     with ExitStack() as stack:
         found: dict[int, int] = {}
@@ -202,7 +211,9 @@ def _held(pids: Iterable[int]) -> Iterator[dict[int, int]]:
             except ProcessLookupError:
                 continue
             except OSError as error:
-                if error.errno not in (errno.ENOSYS, errno.EPERM):
+                if error.errno == errno.EINVAL:
+                    continue  # a thread has its number by now
+                if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EMFILE, errno.ENFILE):
                     raise
                 found[pid] = -1
             else:
@@ -226,6 +237,7 @@ def _batches(pids: Sequence[int]) -> Iterator[Sequence[int]]:
 def _send(pids: Sequence[int], number: int, cgroups: Sequence[Cgroup], tried: str) -> list[int]:
     """Signals those that are still in the cgroups; which these were."""
     sent: list[int] = []
+    refused: CgroupError | None = None
     for batch in _batches(pids):
         with _held(batch) as held:
             # Looked at again: a number may have gone to another process before it was held.
@@ -237,8 +249,11 @@ def _send(pids: Sequence[int], number: int, cgroups: Sequence[Cgroup], tried: st
                     except ProcessLookupError:
                         continue
                     except OSError as error:
-                        raise from_errno(error.errno or 0, f"{tried}: process {pid}") from None
+                        refused = refused or from_errno(error.errno or 0, f"{tried}: process {pid}")
+                        continue
                     sent.append(pid)
+    if refused is not None:
+        raise refused  # once all others have got it
     return sent
 
 
@@ -276,12 +291,18 @@ def kill(tops: Tops, timeout: float | None = 10.0) -> int:
     _refuse_captured(tops, tried)
     _refuse_own(tops, tried)
     ended: set[int] = set()
+    tried_once = False
     while True:
         cgroups = _tree(tops)
         inside = Inside(cgroups)
         if not inside.pids and not _is_populated(tops):
             return len(ended)
-        deadline.check(f"{tried}: {inside.pids} are left", tops, _why_alive(tops))
+        if os.getpid() in inside.pids:
+            message = f"{tried}: a thread of this process is inside"
+            raise InvalidValue(message, path=tops[0].path, hint="move it out first")
+        if tried_once:
+            deadline.check(f"{tried}: {inside.pids} are left", tops, _why_alive(tops))
+        tried_once = True
         ended.update(inside.pids)
         rest = [top for top in tops if not _kill_at_once(top)]
         if rest:
@@ -315,7 +336,7 @@ def _kill_each(tops: Tops, cgroups: Sequence[Cgroup], tried: str) -> list[int]:
     """One by one, while they are frozen where that can be: what is frozen makes no other."""
     frozen = _freezers(tops)
     for one in frozen:
-        with suppress(CgroupGone):
+        with suppress(CgroupGone, AccessDenied):
             _set_frozen(one, frozen=True)
     try:
         inside = Inside(cgroups)
@@ -324,7 +345,7 @@ def _kill_each(tops: Tops, cgroups: Sequence[Cgroup], tried: str) -> list[int]:
     finally:
         # Of v1 a process ends only then; and the tree may have been frozen before, or a part of it.
         for one in [*frozen, *(one for one in cgroups if one.version == 1 and _has_freezer(one))]:
-            with suppress(CgroupGone):
+            with suppress(CgroupGone, AccessDenied):
                 _set_frozen(one, frozen=False)
 
 
@@ -358,8 +379,7 @@ def _wait_unpopulated(top: Cgroup, deadline: Deadline) -> None:
         with _events_of(top) as (fd, poll):
             # Read after it is watched, or the last change might be one that nobody was told of.
             while b"populated 1" in os.pread(fd, 4096, 0):
-                left = deadline.left()
-                if not poll.poll(None if left is None else math.ceil(left * 1000)) and deadline.is_over:
+                if not poll.poll(deadline.milliseconds) and deadline.is_over:
                     return
     except (CgroupGone, OSError) as error:
         if not isinstance(error, CgroupGone) and error.errno != errno.ENODEV:
@@ -511,8 +531,7 @@ def _await(cgroup: Cgroup, done: Callable[[], bool], deadline: Deadline, tried: 
             if done():
                 return
             deadline.check(tried, [cgroup], hint)
-            left = deadline.left()
-            poll.poll(None if left is None else math.ceil(left * 1000))
+            poll.poll(deadline.milliseconds)
 
 
 # ---- moving ------------------------------------------------------------------------------------
@@ -536,7 +555,8 @@ def move_all(source: Cgroup, to: Cgroup, timeout: float | None = 10.0) -> int:
             with suppress(ProcessNotFound):
                 to.add_process(pid)
                 moved.add(pid)
-        deadline.check(tried, [source], "its processes make others faster than they are moved")
+        if source.processes():
+            deadline.check(tried, [source], "its processes make others faster than they are moved")
 
 
 # ---- removing ----------------------------------------------------------------------------------

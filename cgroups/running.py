@@ -226,7 +226,7 @@ def _ends(process: subprocess.Popen[bytes], deadline: int | None) -> bool:
     try:
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        return bool(poll.poll(math.ceil(left / 1e6)))
+        return bool(poll.poll(min(math.ceil(left / 1e6), (1 << 31) - 1)))
     finally:
         os.close(fd)
 

@@ -19,7 +19,7 @@ from .values import selected
 __all__ = ["GuardWords", "guard_named", "threshold_named", "trigger_named"]
 
 _CONDITION = re.compile(r"(?P<name>[^<>/]+?)(?P<rate>/s)?(?P<side>[<>])(?P<number>[^:]+)(?P<rest>(:[^:]*)*)")
-_TRIGGER = re.compile(r"(?P<resource>\w+):(?P<state>\w+):(?P<stall>[\d.]+)/(?P<window>[\d.]+)")
+_TRIGGER = re.compile(r"(?P<resource>\w+):(?P<state>\w+):(?P<stall>\d+(\.\d+)?)/(?P<window>\d+(\.\d+)?)")
 
 
 def _parts(word: str) -> tuple[Any, dict[str, float], str]:

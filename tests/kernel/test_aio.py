@@ -202,3 +202,24 @@ def test_every_hierarchy_at_once(make_cgroup: MakeCgroup) -> None:
     assert output is not None
     for cgroup in cgroups:
         assert is_in(output, cgroup)
+
+
+def test_it_is_started_once(groups: Group) -> None:
+    async def go() -> None:
+        async with await Popen(["sleep", "1000"], cgroup=groups) as process:
+            assert groups.processes() == [process.pid]
+            assert await process is process
+            process.kill()
+
+    asyncio.run(go())
+    assert groups.processes() == []
+
+
+def test_one_that_writes_for_ever_ends_with_its_block(groups: Group) -> None:
+    async def go() -> int | None:
+        async with Popen(["yes"], cgroup=groups, stdout=PIPE) as process:
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"y\n"
+        return process.returncode
+
+    assert asyncio.run(asyncio.wait_for(go(), 30)) == -signal.SIGPIPE

@@ -162,6 +162,7 @@ def test_another_root_and_no_command(tmp_path: Path) -> None:
 def test_ctrl_c_is_the_command_s(words: list[str]) -> None:
     terminal = Terminal(*words, "sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.05; done")
     terminal.read("ready\n")
+    time.sleep(0.5)  # so that the command is waited for, and not just started
     terminal.type(CTRL_C)
     assert terminal.wait() == 9
     assert "caught\n" in terminal.text

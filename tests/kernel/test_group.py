@@ -213,6 +213,21 @@ def test_a_cpuset_of_v1_takes_processes(places: list[Cgroup], spawn: Spawn) -> N
     assert len(group.get(Cpuset.cpus)) == 1  # one that was there keeps its own
 
 
+def test_each_controller_of_v2_is_enabled(make_cgroup: MakeCgroup, need: Need) -> None:
+    """However many are on one hierarchy, and whichever of them the one above enables already."""
+    for one in ("memory", "pids"):
+        need(one)
+    if Subsystem.find("memory").version != 2 or Subsystem.find("pids").version != 2:
+        return
+    above = make_cgroup("memory")
+    Hierarchy.find_or_create(f"pids:{above.location}")
+    group = Group("job", ["memory", "pids"], parent=above).create()
+    assert {"memory", "pids"} <= set(group.cgroups[0].subsystems)
+    assert len(group.cgroups) == 1
+    group.update({Pids.max: 5, "memory.max": 1 << 26})
+    assert group.get(Pids.max) == 5
+
+
 # ---- use ------------------------------------------------------------------------------------------
 
 

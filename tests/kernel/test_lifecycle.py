@@ -260,6 +260,41 @@ def test_all_are_ended(make_cgroup: MakeCgroup, every_head: str, make_ready: Mak
     assert cgroup.exists
 
 
+def test_no_time_is_time_for_one_round(make_cgroup: MakeCgroup, head: str, spawn: Spawn) -> None:
+    cgroup, other = make_cgroup(head), make_cgroup(head)
+    [child] = fill(cgroup, spawn)
+    with suppress(CgroupTimeout):
+        cgroup.kill(0)
+    assert child.wait(30) == -signal.SIGKILL
+    fill(cgroup, spawn, 2)
+    assert cgroup.move_all(other, 0) == 2
+    threading.Timer(0.2, other.kill).start()
+    other.wait_empty(1e9)  # more milliseconds than poll(2) takes
+
+
+def test_a_thread_of_one_s_own_is_not_ended(make_cgroup: MakeCgroup, run_script: Callable[..., str]) -> None:
+    if Subsystem.find("pids").version != 1:
+        return
+    run_script(
+        """
+        cgroup = Hierarchy.find_exn(sys.argv[1])
+        over, moved = threading.Event(), threading.Event()
+        def stay():
+            cgroup.add_thread(threading.get_native_id())
+            moved.set()
+            over.wait()
+        thread = threading.Thread(target=stay)
+        thread.start()
+        moved.wait()
+        error = raises(InvalidValue, cgroup.kill)
+        assert "a thread of this process is inside" in str(error), error
+        over.set()
+        thread.join()
+        """,
+        str(make_cgroup("pids")),
+    )
+
+
 @pytest.mark.usefixtures("way")
 def test_the_stubborn_are_ended(make_cgroup: MakeCgroup, head: str) -> None:
     """What ignores signals, has stopped, is traced, or is nobody's child any more."""
