@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, Union
 
 from . import creation, lifecycle
 from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
@@ -410,8 +410,11 @@ class Temporary:
         try:
             self._clean()
         except BaseException:
-            # Tried once more when the program ends.
-            self._signals.end()
+            # Interrupted: once more, and, where that fails too, when the program ends.
+            try:
+                self._clean()
+            finally:
+                self._signals.end()
             raise
         self._finish()
 
@@ -430,9 +433,13 @@ class Temporary:
 class _Signals:
     """SIGTERM and SIGHUP, which would end the program before it has cleaned up, raise SystemExit meanwhile."""
 
+    # Of all blocks of the program: an inner one's end is not to be broken by what an outer one has set.
+    _held: ClassVar[int] = 0
+    _raised: ClassVar[bool] = False
+    _waiting: ClassVar[int] = 0
+
     def __init__(self) -> None:
-        self._came = 0
-        self._held = self._raised = False
+        self._holds = False
         self._before: dict[int, Any] = {}
 
     def begin(self) -> None:
@@ -445,24 +452,32 @@ class _Signals:
                 if signal.getsignal(number) is signal.SIG_DFL:
                     self._before[number] = signal.signal(number, self._come)
 
-    def _come(self, number: int, _: Any) -> None:
+    @classmethod
+    def _come(cls, number: int, _: Any) -> None:
         # The first alone is raised: another might come before the block has begun to end.
-        if not self._held and not self._raised:
-            self._raised = True
+        if not cls._held and not cls._raised:
+            cls._raised = True
             raise SystemExit(128 + number)
-        self._came = number
+        cls._waiting = number
 
     def hold(self) -> None:
         """From now on they wait for :meth:`end`."""
-        self._held = True
+        self._holds = True
+        _Signals._held += 1
 
     def end(self) -> None:
-        """Puts the handlers back."""
+        """Puts the handlers back; raises what has come meanwhile."""
         import signal  # noqa: PLC0415
 
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
-        self._held = False
-        if self._came and not self._raised:
-            raise SystemExit(128 + self._came)
+        if self._holds:
+            self._holds = False
+            _Signals._held -= 1
+        waiting, raised = _Signals._waiting, _Signals._raised
+        if self._before:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            self._before.clear()
+            _Signals._waiting, _Signals._raised = 0, False
+        if waiting and not raised and not _Signals._held:
+            _Signals._waiting = 0
+            raise SystemExit(128 + waiting)

@@ -171,4 +171,8 @@ class Job:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.remove()
+        try:
+            self.remove()
+        except BaseException:
+            self.remove()  # it was interrupted
+            raise

@@ -136,9 +136,13 @@ def _run(command: Sequence[str], limits: dict[Any, Any], **options: Any) -> Repo
 @contextmanager
 def _signals() -> Iterator[None]:
     """What ends this program removes the cgroups first; the command never inherits that."""
+    came: list[int] = []
 
-    def end(number: int, _: Any) -> NoReturn:
-        raise typer.Exit(128 + number)
+    def end(number: int, _: Any) -> None:
+        # Once: what follows on it is not to be broken off.
+        came.append(number)
+        if len(came) == 1:
+            raise typer.Exit(128 + number)
 
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}

@@ -427,6 +427,34 @@ def test_many_signals_while_it_is_removed(
         assert left(places) == []
 
 
+def test_a_signal_at_the_end_of_an_inner_block(
+    places: list[Cgroup], controllers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both blocks end all of theirs, and then it is raised."""
+    from cgroups import lifecycle
+
+    kill = lifecycle.kill
+    before = signal.getsignal(signal.SIGTERM)
+
+    def interrupted(*words: Any) -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return kill(*words)
+
+    with pytest.raises(SystemExit) as raised, Group.temporary("outer", controllers, parent=places) as outer:  # noqa: PT012
+        process = outer.spawn(["sleep", "1000"])
+        with Group.temporary("inner", controllers, parent=places) as inner:
+            child = inner.spawn(["sleep", "1000"])
+            monkeypatch.setattr(lifecycle, "kill", interrupted)
+    assert raised.value.code == 128 + signal.SIGTERM
+    assert (process.wait(), child.wait()) == (-signal.SIGKILL, -signal.SIGKILL)
+    assert left(places) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+    # And again, in one block.
+    with pytest.raises(SystemExit), Group.temporary("one", controllers, parent=places):
+        pass
+    assert left(places) == []
+
+
 def test_a_handler_of_the_program_s_own_stays(
     places: list[Cgroup], controllers: list[str], script: Any, spawn: Spawn
 ) -> None:
