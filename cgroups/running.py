@@ -129,6 +129,9 @@ def run_through(
     _check_seconds("sample", sample)
     _check_seconds("timeout", timeout)
     _check_seconds("grace", grace)
+    if grace is not None and timeout is None:
+        message = f"grace {shown(grace)}: it follows a timeout, and none is given"
+        raise InvalidValue(message)
     if streams.get("stdin") == PIPE:
         message = "stdin cannot be a pipe: nobody would write to it"
         raise InvalidValue(message)

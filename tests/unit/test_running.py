@@ -32,6 +32,7 @@ from cgroups.cli.running import _data, _text
         (["ls"], {"timeout": 0}, "timeout 0"),
         (["ls"], {"timeout": True}, "timeout True"),
         (["ls"], {"timeout": 1, "grace": 0}, "grace 0"),
+        (["ls"], {"grace": 1}, "follows a timeout"),
         (["ls"], {"stdin": subprocess.PIPE}, "stdin"),
         (["ls"], {"limits": {"memory.colour": 1}}, "no parameter"),
         (["ls"], {"limits": {Memory.stat: 1}}, "not a parameter that can be set"),
