@@ -138,6 +138,9 @@ class Popen:
 
     async def wait(self) -> int:
         """Waits for its end: the exit status, or the negative number of a signal."""
+        if not self._started:
+            message = f"{self!r} was not started"
+            raise InvalidValue(message, hint="await it first, or use `async with`")
         await self._ended.wait()
         return self._process.wait()
 

@@ -41,7 +41,7 @@ def events(
     """Prints what happens in cgroups, as it happens.
 
     By default all that the kernel tells by itself: processes that come and
-    go, freezing, memory limits, the OOM killer, refused forks. A line has a
+    go, freezing, memory limits, the OOM killer, refused forks (v2). A line has a
     time, the cgroup, what happened, in which file, and the number before and
     after. It ends with Ctrl-C, after the timeout, or when all cgroups are gone.
 

@@ -215,6 +215,14 @@ def test_it_is_started_once(groups: Group) -> None:
     assert groups.processes() == []
 
 
+def test_one_that_was_not_started(groups: Group) -> None:
+    async def go() -> None:
+        with pytest.raises(InvalidValue, match="await it first"):
+            await Popen(["true"], cgroup=groups).wait()
+
+    asyncio.run(go())
+
+
 def test_one_that_writes_for_ever_ends_with_its_block(groups: Group) -> None:
     async def go() -> int | None:
         async with Popen(["yes"], cgroup=groups, stdout=PIPE) as process:
