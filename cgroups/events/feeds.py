@@ -493,6 +493,8 @@ class RateFeed(SampledFeed):
         if isinstance(value, Max):
             self._last = None
             return []
+        if self._last is not None and now - self._last[0] < self._interval // 2 and value >= self._last[1]:
+            return []  # the first of its times may come at once, and a burst of a moment is no rate
         last, self._last = self._last, (now, value)
         if last is None or now <= last[0] or value < last[1]:  # a counter that began again has no rate
             return []

@@ -94,6 +94,18 @@ def test_how_fast_it_rises(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_a_burst_of_a_moment_is_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look after the start may come at once: the rise is then that of the interval after it too."""
+    now = 0
+    values = iter([0, 50, 60, 160])
+    monkeypatch.setattr(feeds, "monotonic_ns", lambda: now)
+    feed = RateFeed(None, "rate", lambda: next(values), Level(80, None, "rate_"), SECOND)
+    found = []
+    for now in (0, SECOND // 10, SECOND, 2 * SECOND):
+        found.append([event.after for event in feed.look(now)])
+    assert found == [[], [], [], [100.0]]
+
+
 def test_the_kernel_is_asked_for_whole_pages() -> None:
     """Above is from a threshold on, and below is until one, as if numbers between two pages were not: they are not."""
     page = sources.PAGE
