@@ -305,6 +305,10 @@ def _explained(said: Spawned, cgroups: Sequence[Cgroup], program: Any, cwd: Any)
 
 # ---- what subprocess takes, as bytes ----------------------------------------------------------
 
+INT_MAX: Final = 2**31 - 1
+ID_MAX: Final = 2**32 - 1
+"""Of what C takes for a user or a group; the system call would cut a higher one, and 2**32 is root."""
+
 
 def _words(args: Any, shell: Any, executable: Any) -> list[Any]:
     """The program's arguments: what subprocess makes of them."""
@@ -356,8 +360,14 @@ def _request(
     stdin, _, _, stdout, _, stderr, restore_signals, gid, groups, uid, umask, new_session, *process_group = rest
     name = _encoded(program)
     keep = sorted(map(int, pass_fds))
-    if keep and keep[0] < 0:
+    if keep and not 0 <= keep[0] <= keep[-1] <= INT_MAX:
         message = "bad value(s) in pass_fds"
+        raise ValueError(message)
+    if max(uid or 0, gid or 0) > ID_MAX:
+        message = "user or group id is greater than maximum"
+        raise OverflowError(message)
+    if groups and max(groups) > ID_MAX:
+        message = "invalid group id"
         raise ValueError(message)
     return Spawn(
         program=name,

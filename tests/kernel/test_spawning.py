@@ -331,6 +331,13 @@ def test_streams_in_every_order(run_script: Callable[..., str], make_cgroup: Mak
         ([], {}),
         (["true"], {"pass_fds": [-1]}),
         (["true"], {"pass_fds": [1 << 20]}),
+        (["true"], {"pass_fds": [1 << 40]}),
+        (["true"], {"user": 1 << 32}),
+        (["true"], {"user": 1 << 64}),
+        (["true"], {"group": 1 << 32}),
+        (["true"], {"extra_groups": [1 << 32]}),
+        (["true"], {"extra_groups": [-1]}),
+        (["true"], {"umask": 1 << 40}),
         (["true"], {"user": -7}),
         (["true"], {"user": "no-such-user"}),
         (Path("/no/such"), {"shell": True}),
@@ -437,7 +444,7 @@ def test_a_handler_that_raises_leaves_no_process(make_cgroup: MakeCgroup, head: 
     try:
         for _ in range(3):
             with pytest.raises(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, 0.02)
+                signal.setitimer(signal.ITIMER_REAL, 0.005)
                 Popen(["sleep", "1000"], cgroup=cgroup, env=env, stdin=PIPE)
             nothing_left(cgroup)
     finally:
