@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, Final
@@ -547,5 +548,14 @@ def spawn(spawn: Spawn) -> Spawned:
         *(-1 if spawn.groups is None else len(spawn.groups), groups),
     )
     said = ffi.new("struct cg_spawned *")
-    lib.cg_spawn(ffi.new("struct cg_spawn *", what), said)
-    return Spawned(said.began, said.pid, said.step, said.at, said.error)
+    request = ffi.new("struct cg_spawn *", what)
+    try:
+        lib.cg_spawn(request, said)
+        told = Spawned(said.began, said.pid, said.step, said.at, said.error)
+    except BaseException:
+        # What the handler of a signal raised that came meanwhile: nobody else knows of the child.
+        if said.pid:
+            os.kill(said.pid, signal.SIGKILL)
+            os.waitpid(said.pid, 0)
+        raise
+    return told

@@ -9,6 +9,7 @@ forks, and the child moves itself into all of them.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -156,7 +157,14 @@ class Popen(subprocess.Popen[AnyStr]):
     def __init__(self, args: Any, *, cgroup: Where, **keywords: Any) -> None:
         self.cgroups: Final = members(cgroup)
         self.began_ns = 0
-        super().__init__(args, **keywords)
+        try:
+            super().__init__(args, **keywords)
+        except BaseException:
+            # What the handler of a signal raised that came meanwhile: nobody else knows of the child.
+            if self._child_created and self.returncode is None:  # type: ignore[has-type]
+                self.kill()
+                self.wait()
+            raise
 
     def _execute_child(
         self,
@@ -202,10 +210,8 @@ class Popen(subprocess.Popen[AnyStr]):
             _check_thawed(one, program)
         with ExitStack() as files:
             doors = [_open_door(cgroup, files, program) for cgroup in self.cgroups]
-            reading, writing = os.pipe()
-            files.callback(os.close, reading)
             sides = files.enter_context(ExitStack())
-            sides.callback(os.close, writing)
+            reading, writing = map(_above_streams, os.pipe(), (files, sides))
 
             def enter() -> None:
                 # The forked child of a process that may have threads: system calls and ints, nothing that locks.
@@ -269,8 +275,17 @@ def _open_door(cgroup: Cgroup, files: ExitStack, program: Any) -> int:
         fd = directory.open("/".join(filter(None, (below, "cgroup.procs"))), os.O_WRONLY | os.O_CLOEXEC)
     except Failure as failure:
         raise _explain(failure, cgroup, program) from None
+    return _above_streams(fd, files)
+
+
+def _above_streams(fd: int, files: ExitStack) -> int:
+    """A descriptor, until it is closed, in whose place a child has none of its three streams."""
     files.callback(os.close, fd)
-    return int(fd)
+    if fd > 2:  # noqa: PLR2004 - stderr
+        return fd
+    above = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    files.callback(os.close, above)
+    return above
 
 
 def _explain(failure: Failure, cgroup: Cgroup, program: Any) -> CgroupError:
@@ -289,6 +304,10 @@ def _explained(said: Spawned, cgroups: Sequence[Cgroup], program: Any, cwd: Any)
 
 
 # ---- what subprocess takes, as bytes ----------------------------------------------------------
+
+INT_MAX: Final = 2**31 - 1
+ID_MAX: Final = 2**32 - 1
+"""Of what C takes for a user or a group; the system call would cut a higher one, and 2**32 is root."""
 
 
 def _words(args: Any, shell: Any, executable: Any) -> list[Any]:
@@ -341,8 +360,14 @@ def _request(
     stdin, _, _, stdout, _, stderr, restore_signals, gid, groups, uid, umask, new_session, *process_group = rest
     name = _encoded(program)
     keep = sorted(map(int, pass_fds))
-    if keep and keep[0] < 0:
+    if keep and not 0 <= keep[0] <= keep[-1] <= INT_MAX:
         message = "bad value(s) in pass_fds"
+        raise ValueError(message)
+    if max(uid or 0, gid or 0) > ID_MAX:
+        message = "user or group id is greater than maximum"
+        raise OverflowError(message)
+    if groups and max(groups) > ID_MAX:
+        message = "invalid group id"
         raise ValueError(message)
     return Spawn(
         program=name,

@@ -399,7 +399,8 @@ void cg_recorder_destroy(struct cg_recorder *recorder);
  * copied, and the calling thread alone waits until it executes.  It runs system
  * calls and nothing else, on a stack of its own, with all signals blocked.  Where
  * its user or groups change it has a copy of the memory instead, since
- * the kernel would otherwise take the caller for a process of theirs.
+ * the kernel would otherwise take the caller for a process of theirs; and where
+ * memory.oom.group or cpuset.memory_migrate would make it one of the cgroup's.
  */
 enum cg_spawn_step {
     CG_SPAWN_CLONE = 0,   /* no child could be made */

@@ -41,7 +41,8 @@ struct clone_args_v2 {
 #define SYS_close_range 436
 #endif
 
-enum { STACK = 32 << 10, LISTING = 1 << 10, SIGNALS = 64 };
+/* A caller's thread may have 32 KiB of stack in all, which the child's is a part of. */
+enum { STACK = 16 << 10, LISTING = 1 << 10, SIGNALS = 64 };
 
 /* What the kernel calls a set of signals: with those that the C library keeps for itself. */
 typedef uint64_t mask;
@@ -175,14 +176,21 @@ static void close_others(const struct cg_spawn *spawn)
     }
 }
 
-/* By the system calls themselves: the C library's would have all threads of the caller follow. */
+/* By the system calls themselves: the C library's would have all threads of the caller follow.
+ * Where there are two of each, the other is of numbers of 16 bits. */
+#ifdef SYS_setgroups32
+enum { SET_GROUPS = SYS_setgroups32, SET_GIDS = SYS_setregid32, SET_UIDS = SYS_setreuid32 };
+#else
+enum { SET_GROUPS = SYS_setgroups, SET_GIDS = SYS_setregid, SET_UIDS = SYS_setreuid };
+#endif
+
 static int set_identity(const struct cg_spawn *spawn)
 {
-    if (spawn->group_count >= 0 && syscall(SYS_setgroups, (size_t)spawn->group_count, spawn->groups) < 0)
+    if (spawn->group_count >= 0 && syscall(SET_GROUPS, (size_t)spawn->group_count, spawn->groups) < 0)
         return -1;
-    if (spawn->gid >= 0 && syscall(SYS_setregid, (gid_t)spawn->gid, (gid_t)spawn->gid) < 0)
+    if (spawn->gid >= 0 && syscall(SET_GIDS, (gid_t)spawn->gid, (gid_t)spawn->gid) < 0)
         return -1;
-    return spawn->uid >= 0 ? (int)syscall(SYS_setreuid, (uid_t)spawn->uid, (uid_t)spawn->uid) : 0;
+    return spawn->uid >= 0 ? (int)syscall(SET_UIDS, (uid_t)spawn->uid, (uid_t)spawn->uid) : 0;
 }
 
 IN_CHILD static void prepare(const struct child *child)
@@ -364,6 +372,33 @@ static bool is_frozen(int directory, int version)
     return version == 1 ? strncmp(text, "THAWED", 6) != 0 : strstr(text, "frozen 1") != NULL;
 }
 
+static bool is_set(int directory, const char *file)
+{
+    char digit = '0';
+    int fd CG_CLOSE = openat(directory, file, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && cg_pread(fd, &digit, 1) == 1 && digit == '1';
+}
+
+/* Whether the kernel, of a process there, would also do to those that share its memory what they are not to suffer:
+ * v1 would move the memory to the cpuset's nodes; on v2 an OOM that ends all of the cgroup, or of one above, ends them. */
+static bool reaches_sharers(int directory, const struct cg_place *place)
+{
+    static const char name[] = "memory.oom.group", above[] = "../";
+    char file[PATH_MAX];
+    size_t start = sizeof file - sizeof name;
+    if (place->version == 1)
+        return is_set(directory, "cpuset.memory_migrate");
+    memcpy(file + start, name, sizeof name);
+    for (const char *at = place->path;; start -= sizeof above - 1, memcpy(file + start, above, sizeof above - 1)) {
+        if (is_set(directory, file + start))
+            return true;
+        if (*at == '\0' || start < sizeof above)
+            return false;
+        at = strchrnul(at, '/');
+        at += *at == '/';
+    }
+}
+
 static int refuse(struct cg_spawned *spawned, int step, size_t at, int error)
 {
     spawned->step = step;
@@ -383,8 +418,9 @@ static int open_door(int *place)
     return 0;
 }
 
-/* Opens each place; which of them it is to be born in, -1 for none, and -2 when one cannot be used. */
-static int open_places(const struct cg_spawn *spawn, int *places, struct cg_spawned *spawned)
+/* Opens each place; which of them it is to be born in, -1 for none, and -2 when one cannot be used.
+ * Without CLONE_VM where one of them forbids that. */
+static int open_places(const struct cg_spawn *spawn, int *places, int *flags, struct cg_spawned *spawned)
 {
     int born = -1, error = 0;
     for (size_t i = 0; i < spawn->place_count; i++) {
@@ -394,6 +430,8 @@ static int open_places(const struct cg_spawn *spawn, int *places, struct cg_spaw
             return refuse(spawned, CG_SPAWN_JOIN, i, status == CG_FOREIGN ? ENODEV : error);
         if (is_frozen(places[i], place->version))
             return refuse(spawned, CG_SPAWN_FROZEN, i, EBUSY);
+        if (reaches_sharers(places[i], place))
+            *flags &= ~CLONE_VM;
         if (place->version == 2)
             born = (int)i;
         else if (open_door(&places[i]) < 0)
@@ -412,14 +450,20 @@ static long make_child(struct child *child, int *places, int flags)
 {
     int born = child->born;
     long pid = start(child, flags);
+    /* Of a child that is to be born in a cgroup, the kernel asks the cgroup whether it may be. */
+    int step = born >= 0 ? CG_SPAWN_JOIN : CG_SPAWN_CLONE;
     if (born >= 0 && pid == -ENOSYS) {
         child->born = -1;
         child->handlers_cleared = false;
-        pid = open_door(&places[born]) < 0 ? -errno : start(child, flags);
+        if (open_door(&places[born]) < 0) {
+            pid = -errno;
+        } else {
+            step = CG_SPAWN_CLONE;
+            pid = start(child, flags);
+        }
     }
     if (pid < 0) {
-        /* Of a child that is to be born in a cgroup, the kernel asks the cgroup whether it may be. */
-        child->said->step = born >= 0 ? CG_SPAWN_JOIN : CG_SPAWN_CLONE;
+        child->said->step = step;
         child->said->at = born;
         child->said->error = (int)-pid;
     }
@@ -428,19 +472,19 @@ static long make_child(struct child *child, int *places, int flags)
 
 static int spawn_in(const struct cg_spawn *spawn, int *places, struct cg_spawned *spawned)
 {
-    int born = open_places(spawn, places, spawned), flags = CLONE_VFORK | CLONE_VM;
+    int flags = CLONE_VFORK | (changes_identity(spawn) ? 0 : CLONE_VM);
+    int born = open_places(spawn, places, &flags, spawned);
     struct child child = {.spawn = spawn, .said = spawned, .places = places, .born = born};
     struct cg_spawned *shared = NULL;
     if (born < -1)
         return CG_OS;
-    if (changes_identity(spawn)) {
+    if (!(flags & CLONE_VM)) {
         shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (shared == MAP_FAILED) {
             spawned->error = errno;
             return CG_OS;
         }
         child.said = shared;
-        flags = CLONE_VFORK;
     }
     long pid = make_child(&child, places, flags);
     if (shared != NULL) {

@@ -167,6 +167,22 @@ def test_several_threads_start_at_once(everywhere: list[Cgroup]) -> None:
     assert results == [0] * 120
 
 
+def test_a_thread_with_the_smallest_stack(make_cgroup: MakeCgroup, head: str, run_script: Callable[..., str]) -> None:
+    run_script(
+        """
+        cgroup = Hierarchy.find_exn(sys.argv[1])
+        codes = []
+        Popen(["true"], cgroup=cgroup).wait()
+        threading.stack_size(32 << 10)
+        thread = threading.Thread(target=lambda: codes.append(Popen(["true"], cgroup=cgroup).wait()))
+        thread.start()
+        thread.join()
+        assert codes == [0]
+        """,
+        str(make_cgroup(head)),
+    )
+
+
 def test_after_a_fork(make_cgroup: MakeCgroup, head: str) -> None:
     cgroup = make_cgroup(head)
     pid = os.fork()
@@ -257,7 +273,7 @@ def test_streams_in_every_order(run_script: Callable[..., str], make_cgroup: Mak
         cgroup = Hierarchy.find_exn(sys.argv[1])
         saved = os.dup(2)
         os.set_inheritable(saved, False)
-        files = [tempfile.TemporaryFile() for _ in range(3)]
+        files = [tempfile.TemporaryFile() for _ in range(4)]
         def outcome(start, order, closed):
             for at, file in enumerate(files):
                 file.seek(0); file.truncate(); file.write(b"line of %d\\n" % at); file.flush(); file.seek(0)
@@ -265,14 +281,11 @@ def test_streams_in_every_order(run_script: Callable[..., str], make_cgroup: Mak
             for fd in kept: os.set_inheritable(fd, False)
             try:
                 for at in range(3): os.dup2(files[at].fileno(), at)
-                names = [order[at] if order[at] is not None else None for at in range(3)]
+                names = [files[3] if name == 3 else name for name in order]
                 for fd in closed: os.close(fd)
-                try:
-                    script = "read line; echo got $line; echo said >&2"
-                    child = start(["sh", "-c", script], stdin=names[0], stdout=names[1], stderr=names[2])
-                    result = child.wait()
-                except OSError as error:
-                    result = repr(error)
+                script = "read line; echo got $line; echo said >&2; grep -q cgroups-test /proc/$$/cgroup; exit $?"
+                child = start(["sh", "-c", script], stdin=names[0], stdout=names[1], stderr=names[2])
+                result = child.wait()
             finally:
                 for fd, at in zip(kept, range(3)): os.dup2(fd, at); os.close(fd)
             texts = []
@@ -280,13 +293,14 @@ def test_streams_in_every_order(run_script: Callable[..., str], make_cgroup: Mak
                 file.seek(0); texts.append(file.read())
             return result, texts
         count = 0
-        for order in itertools.product([None, 0, 1, 2], repeat=3):
-            for closed in ((), (0,), (1,), (2,), (0, 1, 2)):
-                if any(fd in closed for fd in order if fd is not None):
+        for order in itertools.product([None, 0, 1, 2, 3], repeat=3):
+            for closed in ((), (0,), (1,), (2,), (0, 1), (0, 1, 2)):
+                if any(fd in closed for fd in order):
                     continue
                 one = outcome(subprocess.Popen, order, closed)
                 other = outcome(lambda *a, **k: Popen(*a, cgroup=cgroup, **k), order, closed)
-                assert one == other, (order, closed, one, other)
+                assert (one[0], other[0]) == (1, 0), (order, closed, one, other)  # outside, and inside
+                assert one[1] == other[1], (order, closed, one, other)
                 count += 1
         assert count > 100
         """,
@@ -317,6 +331,13 @@ def test_streams_in_every_order(run_script: Callable[..., str], make_cgroup: Mak
         ([], {}),
         (["true"], {"pass_fds": [-1]}),
         (["true"], {"pass_fds": [1 << 20]}),
+        (["true"], {"pass_fds": [1 << 40]}),
+        (["true"], {"user": 1 << 32}),
+        (["true"], {"user": 1 << 64}),
+        (["true"], {"group": 1 << 32}),
+        (["true"], {"extra_groups": [1 << 32]}),
+        (["true"], {"extra_groups": [-1]}),
+        (["true"], {"umask": 1 << 40}),
         (["true"], {"user": -7}),
         (["true"], {"user": "no-such-user"}),
         (Path("/no/such"), {"shell": True}),
@@ -409,6 +430,53 @@ def test_a_handler_of_the_parent_never_runs_in_the_child(make_cgroup: MakeCgroup
         thread.join()
         signal.signal(signal.SIGUSR1, before)
     assert set(handled) == {os.getpid()}
+
+
+def test_a_handler_that_raises_leaves_no_process(make_cgroup: MakeCgroup, head: str) -> None:
+    """As Ctrl-C does, while the child looks for its program in thirty thousand directories."""
+    cgroup = make_cgroup(head)
+    env = {"PATH": "/no:" * 30_000 + os.environ["PATH"]}
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.005)
+                Popen(["sleep", "1000"], cgroup=cgroup, env=env, stdin=PIPE)
+            nothing_left(cgroup)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("action", ["ignored", "reaped"])
+def test_children_that_another_waits_for(action: str, everywhere: list[Cgroup], run_script: Callable[..., str]) -> None:
+    """Whoever takes the exit status, the start is not kept, and its errors are told."""
+    run_script(
+        """
+        import signal, subprocess
+        def reap(*_):
+            try:
+                while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                    pass
+            except ChildProcessError:
+                pass
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN if sys.argv[1] == "ignored" else reap)
+        where = [Hierarchy.find_exn(spec) for spec in sys.argv[2:]]
+        for _ in range(10):
+            with Popen(["cat", "/proc/self/cgroup"], cgroup=where, stdout=subprocess.PIPE, text=True) as process:
+                text = process.stdout.read()
+            assert all(f":{cgroup.location}\\n" in text for cgroup in where), text
+            raises(FileNotFoundError, lambda: Popen(["/no/such"], cgroup=where))
+            raises(CgroupGone, lambda: Popen(["true"], cgroup=[*where[1:], where[0].child("gone")]))
+        raises(ChildProcessError, lambda: os.waitpid(-1, os.WNOHANG))
+        """,
+        action,
+        *map(str, everywhere),
+    )
 
 
 def test_blocked_signals_are_blocked_in_the_child(both: tuple[Start, Start]) -> None:
@@ -639,3 +707,35 @@ def test_nobody(make_cgroup: MakeCgroup, head: str) -> None:
         process.kill()
     # A parent whose child was another user's can still be looked at: it shares nothing with it.
     assert os.stat("/proc/self").st_uid == os.getuid()
+
+
+def test_an_oom_of_the_whole_group_spares_the_parent(
+    run_script: Callable[..., str], make_cgroup: MakeCgroup, need: Need
+) -> None:
+    """With memory.oom.group the kernel also ends whoever shares its memory with one of the group."""
+    if Subsystem.find("memory").version != 2:
+        return
+    need("memory")
+    cgroup = make_cgroup("memory")
+    run_script(
+        """
+        import signal, subprocess
+        cgroup, below = (Hierarchy.find_or_create(sys.argv[1] + name) for name in ("", "/below"))
+        fill = "import time\\nx = bytearray(b'x') * (24 << 20)\\nprint(1, flush=True)\\ntime.sleep(1000)"
+        Parameters.set(Memory.swap_max, cgroup, 0)
+        for of in (below, cgroup):
+            for one in (below, cgroup):
+                Parameters.set(Memory.oom_group, one, one == of)
+            Parameters.set(Memory.limit_in_bytes, cgroup, MAX)
+            full = Popen([sys.executable, "-S", "-c", fill], cgroup=below, stdout=subprocess.PIPE)
+            assert full.stdout.readline() == b"1\\n"
+            Parameters.set(Memory.limit_in_bytes, cgroup, Parameters.get(Memory.usage_in_bytes, cgroup) + (128 << 10))
+            for _ in range(20):
+                # Its words are more than there is room for.
+                Popen(["true", *["x" * 100_000] * 18], cgroup=below).wait()
+                if full.poll() is not None:
+                    break
+            assert full.wait() == -signal.SIGKILL
+        """,
+        f"memory{cgroup}",
+    )

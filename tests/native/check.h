@@ -133,6 +133,7 @@ void test_spawn_fails(void);
 void test_spawn_signals(void);
 void test_spawn_threads(void);
 void test_spawn_identity(void);
+void test_spawn_memory(void);
 void test_threads(void);
 void test_fork(void);
 

@@ -15,7 +15,7 @@ static const struct {
     TEST(destroy_order), TEST(read),         TEST(not_kept),      TEST(sampler),    TEST(sampler_texts), TEST(sampler_rows),
     TEST(recorder),      TEST(recorder_fork), TEST(recorder_end),
     TEST(spawn),         TEST(spawn_files),  TEST(spawn_closes),  TEST(spawn_fails), TEST(spawn_signals),
-    TEST(spawn_threads), TEST(spawn_identity),
+    TEST(spawn_threads), TEST(spawn_identity), TEST(spawn_memory),
     TEST(threads),       TEST(fork),
 };
 

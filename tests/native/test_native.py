@@ -25,7 +25,7 @@ TESTS = (
     *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "not_kept"),
     *("sampler", "sampler_texts", "sampler_rows", "recorder", "recorder_fork", "recorder_end"),
     *("spawn", "spawn_files", "spawn_closes", "spawn_fails", "spawn_signals", "spawn_threads", "spawn_identity"),
-    *("threads", "fork"),
+    *("spawn_memory", "threads", "fork"),
 )
 COMPILERS = ["gcc", *(["clang"] if shutil.which("clang") else [])]
 

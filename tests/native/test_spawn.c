@@ -3,6 +3,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -305,4 +306,75 @@ void test_spawn_identity(void)
     CHECK_EQUAL(geteuid(), 0);
     spawn.cwd = "/no/such";
     fails(&spawn, CG_SPAWN_CWD, ENOENT);
+}
+
+/* Whether it shares its parent's memory, told by a filter that refuses a child that would. */
+static void starts(struct cg_file *hierarchy, const char *path, int version, bool shares)
+{
+    struct cg_place place = {hierarchy, path, version};
+    struct cg_spawn spawn = of_script();
+    spawn.places = &place;
+    spawn.place_count = 1;
+    if (shares) {
+        fails(&spawn, CG_SPAWN_CLONE, ESRCH);
+        return;
+    }
+    CHECK_EQUAL(run_script(spawn, "exit 7"), 7);
+    spawn.program = "/no/such";
+    fails(&spawn, CG_SPAWN_EXECUTE, ENOENT);
+}
+
+static void starts_beside_others(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_VM, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ESRCH),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = COUNT(code), .filter = code};
+    struct cg_cache *cache = cg_cache_create(4);
+    char root[PATH_MAX];
+    CHECK(getcwd(root, sizeof root) != NULL);
+    struct cg_file *directory = cg_file_create(cache, NULL, root, CG_FILE_DIRECTORY);
+    for (const char *const *at = (const char *const[]){"a", "a/b", "a/b/c", NULL}; *at != NULL; at++) {
+        char name[64];
+        CHECK(mkdir(*at, 0755) == 0);
+        snprintf(name, sizeof name, "%s/cgroup.procs", *at);
+        write_file(name, "");
+    }
+    write_file("cgroup.procs", "");
+    deny(435, ENOSYS); /* clone3: what is no cgroup could not be given to it */
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+
+    starts(directory, "a/b/c", 2, true);
+    write_file("a/b/c/memory.oom.group", "0\n");
+    starts(directory, "a/b/c", 2, true);
+    write_file("a/b/c/memory.oom.group", "1\n");
+    starts(directory, "a/b/c", 2, false);
+    starts(directory, "a/b", 2, true);
+    starts(directory, "a/b/c", 1, true);
+    write_file("a/memory.oom.group", "1\n");
+    write_file("a/b/c/memory.oom.group", "0\n");
+    starts(directory, "a/b/c", 2, false);
+    starts(directory, "a", 2, false);
+    starts(directory, "", 2, true);
+    write_file("memory.oom.group", "1\n");
+    write_file("a/memory.oom.group", "0\n");
+    starts(directory, "a/b/c", 2, false);
+    starts(directory, "", 2, false);
+
+    write_file("a/cpuset.memory_migrate", "0\n");
+    starts(directory, "a", 1, true);
+    write_file("a/cpuset.memory_migrate", "1\n");
+    starts(directory, "a", 1, false);
+    cg_file_destroy(directory);
+    cg_cache_destroy(cache);
+}
+
+void test_spawn_memory(void)
+{
+    in_child(starts_beside_others);
 }
