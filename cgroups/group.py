@@ -221,7 +221,7 @@ class Group:
     def _make(self, making: creation.Making, rights: creation.Rights, *, exist_ok: bool) -> None:
         for cgroup in self.cgroups:
             top, names = self._above(cgroup)
-            wanted = [one for one, its in self._of.items() if its is cgroup]
+            wanted = [one for one in self.controllers if self._of[one] == cgroup]
             making.create(top, names, to_enable(cgroup.version, wanted), rights, exist_ok=exist_ok)
         for cgroup in making.made:
             fill_cpuset(cgroup)
@@ -274,7 +274,7 @@ class Group:
             for cgroup in self.cgroups:
                 cgroup.add_process(pid)
                 done.append(cgroup)
-        except CgroupError:
+        except BaseException:
             for cgroup in reversed(done):
                 with suppress(CgroupError, KeyError):
                     before[cgroup.hierarchy].add_process(pid)
@@ -282,14 +282,12 @@ class Group:
 
     def move_all(self, to: Group, timeout: float | None = 10.0) -> int:
         """Moves its processes, not those below, into the cgroups of another group on the same hierarchies."""
-        pairs = [
-            (one, next((its for its in to.cgroups if its.hierarchy == one.hierarchy), None)) for one in self.cgroups
-        ]
-        for one, its in pairs:
-            if its is None:
+        others = {its.hierarchy: its for its in to.cgroups}
+        for one in self.cgroups:
+            if one.hierarchy not in others:
                 message = f"cannot move the processes of {one} to {to}: it has no cgroup on this hierarchy"
                 raise InvalidValue(message, path=one.path)
-        return max(lifecycle.move_all(one, its, timeout) for one, its in pairs if its is not None)
+        return lifecycle.move_all([(one, others[one.hierarchy]) for one in self.cgroups], timeout)
 
     def freeze(self, timeout: float | None = 10.0) -> None:
         """Stops its processes, through the cgroup that has the freezer: :meth:`Cgroup.freeze`.
