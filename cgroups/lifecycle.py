@@ -71,7 +71,7 @@ class Deadline:
 
     def __init__(self, timeout: float | None) -> None:
         number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-        if timeout is not None and not (number and timeout >= 0 and not math.isnan(timeout)):
+        if timeout is not None and not (number and timeout >= 0):
             message = f"timeout {shown(timeout)}: seconds from 0, or None, are expected"
             raise InvalidValue(message)
         self._timeout = timeout

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from common import MakeCgroup, Need, Spawn, needs, path_of, sub
+from common import SLOW, MakeCgroup, Need, Spawn, codes, fill, needs, path_of, sub
 
 from cgroups import (
     AccessDenied,
@@ -35,10 +35,6 @@ from cgroups import (
     lifecycle,
 )
 
-SCALE = float(os.environ.get("CGROUPS_TESTS_SCALE", "1"))
-SLOW = 1 if SCALE == 1 else 10
-"""How much longer all takes under emulation."""
-
 IGNORING = ["sh", "-c", "trap '' TERM INT HUP; echo ready; while true; do sleep 1000; done"]
 
 
@@ -50,18 +46,6 @@ def freezable(make_cgroup: MakeCgroup, spawn: Spawn) -> Iterator[Cgroup]:
     for one in cgroup.walk():
         with suppress(CgroupError):
             one.thaw()
-
-
-def fill(cgroup: Cgroup, spawn: Spawn, count: int = 1) -> list[subprocess.Popen[bytes]]:
-    """Sleepers in it."""
-    children = [spawn("sleep", "1000") for _ in range(count)]
-    for child in children:
-        cgroup.add_process(child.pid)
-    return children
-
-
-def codes(children: list[subprocess.Popen[bytes]]) -> list[int]:
-    return [child.wait(30 * SLOW) for child in children]
 
 
 # ---- freeze and thaw -------------------------------------------------------------------------
@@ -636,7 +620,8 @@ def test_a_captured_tree_is_left_alone(fixtures: Any, monkeypatch: pytest.Monkey
     (tmp_path / "cg/job/cgroup.events").write_text("populated 1\nfrozen 0\n")
     (tmp_path / "cg/cgroup.controllers").write_text("\n")
     cgroup = Host(str(tmp_path)).find_exn(":/job")
-    for act in (cgroup.kill, cgroup.freeze, cgroup.thaw, lambda: cgroup.signal(15), cgroup.remove):
+    acts = (cgroup.kill, cgroup.freeze, cgroup.thaw, cgroup.wait_empty, cgroup.remove)
+    for act in (*acts, lambda: cgroup.signal(15), lambda: cgroup.move_all(cgroup)):
         with pytest.raises(AccessDenied, match="not on a cgroup file system"):
             act()
     assert (tmp_path / "cg/job/cgroup.kill").read_text() == "0\n"
