@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
 
 from . import creation, lifecycle
+from ._signals import SIGNALS
 from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
 from .hierarchy import Cgroup
 from .host import LOCAL, Host
@@ -79,6 +80,9 @@ def parents_of(parent: Parent | None) -> list[Cgroup] | None:
             raise InvalidValue(message)
     if not cgroups or len({cgroup.hierarchy for cgroup in cgroups}) < len(cgroups):
         message = f"parent {shown(parent)}: one cgroup of each hierarchy that is to be used is expected"
+        raise InvalidValue(message)
+    if len({cgroup.hierarchy.host for cgroup in cgroups}) > 1:
+        message = f"parent {shown(parent)}: cgroups of one host are expected"
         raise InvalidValue(message)
     return cgroups
 
@@ -173,7 +177,8 @@ class Group:
 
         So also after an exception, and after SIGTERM and SIGHUP: in the main
         thread, where these would end the program at once, they raise SystemExit
-        in the block instead, with 128 and the signal's number.
+        in the block instead, with 128 and the signal's number.  What comes while it
+        is cleaned up, Ctrl-C too, waits for that.
 
         Args:
             prefix: what its name begins with; a number that no other has follows.
@@ -381,83 +386,41 @@ class Temporary:
     def __init__(self, group: Group, limits: Mapping[Any, Any]) -> None:
         self._group = group
         self._limits = limits
-        self._signals = _Signals()
         self._owner = 0
+        self._is_main = False
 
     def __enter__(self) -> Group:
         import atexit  # noqa: PLC0415 - importing this package has to stay cheap
 
-        group = self._group
         self._owner = os.getpid()
-        self._signals.begin()
+        self._is_main = SIGNALS.begin()
         # An interrupt that comes between the block and its end ends the program, and not this.
-        atexit.register(self._clean)
+        atexit.register(self.__exit__, None, None, None)
         try:
             with creation.Making() as making:
-                group._make(making, creation.rights_of({}), exist_ok=False)
-                apply(group.cgroup_of, self._limits)
+                self._group._make(making, creation.rights_of({}), exist_ok=False)
+                apply(self._group.cgroup_of, self._limits)
         except BaseException:
-            self._finish()
+            self._end(clean=False)
             raise
-        return group
+        return self._group
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._signals.hold()
-        try:
-            self._clean()
-        finally:
-            self._finish()
-
-    def _clean(self) -> None:
         # A forked child's copy of the block is not the block.
         if self._owner == os.getpid():
-            self._group.remove(recursive=True, kill=True)
+            self._end(clean=True)
 
-    def _finish(self) -> None:
+    def _end(self, *, clean: bool) -> None:
         import atexit  # noqa: PLC0415
 
-        atexit.unregister(self._clean)
-        self._signals.end()
-
-
-class _Signals:
-    """SIGTERM and SIGHUP, which would end the program before it has cleaned up, raise SystemExit meanwhile."""
-
-    def __init__(self) -> None:
-        self._came = 0
-        self._held = self._raised = False
-        self._before: dict[int, Any] = {}
-
-    def begin(self) -> None:
-        import signal  # noqa: PLC0415
-        import threading  # noqa: PLC0415
-
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                # A handler of the program's own knows what it does.
-                if signal.getsignal(number) is signal.SIG_DFL:
-                    self._before[number] = signal.signal(number, self._come)
-
-    def _come(self, number: int, _: Any) -> None:
-        # The first alone is raised: another might come before the block has begun to end.
-        if not self._held and not self._raised:
-            self._raised = True
-            raise SystemExit(128 + number)
-        self._came = number
-
-    def hold(self) -> None:
-        """From now on they wait for :meth:`end`."""
-        self._held = True
-
-    def end(self) -> None:
-        """Puts the handlers back."""
-        import signal  # noqa: PLC0415
-
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
-        self._held = False
-        if self._came and not self._raised:
-            raise SystemExit(128 + self._came)
+        if self._is_main:
+            SIGNALS.hold()
+        try:
+            if clean:
+                self._group.remove(recursive=True, kill=True)
+        finally:
+            atexit.unregister(self.__exit__)
+            if self._is_main:
+                SIGNALS.end()
