@@ -62,9 +62,9 @@ class Signals:
                 self._give_back(number, signal.SIG_DFL)
         if not self._ending:
             self._give_back(signal.SIGINT, signal.default_int_handler)
-            number, self._came = self._came, 0
-            if number and not was_raised:
-                self._raise(number)
+            came, self._came = self._came, 0
+            if came and not was_raised:
+                self._raise(came)
 
     def _raise(self, number: int) -> None:
         import signal  # noqa: PLC0415
