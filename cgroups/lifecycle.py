@@ -604,7 +604,8 @@ def remove(tops: Tops, *, recursive: bool, kill_first: bool, timeout: float | No
 
 
 def _remove_now(tops: Tops, *, recursive: bool, gone_ok: bool) -> None:
-    for top in tops:
+    # Of one alone rmdir(2) says why not.
+    for top in tops if recursive or len(tops) > 1 else ():
         _check_empty(top, recursive=recursive)
     gone: list[CgroupGone] = []
     for top in tops:
