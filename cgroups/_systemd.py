@@ -286,12 +286,11 @@ class Manager:
             message = "cannot use this systemd: it is outside of this PID namespace"
             raise SystemdError(message, hint="it manages the host that this container is on")
 
-    def _left(self, tried: str) -> float | None:
+    def _left(self, tried: str) -> float:
         """Seconds that an operation of the socket may take."""
         if self._deadline.is_over:
             raise _late(tried)
-        left = self._deadline.left()
-        return None if left is None else max(left, 0.001)
+        return max(self._deadline.milliseconds, 1) / 1000
 
     def _lost(self, error: OSError, tried: str) -> CgroupError:
         if isinstance(error, CgroupError):

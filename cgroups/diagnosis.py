@@ -267,6 +267,11 @@ def _common_ancestor_hint(cgroup: Cgroup, pid: int) -> str | None:
     return f"it is in {source}, and the move needs write access to cgroup.procs of the common ancestor, :{ancestor}"
 
 
+def _count(cgroup: Cgroup) -> int:
+    """How many processes are inside, also those of other pid namespaces."""
+    return len(cgroup.read_cells("cgroup.procs", Shape.VALUES, listing=True))
+
+
 def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
     """Why a cgroup could not be removed."""
     tried = f"cannot remove {cgroup} ({cgroup.path})"
@@ -275,7 +280,7 @@ def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
     hint = None
     if error == errno.EBUSY:
         try:
-            inside, below = len(cgroup.processes()), len(cgroup.children())
+            inside, below = _count(cgroup), len(cgroup.children())
             hint = f"{inside} processes are inside and {below} cgroups below"
         except CgroupError:
             hint = "processes are inside, or cgroups below"
@@ -285,12 +290,12 @@ def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
 def check_removable(cgroup: Cgroup, of: Cgroup) -> None:
     """CgroupBusy when there are processes inside; so that a recursive removal does not stop half way."""
     try:
-        inside = cgroup.processes()
+        inside = _count(cgroup)
     except (CgroupGone, CgroupOSError):
         return  # gone already; or threaded, and rmdir will tell
     if inside:
         raise CgroupBusy(
-            f"cannot remove {of} ({of.path}): {len(inside)} processes are in {cgroup}",
+            f"cannot remove {of} ({of.path}): {inside} processes are in {cgroup}",
             path=cgroup.path,
             errno=errno.EBUSY,
             hint="end them, or move them away, first",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
 
 from . import creation, lifecycle
+from ._signals import SIGNALS
 from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
 from .hierarchy import Cgroup
 from .host import LOCAL, Host
@@ -79,6 +80,9 @@ def parents_of(parent: Parent | None) -> list[Cgroup] | None:
             raise InvalidValue(message)
     if not cgroups or len({cgroup.hierarchy for cgroup in cgroups}) < len(cgroups):
         message = f"parent {shown(parent)}: one cgroup of each hierarchy that is to be used is expected"
+        raise InvalidValue(message)
+    if len({cgroup.hierarchy.host for cgroup in cgroups}) > 1:
+        message = f"parent {shown(parent)}: cgroups of one host are expected"
         raise InvalidValue(message)
     return cgroups
 
@@ -173,7 +177,8 @@ class Group:
 
         So also after an exception, and after SIGTERM and SIGHUP: in the main
         thread, where these would end the program at once, they raise SystemExit
-        in the block instead, with 128 and the signal's number.
+        in the block instead, with 128 and the signal's number.  What comes while it
+        is cleaned up, Ctrl-C too, waits for that.
 
         Args:
             prefix: what its name begins with; a number that no other has follows.
@@ -221,7 +226,7 @@ class Group:
     def _make(self, making: creation.Making, rights: creation.Rights, *, exist_ok: bool) -> None:
         for cgroup in self.cgroups:
             top, names = self._above(cgroup)
-            wanted = [one for one, its in self._of.items() if its == cgroup]
+            wanted = [one for one in self.controllers if self._of[one] == cgroup]
             making.create(top, names, to_enable(cgroup.version, wanted), rights, exist_ok=exist_ok)
         for cgroup in making.made:
             fill_cpuset(cgroup)
@@ -274,7 +279,7 @@ class Group:
             for cgroup in self.cgroups:
                 cgroup.add_process(pid)
                 done.append(cgroup)
-        except CgroupError:
+        except BaseException:
             for cgroup in reversed(done):
                 with suppress(CgroupError, KeyError):
                     before[cgroup.hierarchy].add_process(pid)
@@ -282,14 +287,12 @@ class Group:
 
     def move_all(self, to: Group, timeout: float | None = 10.0) -> int:
         """Moves its processes, not those below, into the cgroups of another group on the same hierarchies."""
-        pairs = [
-            (one, next((its for its in to.cgroups if its.hierarchy == one.hierarchy), None)) for one in self.cgroups
-        ]
-        for one, its in pairs:
-            if its is None:
+        others = {its.hierarchy: its for its in to.cgroups}
+        for one in self.cgroups:
+            if one.hierarchy not in others:
                 message = f"cannot move the processes of {one} to {to}: it has no cgroup on this hierarchy"
                 raise InvalidValue(message, path=one.path)
-        return max(lifecycle.move_all(one, its, timeout) for one, its in pairs if its is not None)
+        return lifecycle.move_all([(one, others[one.hierarchy]) for one in self.cgroups], timeout)
 
     def freeze(self, timeout: float | None = 10.0) -> None:
         """Stops its processes, through the cgroup that has the freezer: :meth:`Cgroup.freeze`.
@@ -383,101 +386,41 @@ class Temporary:
     def __init__(self, group: Group, limits: Mapping[Any, Any]) -> None:
         self._group = group
         self._limits = limits
-        self._signals = _Signals()
         self._owner = 0
+        self._is_main = False
 
     def __enter__(self) -> Group:
         import atexit  # noqa: PLC0415 - importing this package has to stay cheap
 
-        group = self._group
         self._owner = os.getpid()
-        self._signals.begin()
+        self._is_main = SIGNALS.begin()
         # An interrupt that comes between the block and its end ends the program, and not this.
-        atexit.register(self._clean)
+        atexit.register(self.__exit__, None, None, None)
         try:
             with creation.Making() as making:
-                group._make(making, creation.rights_of({}), exist_ok=False)
-                apply(group.cgroup_of, self._limits)
+                self._group._make(making, creation.rights_of({}), exist_ok=False)
+                apply(self._group.cgroup_of, self._limits)
         except BaseException:
-            self._finish()
+            self._end(clean=False)
             raise
-        return group
+        return self._group
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._signals.hold()
-        try:
-            self._clean()
-        except BaseException:
-            # Interrupted: once more, and, where that fails too, when the program ends.
-            try:
-                self._clean()
-            finally:
-                self._signals.end()
-            raise
-        self._finish()
-
-    def _clean(self) -> None:
         # A forked child's copy of the block is not the block.
         if self._owner == os.getpid():
-            self._group.remove(recursive=True, kill=True)
+            self._end(clean=True)
 
-    def _finish(self) -> None:
+    def _end(self, *, clean: bool) -> None:
         import atexit  # noqa: PLC0415
 
-        atexit.unregister(self._clean)
-        self._signals.end()
-
-
-class _Signals:
-    """SIGTERM and SIGHUP, which would end the program before it has cleaned up, raise SystemExit meanwhile."""
-
-    # Of all blocks of the program: an inner one's end is not to be broken by what an outer one has set.
-    _held: ClassVar[int] = 0
-    _raised: ClassVar[bool] = False
-    _waiting: ClassVar[int] = 0
-
-    def __init__(self) -> None:
-        self._holds = False
-        self._before: dict[int, Any] = {}
-
-    def begin(self) -> None:
-        import signal  # noqa: PLC0415
-        import threading  # noqa: PLC0415
-
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                # A handler of the program's own knows what it does.
-                if signal.getsignal(number) is signal.SIG_DFL:
-                    self._before[number] = signal.signal(number, self._come)
-
-    @classmethod
-    def _come(cls, number: int, _: Any) -> None:
-        # The first alone is raised: another might come before the block has begun to end.
-        if not cls._held and not cls._raised:
-            cls._raised = True
-            raise SystemExit(128 + number)
-        cls._waiting = number
-
-    def hold(self) -> None:
-        """From now on they wait for :meth:`end`."""
-        self._holds = True
-        _Signals._held += 1
-
-    def end(self) -> None:
-        """Puts the handlers back; raises what has come meanwhile."""
-        import signal  # noqa: PLC0415
-
-        if self._holds:
-            self._holds = False
-            _Signals._held -= 1
-        waiting, raised = _Signals._waiting, _Signals._raised
-        if self._before:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
-            self._before.clear()
-            _Signals._waiting, _Signals._raised = 0, False
-        if waiting and not raised and not _Signals._held:
-            _Signals._waiting = 0
-            raise SystemExit(128 + waiting)
+        if self._is_main:
+            SIGNALS.hold()
+        try:
+            if clean:
+                self._group.remove(recursive=True, kill=True)
+        finally:
+            atexit.unregister(self.__exit__)
+            if self._is_main:
+                SIGNALS.end()

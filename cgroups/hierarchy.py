@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from . import creation, diagnosis, lifecycle
@@ -532,7 +533,7 @@ class Cgroup:
 
         Also those that its processes make meanwhile.  CgroupTimeout when they make them faster.
         """
-        return lifecycle.move_all(self, to, timeout)
+        return lifecycle.move_all([(self, to)], timeout)
 
     # ---- stopping and ending what is inside, and below -----------------------------------------
 
@@ -678,20 +679,18 @@ class Cgroup:
         """
         lifecycle.remove([self], recursive=recursive, kill_first=kill, timeout=timeout)
 
-    def remove_now(self, *, recursive: bool) -> None:
-        """The same without waiting, for this package."""
+    def check_removable(self) -> None:
+        """Refuses what is never removed, for this package."""
         if self.is_root:
             message = f"cannot remove {self}: it is the root of its hierarchy"
             raise InvalidValue(message, path=self.path)
         self.place_for_writing(f"remove {self}")
-        below = self.descendants() if recursive else []
-        for cgroup in (self, *below) if recursive else ():
-            diagnosis.check_removable(cgroup, of=self)
-        for cgroup in reversed(below):
-            try:
+
+    def remove_now(self, *, recursive: bool) -> None:
+        """The same without waiting, for this package."""
+        for cgroup in reversed(self.descendants() if recursive else ()):
+            with suppress(CgroupGone):
                 cgroup.remove_directory()
-            except CgroupGone:
-                continue
         self.remove_directory()
 
     def remove_directory(self) -> None:

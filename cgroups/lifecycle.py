@@ -7,6 +7,7 @@ left to do, and takes it that cgroups and processes come and go meanwhile.
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import os
 import time
@@ -21,7 +22,6 @@ from .errors import (
     CgroupBusy,
     CgroupError,
     CgroupGone,
-    CgroupNotFound,
     CgroupOSError,
     CgroupTimeout,
     InvalidValue,
@@ -42,10 +42,7 @@ __all__ = ["freeze", "kill", "move_all", "remove", "signal", "thaw", "wait_empty
 Tops = Sequence["Cgroup"]
 """Cgroups of different hierarchies that are ended, stopped or emptied as one."""
 
-SIGKILL, LAST_SIGNAL = 9, 64
-
-LONGEST_POLL: Final = 1_000_000
-"""Seconds that are waited at a time."""
+SIGKILL, SIGSTOP, LAST_SIGNAL = 9, 19, 64
 
 AT_ONCE: Final = 256
 """How many processes are waited for, or signalled, at a time: each takes a descriptor."""
@@ -56,8 +53,14 @@ SWEEP: Final = 0.05
 LOOK_AGAIN: Final = 1.0
 """Seconds after which the processes of v1 are listed again: one of them may have been moved away."""
 
+FREEZING: Final = 1.0
+"""Seconds that what is to be killed may take to freeze first."""
+
 SHORTEST, LONGEST = 0.0005, 0.02
 """Pauses, in seconds, before looking again at what the kernel gives no event for."""
+
+A_DAY, EVER = 86_400.0, 1e9
+"""Seconds: the longest wait of one call of poll(2), whose milliseconds are an int, and what is as good as for ever."""
 
 
 # ---- deadlines -------------------------------------------------------------------------
@@ -68,32 +71,29 @@ class Deadline:
 
     def __init__(self, timeout: float | None) -> None:
         number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-        if timeout is not None and not (number and timeout >= 0 and not math.isnan(timeout)):
+        if timeout is not None and not (number and timeout >= 0):
             message = f"timeout {shown(timeout)}: seconds from 0, or None, are expected"
             raise InvalidValue(message)
         self._timeout = timeout
-        self._end = None if timeout is None else time.monotonic() + timeout
+        self._end = math.inf if timeout is None else time.monotonic() + min(timeout, EVER)
         self._pause = SHORTEST
 
     @property
     def is_over(self) -> bool:
-        return self._end is not None and time.monotonic() >= self._end
+        return time.monotonic() >= self._end
 
-    def left(self, most: float = math.inf) -> float | None:
-        """Seconds that may be waited now, at most so many; None without end."""
-        left = math.inf if self._end is None else max(0.0, self._end - time.monotonic())
-        left = min(left, most)
-        return None if left == math.inf else left
+    def left(self, most: float = math.inf) -> float:
+        """Seconds that may be waited now, at most so many."""
+        return min(most, max(0.0, self._end - time.monotonic()))
 
     @property
-    def milliseconds(self) -> int | None:
-        """The same for poll(2), which takes no more than an int."""
-        left = self.left(LONGEST_POLL)
-        return None if left is None or self._end is None else math.ceil(left * 1000)
+    def milliseconds(self) -> int:
+        """The same for one call of poll(2), after which one looks again."""
+        return math.ceil(1000 * self.left(A_DAY))
 
     def pause(self) -> None:
         """Waits a little, each time longer: for what the kernel gives no event for."""
-        time.sleep(min(self._pause, self.left(LONGEST) or 0.0))
+        time.sleep(self.left(self._pause))
         self._pause = min(2 * self._pause, LONGEST)
 
     def check(self, tried: str, tops: Tops, hint: str | None = None) -> None:
@@ -116,13 +116,21 @@ class Inside:
 
     def __init__(self, cgroups: Iterable[Cgroup]) -> None:
         self.hidden: list[Cgroup] = []
-        found: set[int] = set()
+        self._where: dict[int, Cgroup] = {}
         for cgroup in cgroups:
             pids = _listed(cgroup)
             if 0 in pids:
                 self.hidden.append(cgroup)
-            found.update(pid for pid in pids if pid > 0)
-        self.pids: Final = sorted(found)
+            self._where.update(dict.fromkeys(pids - {0}, cgroup))
+        self.pids: Final = sorted(self._where)
+
+    def check_outside(self, tried: str) -> None:
+        """InvalidValue when the caller, or a thread of it, is inside: it would stop or end itself half way."""
+        mine = self._where.get(os.getpid())
+        if mine is not None:
+            raise InvalidValue(
+                f"{tried}: this process is in {mine}", path=mine.path, hint="move it out first: see add_process"
+            )
 
     def check_visible(self, tried: str) -> None:
         """AccessDenied for processes outside this pid namespace, which v2 shows as 0."""
@@ -139,7 +147,7 @@ def _listed(cgroup: Cgroup) -> set[int]:
     """The processes in a cgroup, not below it; 0 stands for those of another pid namespace."""
     try:
         return {pid for _, pid in cgroup.read_cells("cgroup.procs", Shape.VALUES, listing=True)}
-    except (CgroupGone, CgroupNotFound):
+    except CgroupGone:
         return set()
     except CgroupOSError as error:
         if error.errno != errno.EOPNOTSUPP:
@@ -183,17 +191,6 @@ def _is_live(top: Cgroup) -> bool:
         return bool(_listed(top)) or any(map(_is_live, top.children()))
 
 
-def _refuse_own(tops: Tops, tried: str) -> None:
-    """InvalidValue when the caller is inside: it would stop or end itself half way."""
-    own = {cgroup.hierarchy: cgroup for cgroup in tops[0].hierarchy.host.cgroups_of()}
-    for top in tops:
-        mine = own.get(top.hierarchy)
-        if mine is not None and f"{mine.location.rstrip('/')}/".startswith(f"{top.location.rstrip('/')}/"):
-            raise InvalidValue(
-                f"{tried}: this process is in {mine}", path=top.path, hint="move it out first: see add_process"
-            )
-
-
 # ---- signals -----------------------------------------------------------------------------
 
 
@@ -201,7 +198,7 @@ def _refuse_own(tops: Tops, tried: str) -> None:
 def _held(pids: Iterable[int]) -> Iterator[dict[int, int]]:
     """Descriptors of processes, which no other process gets when they end; those that have ended are left out.
 
-    -1 before Linux 5.3, under a filter that knows no pidfd_open(2), and where there are no more descriptors.
+    -1 before Linux 5.3, and under a filter that knows no pidfd_open(2).
     """
     with ExitStack() as stack:
         found: dict[int, int] = {}
@@ -213,8 +210,8 @@ def _held(pids: Iterable[int]) -> Iterator[dict[int, int]]:
             except OSError as error:
                 if error.errno == errno.EINVAL:
                     continue  # a thread has its number by now
-                if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EMFILE, errno.ENFILE):
-                    raise
+                if error.errno not in (errno.ENOSYS, errno.EPERM):
+                    raise from_errno(error.errno or 0, f"cannot hold process {pid}") from None
                 found[pid] = -1
             else:
                 stack.callback(os.close, found[pid])
@@ -235,25 +232,24 @@ def _batches(pids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def _send(pids: Sequence[int], number: int, cgroups: Sequence[Cgroup], tried: str) -> list[int]:
-    """Signals those that are still in the cgroups; which these were."""
+    """Signals those that are still in the cgroups; which these were.  A refusal is raised once all others have it."""
     sent: list[int] = []
-    refused: CgroupError | None = None
+    refusals: list[CgroupError] = []
     for batch in _batches(pids):
         with _held(batch) as held:
             # Looked at again: a number may have gone to another process before it was held.
             still = set(Inside(cgroups).pids)
-            for pid, fd in held.items():
-                if pid in still:
-                    try:
-                        _send_one(pid, fd, number)
-                    except ProcessLookupError:
-                        continue
-                    except OSError as error:
-                        refused = refused or from_errno(error.errno or 0, f"{tried}: process {pid}")
-                        continue
+            for pid in [pid for pid in held if pid in still]:
+                try:
+                    _send_one(pid, held[pid], number)
+                except ProcessLookupError:
+                    continue
+                except OSError as error:
+                    refusals.append(from_errno(error.errno or 0, f"{tried}: process {pid}"))
+                else:
                     sent.append(pid)
-    if refused is not None:
-        raise refused  # once all others have got it
+    if refusals:
+        raise refusals[0]
     return sent
 
 
@@ -289,33 +285,28 @@ def kill(tops: Tops, timeout: float | None = 10.0) -> int:
     deadline = Deadline(timeout)
     tried = f"cannot end the processes of {_names(tops)}"
     _refuse_captured(tops, tried)
-    _refuse_own(tops, tried)
     ended: set[int] = set()
-    tried_once = False
-    while True:
-        cgroups = _tree(tops)
-        inside = Inside(cgroups)
+    for attempt in itertools.count():
+        inside = Inside(_tree(tops))
+        inside.check_outside(tried)
         if not inside.pids and not _is_populated(tops):
-            return len(ended)
-        if os.getpid() in inside.pids:
-            message = f"{tried}: a thread of this process is inside"
-            raise InvalidValue(message, path=tops[0].path, hint="move it out first")
-        if tried_once:
-            deadline.check(f"{tried}: {inside.pids} are left", tops, _why_alive(tops))
-        tried_once = True
+            break
+        if attempt and deadline.is_over:
+            deadline.check(f"{tried}: {shown(inside.pids)} are left", tops, _why_alive(tops))
         ended.update(inside.pids)
         rest = [top for top in tops if not _kill_at_once(top)]
         if rest:
-            ended.update(_kill_each(rest, cgroups, tried))
+            ended.update(_kill_each(rest, tried, deadline, again=attempt > 0))
         # Not for long: what was made meanwhile makes others.
         _wait_some(tops, Deadline(deadline.left(SWEEP)))
+    return len(ended)
 
 
 def _why_alive(tops: Tops) -> str:
-    for one in _freezers(tops):
-        above = _frozen_above(one)
-        if above is not None:
-            return f"{above}, which is above, is frozen: thaw it"
+    with suppress(CgroupError):
+        for above in map(_frozen_above, _freezers(tops)):
+            if above is not None:
+                return f"{above}, which is above, is frozen: thaw it"
     return "they were killed, and wait for something in the kernel, or in a frozen cgroup of another hierarchy"
 
 
@@ -327,26 +318,46 @@ def _kill_at_once(top: Cgroup) -> bool:
         top.write_text("cgroup.kill", "1")
     except CgroupGone:
         return True
-    except (ParameterNotSupported, CgroupOSError):
-        return False  # before 5.14; the root; a threaded cgroup
+    except (ParameterNotSupported, AccessDenied, CgroupOSError):
+        return False  # before 5.14; the root; what is delegated without it; a threaded cgroup
     return True
 
 
-def _kill_each(tops: Tops, cgroups: Sequence[Cgroup], tried: str) -> list[int]:
-    """One by one, while they are frozen where that can be: what is frozen makes no other."""
-    frozen = _freezers(tops)
-    for one in frozen:
-        with suppress(CgroupGone, AccessDenied):
-            _set_frozen(one, frozen=True)
+def _kill_each(tops: Tops, tried: str, deadline: Deadline, *, again: bool) -> list[int]:
+    """One by one, while they are frozen where that can be, and else, the second time, stopped: such make no others."""
+    Inside(_tree(tops)).check_visible(tried)  # before anything is done
+    freezers = _freezers(tops)
     try:
+        still = [one for one in freezers if _is_still(one, Deadline(deadline.left(FREEZING)), tried)]
+        cgroups = _tree(tops)
+        if again and not still:
+            _stop(cgroups, tried, deadline)
         inside = Inside(cgroups)
         inside.check_visible(tried)
         return _send(inside.pids, SIGKILL, cgroups, tried)
     finally:
         # Of v1 a process ends only then; and the tree may have been frozen before, or a part of it.
-        for one in [*frozen, *(one for one in cgroups if one.version == 1 and _has_freezer(one))]:
+        for one in [*freezers, *(one for one in _tree(tops) if one.version == 1 and _has_freezer(one))]:
             with suppress(CgroupGone, AccessDenied):
                 _set_frozen(one, frozen=False)
+
+
+def _is_still(cgroup: Cgroup, deadline: Deadline, tried: str) -> bool:
+    """Freezes it, if that is permitted, before the deadline."""
+    try:
+        _set_frozen(cgroup, frozen=True)
+        _await(cgroup, lambda: _freezes(cgroup), deadline, tried, None)
+    except (CgroupGone, CgroupTimeout, AccessDenied):
+        return False
+    return True
+
+
+def _stop(cgroups: Sequence[Cgroup], tried: str, deadline: Deadline) -> None:
+    """SIGSTOP to all, until there are no new ones; under pids.max they take the places that others would."""
+    stopped: set[int] = set()
+    while not deadline.is_over and (new := set(Inside(cgroups).pids) - stopped):
+        _send(sorted(new), SIGSTOP, cgroups, tried)
+        stopped |= new
 
 
 # ---- emptiness -------------------------------------------------------------------------------
@@ -355,6 +366,7 @@ def _kill_each(tops: Tops, cgroups: Sequence[Cgroup], tried: str) -> list[int]:
 def wait_empty(tops: Tops, timeout: float | None = None) -> None:
     """Waits until no process is inside."""
     deadline = Deadline(timeout)
+    _refuse_captured(tops, f"cannot wait until {_names(tops)} is empty")
     while _is_populated(tops):
         deadline.check(f"{_names(tops)} did not become empty", tops, "signal or kill what is inside")
         _wait_some(tops, deadline)
@@ -371,16 +383,14 @@ def _wait_some(tops: Tops, deadline: Deadline) -> None:
 
 def _wait_unpopulated(top: Cgroup, deadline: Deadline) -> None:
     """Until cgroup.events says that v2 has no process in it or below."""
-    if top.is_root:
-        for child in top.children():
-            _wait_unpopulated(child, deadline)
-        return
     try:
         with _events_of(top) as (fd, poll):
             # Read after it is watched, or the last change might be one that nobody was told of.
             while b"populated 1" in os.pread(fd, 4096, 0):
                 if not poll.poll(deadline.milliseconds) and deadline.is_over:
                     return
+    except ParameterNotSupported:  # the root, which has no such file
+        deadline.pause()
     except (CgroupGone, OSError) as error:
         if not isinstance(error, CgroupGone) and error.errno != errno.ENODEV:
             raise
@@ -391,7 +401,7 @@ def _events_of(cgroup: Cgroup) -> Iterator[tuple[int, select.poll]]:
     """cgroup.events of v2, open, and a poll that tells when it changes."""
     directory, below = cgroup.place()
     try:
-        fd = directory.open(f"{below}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        fd = directory.open(f"{below}/cgroup.events" if below else "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
     except Failure as failure:
         raise diagnosis.explain(failure, cgroup, "cgroup.events", "read") from None
     try:
@@ -411,7 +421,7 @@ def _wait_processes(top: Cgroup, deadline: Deadline) -> None:
             return
         poll = _poll(left, POLLIN)
         while left and not again.is_over:
-            for fd, _ in poll.poll(math.ceil((again.left() or 0) * 1000)):
+            for fd, _ in poll.poll(again.milliseconds):
                 poll.unregister(fd)
                 left.discard(fd)
 
@@ -487,13 +497,14 @@ def _freezes(cgroup: Cgroup) -> bool:
 def freeze(tops: Tops, timeout: float | None = 10.0) -> None:
     """Stops all processes, and waits until they are."""
     deadline = Deadline(timeout)
-    cgroup = _freezer(tops, "freeze")
     tried = f"cannot freeze {_names(tops)}"
-    _refuse_own([cgroup], tried)
+    _refuse_captured(tops, tried)
+    cgroup = _freezer(tops, "freeze")
+    Inside(cgroup.walk()).check_outside(tried)
     before = _told(cgroup)
-    _set_frozen(cgroup, frozen=True)
+    hint = "a process waits in the kernel" + ("" if before else "; it was thawed again")
     try:
-        hint = "a process waits in the kernel; it was thawed again"
+        _set_frozen(cgroup, frozen=True)
         _await(cgroup, lambda: _freezes(cgroup), deadline, tried, hint)
     except BaseException:
         if not before:
@@ -505,9 +516,10 @@ def freeze(tops: Tops, timeout: float | None = 10.0) -> None:
 def thaw(tops: Tops, timeout: float | None = 10.0) -> None:
     """Lets all processes go on, and waits until they do."""
     deadline = Deadline(timeout)
+    tried = f"cannot thaw {_names(tops)}"
+    _refuse_captured(tops, tried)
     cgroup = _freezer(tops, "thaw")
     _set_frozen(cgroup, frozen=False)
-    tried = f"cannot thaw {_names(tops)}"
     above = _frozen_above(cgroup)
     if above is not None:
         message = f"{tried}: {above}, which is above it, is frozen"
@@ -537,47 +549,87 @@ def _await(cgroup: Cgroup, done: Callable[[], bool], deadline: Deadline, tried: 
 # ---- moving ------------------------------------------------------------------------------------
 
 
-def move_all(source: Cgroup, to: Cgroup, timeout: float | None = 10.0) -> int:
-    """Moves the processes of one cgroup, not of those below it, into another; how many there were."""
+def move_all(pairs: Sequence[tuple[Cgroup, Cgroup]], timeout: float | None = 10.0) -> int:
+    """Moves the processes of cgroups, not of those below, each into its other; the most that one had."""
     deadline = Deadline(timeout)
-    tried = f"cannot move the processes of {source} to {to}"
-    if source.hierarchy != to.hierarchy:
-        message = f"{tried}: they are on two hierarchies"
-        raise InvalidValue(message, path=to.path)
-    if source == to:
+    for source, to in pairs:
+        if source.hierarchy != to.hierarchy:
+            message = f"cannot move the processes of {source} to {to}: they are on two hierarchies"
+            raise InvalidValue(message, path=to.path)
+        _refuse_captured([source, to], f"cannot move the processes of {source} to {to}")
+    return max(_move(source, to, deadline) for source, to in pairs)
+
+
+def _move(source: Cgroup, to: Cgroup, deadline: Deadline) -> int:
+    if source.inode == to.inode:
         return 0
+    tried = f"cannot move the processes of {source} to {to}"
     moved: set[int] = set()
-    while True:
-        pids = source.processes()
-        if not pids:
-            return len(moved)
-        for pid in pids:
+    for attempt in itertools.count():
+        inside = Inside([source])
+        inside.check_visible(tried)
+        if not inside.pids:
+            break
+        if attempt:
+            deadline.check(tried, [source], "its processes make others faster than they are moved")
+        before = len(moved)
+        for pid in inside.pids:
             with suppress(ProcessNotFound):
                 to.add_process(pid)
                 moved.add(pid)
-        if source.processes():
-            deadline.check(tried, [source], "its processes make others faster than they are moved")
+        if len(moved) == before:
+            deadline.pause()  # they have ended, but for threads
+    return len(moved)
 
 
 # ---- removing ----------------------------------------------------------------------------------
 
 
 def remove(tops: Tops, *, recursive: bool, kill_first: bool, timeout: float | None) -> None:
-    """Removes the cgroups, once they are empty."""
+    """Removes the cgroups, once all of them are empty."""
     if kill_first and timeout is None:
         timeout = 10.0
     deadline = Deadline(0 if timeout is None else timeout)
-    gone = 0
-    for top in tops if kill_first and not recursive else ():
-        if _has_children(top):
+    for top in tops:
+        top.check_removable()
+        if kill_first and not recursive and _has_children(top):
             raise diagnosis.explain_remove(errno.EBUSY, top)
+    while True:
+        if kill_first:
+            kill(tops, deadline.left())
+        try:
+            _remove_now(tops, recursive=recursive, gone_ok=timeout is not None)
+        except CgroupBusy:
+            if deadline.is_over:
+                raise
+            _wait_some(tops, Deadline(deadline.left(SWEEP)) if kill_first else deadline)
+            # A process that has just ended is a moment longer in its cgroup than its last sign of life.
+            deadline.pause()
+        else:
+            return
+
+
+def _remove_now(tops: Tops, *, recursive: bool, gone_ok: bool) -> None:
+    # Of one alone rmdir(2) says why not.
+    for top in tops if recursive or len(tops) > 1 else ():
+        _check_empty(top, recursive=recursive)
+    gone: list[CgroupGone] = []
     for top in tops:
         try:
-            _remove_one(top, tops if kill_first else (), deadline, recursive=recursive)
-        except CgroupGone:
-            gone += 1
-            if gone == len(tops) and timeout is None:
-                raise
+            top.remove_now(recursive=recursive)
+        except CgroupGone as error:
+            gone.append(error)
+    if len(gone) == len(tops) and not gone_ok:
+        raise gone[0]
+
+
+def _check_empty(top: Cgroup, *, recursive: bool) -> None:
+    """CgroupBusy for what the kernel would not remove, so that nothing is removed before it says so."""
+    for one in top.walk() if recursive else ():
+        diagnosis.check_removable(one, of=top)
+    # Also what has no number here, and threads.
+    if _is_populated([top]) or (not recursive and _has_children(top)):
+        raise diagnosis.explain_remove(errno.EBUSY, top)
 
 
 def _has_children(cgroup: Cgroup) -> bool:
@@ -585,19 +637,3 @@ def _has_children(cgroup: Cgroup) -> bool:
         return bool(cgroup.children())
     except CgroupGone:
         return False
-
-
-def _remove_one(top: Cgroup, killed: Tops, deadline: Deadline, *, recursive: bool) -> None:
-    while True:
-        if killed:
-            kill(killed, deadline.left())
-        try:
-            top.remove_now(recursive=recursive)
-        except CgroupBusy:
-            # A process that has just ended is a moment longer in its cgroup than its last sign of life.
-            if deadline.is_over:
-                raise
-            _wait_some([top], deadline)
-            deadline.pause()
-        else:
-            return

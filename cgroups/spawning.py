@@ -21,12 +21,15 @@ from typing import IO, TYPE_CHECKING, Any, AnyStr, Final, Literal, Union, overlo
 from . import diagnosis
 from ._backend import backend
 from ._interface import Failure, Spawn, Spawned, Status, Step
+from ._signals import Ended
 from .errors import CgroupBusy, CgroupError, InvalidValue, shown
 from .group import Group
 from .hierarchy import Cgroup
 from .subsystem import Core, Freezer, Parameters
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from typing_extensions import TypedDict, Unpack
 
     class Common(TypedDict, total=False):
@@ -155,16 +158,22 @@ class Popen(subprocess.Popen[AnyStr]):
         self: Popen[bytes], args: Word | Sequence[Word], *, cgroup: Where, **keywords: Unpack[Common]
     ) -> None: ...
     def __init__(self, args: Any, *, cgroup: Where, **keywords: Any) -> None:
-        self.cgroups: Final = members(cgroup)
-        self.began_ns = 0
+        self.cgroups: Final[tuple[Cgroup, ...]] = members(cgroup)
+        self.began_ns: int = 0
         try:
             super().__init__(args, **keywords)
         except BaseException:
             # What the handler of a signal raised that came meanwhile: nobody else knows of the child.
-            if self._child_created and self.returncode is None:  # type: ignore[has-type]
+            if self._child_created and self.returncode is None:
                 self.kill()
                 self.wait()
             raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A signal ends the block of the group around this one: to wait here first might be to wait for ever.
+        super().__exit__(KeyboardInterrupt if isinstance(error, Ended) else kind, error, trace)
 
     def _execute_child(
         self,

@@ -9,7 +9,7 @@ from ._backend import backend
 from .errors import CgroupError, InvalidValue, shown
 from .hierarchy import Cgroup
 from .subsystem import Cpu, Memory, Parameters, parameter_named
-from .values import MAX
+from .values import CpuMax, OomControl
 
 if TYPE_CHECKING:
     from ._interface import Cells, Layout
@@ -32,6 +32,14 @@ class Step(NamedTuple):
     def write(self) -> None:
         Parameters.set(self.parameter, self.cgroup, self.value)
 
+    def saved(self) -> Step:
+        """What puts it back to what it is now."""
+        relative = self.parameter is Memory.memsw_limit_in_bytes and self.cgroup.version == 2  # noqa: PLR2004
+        # What is beyond memory.max has no number of its own there while that is MAX.
+        step = self._replace(parameter=Memory.swap_max) if relative else self
+        value = step.now()
+        return step._replace(value=value.oom_kill_disable if isinstance(value, OomControl) else value)
+
 
 def settable(values: Values | None) -> dict[Parameters.Writable[Any], Any]:
     """Values by parameter, whose keys may be names; InvalidValue for what is no parameter that can be set."""
@@ -53,7 +61,8 @@ def settable(values: Values | None) -> dict[Parameters.Writable[Any], Any]:
 
 def apply(cgroup_of: Callable[[Parameters.Parameter], Cgroup], values: Values) -> None:
     """Sets all of the values, of cgroups that go when one is refused: nothing is put back."""
-    for step in _ordered([Step(parameter, cgroup_of(parameter), value) for parameter, value in values.items()]):
+    steps = [Step(parameter, cgroup_of(parameter), value) for parameter, value in values.items()]
+    for step in _joined(_ordered(steps)):
         step.write()
 
 
@@ -69,19 +78,18 @@ def update(cgroup_of: Callable[[Parameters.Parameter], Cgroup], values: Values) 
         if not isinstance(step.parameter, Parameters.Readable):
             message = f"{step.parameter} cannot be read, and so not be put back if another is refused"
             raise InvalidValue(message, parameter=str(step.parameter), hint="set it by itself")
-    before = [step._replace(value=step.now()) for step in steps]
     steps = _ordered(steps)
     _rehearse(steps)
-    done: set[Any] = set()
+    steps = _joined(steps)
+    before = [step.saved() for step in steps]
+    done: list[Step] = []
     try:
-        for step in steps:
+        for step, saved in zip(steps, before):
             # An interrupted one may have been taken.
-            done.add(step.parameter)
+            done.append(saved)
             step.write()
     except BaseException as error:
-        if isinstance(error, CgroupError):
-            done.discard(step.parameter)
-        _put_back([step for step in before if step.parameter in done], error)
+        _put_back(done, error)
         raise
 
 
@@ -90,7 +98,8 @@ def _put_back(steps: Sequence[Step], reason: BaseException) -> None:
     left = []
     for step in _ordered(steps):
         try:
-            step.write()
+            if step.now() != step.value:
+                step.write()
         except CgroupError as error:
             left.append(f"{step.parameter} could not be put back to {shown(step.value)}: {error.message}")
     if left and isinstance(reason, CgroupError):
@@ -104,29 +113,14 @@ def _bounded(less: Step, more: Step) -> bool:
     """Whether the greater of two limits goes first: it does where the lesser would exceed what it is now."""
     if more.cgroup.version == 2 and more.parameter is Memory.memsw_limit_in_bytes:  # noqa: PLR2004 - the version
         return False  # it is written as what there is beyond the other
-    return bool(less.value > more.now())
-
-
-def _by_ratio(quota: Step, period: Step) -> bool:
-    """Whether the period goes before the quota.
-
-    Their ratio is bounded by the parent's from above and by the children's
-    from below, so the one in between has to lie between the old one and the
-    new; where neither order has that, the lesser: there need be no children.
-    Without a quota any period will do.
-    """
-    if quota.now() is MAX or quota.value is MAX:
-        return quota.now() is MAX
-    old, new = quota.now() / period.now(), quota.value / period.value
-    orders = {False: quota.value / period.now(), True: quota.now() / period.value}
-    return min(orders, key=lambda first: (not min(old, new) <= orders[first] <= max(old, new), orders[first]))
+    now = more.now()
+    return bool(less.value > (now.quota if isinstance(now, CpuMax) else now))
 
 
 RULES: Final[tuple[tuple[Any, Any, Callable[[Step, Step], bool]], ...]] = (
-    (Memory.limit_in_bytes, Memory.memsw_limit_in_bytes, _bounded),
-    (Cpu.cfs_burst_us, Cpu.cfs_quota_us, _bounded),
+    *((less, Memory.memsw_limit_in_bytes, _bounded) for less in (Memory.limit_in_bytes, Memory.max)),
+    *((less, more, _bounded) for less in (Cpu.cfs_burst_us, Cpu.max_burst) for more in (Cpu.cfs_quota_us, Cpu.max)),
     (Cpu.rt_runtime_us, Cpu.rt_period_us, _bounded),
-    (Cpu.cfs_quota_us, Cpu.cfs_period_us, _by_ratio),
 )
 """Pairs that the kernel checks against each other, and whether the second has to be written first."""
 
@@ -152,11 +146,28 @@ def _ordered(steps: Sequence[Step]) -> list[Step]:
     return list(ordered.values())
 
 
+def _joined(steps: Sequence[Step]) -> list[Step]:
+    """Quota and period as one.
+
+    Their ratio is bounded by the parent's from above and by the children's
+    from below, so that neither may go first; Cpu.max sets both, on v1 by way of no quota.
+    """
+    values = {step.parameter: step.value for step in steps}
+    if not {Cpu.cfs_quota_us, Cpu.cfs_period_us} <= values.keys():
+        return list(steps)
+    both = CpuMax(values[Cpu.cfs_quota_us], values[Cpu.cfs_period_us])
+    return [
+        step._replace(parameter=Cpu.max, value=both) if step.parameter is Cpu.cfs_quota_us else step
+        for step in steps
+        if step.parameter is not Cpu.cfs_period_us
+    ]
+
+
 def _swaps(rule: Callable[[Step, Step], bool], one: Step, other: Step) -> bool:
     try:
         return rule(one, other)
-    except (TypeError, ZeroDivisionError):
-        return False  # no numbers: the rehearsal says so
+    except (TypeError, CgroupError):
+        return False  # no numbers, or it is gone: what is tried next says so
 
 
 # ---- rehearsal ---------------------------------------------------------------------------

@@ -27,6 +27,10 @@ MIB = 1 << 20
 # Set where the whole machine is the tests' own, as a virtual machine is.
 OWN_HOST = os.environ.get("CGROUPS_TESTS_OWN_HOST") == "1"
 
+SCALE = float(os.environ.get("CGROUPS_TESTS_SCALE", "1"))
+SLOW = 1 if SCALE == 1 else 10
+"""How much longer all takes under emulation."""
+
 
 def _disk() -> Device | None:
     for line in Path("/proc/partitions").read_text().splitlines()[2:]:
@@ -43,6 +47,19 @@ DISK = _disk()
 def sub(cgroup: Cgroup, name: str) -> Cgroup:
     """A cgroup below, for which on v2 no controllers are enabled: so that there may be processes in both."""
     return Hierarchy.find_or_create(f"{cgroup}/{name}")
+
+
+def fill(cgroup: Cgroup, spawn: Spawn, count: int = 1, **keywords: Any) -> list[subprocess.Popen[bytes]]:
+    """Sleepers in it."""
+    children = [spawn("sleep", "1000", **keywords) for _ in range(count)]
+    for child in children:
+        cgroup.add_process(child.pid)
+    return children
+
+
+def codes(children: list[subprocess.Popen[bytes]]) -> list[int]:
+    """How they ended."""
+    return [child.wait(30 * SLOW) for child in children]
 
 
 def path_of(cgroup: Cgroup, file: str) -> Path:

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import subprocess
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from common import MakeCgroup, Need, Spawn, sub
 
 from cgroups import (
     Cgroup,
+    CgroupBusy,
     CgroupError,
     CgroupExists,
     CgroupGone,
@@ -193,6 +195,42 @@ def test_all_of_it_or_nothing(group: Group, places: list[Cgroup], monkeypatch: p
     assert [str(child) for place in places for child in place.children()] == kept
 
 
+def test_a_name_that_is_taken_on_one_of_them(places: list[Cgroup]) -> None:
+    """By a control file: the kernel's own refusal, after it has made the others."""
+    v1 = [name for name in ("cpuacct", "pids", "freezer") if Subsystem.find(name).version == 1]
+    cases = {"pids.max": v1} if "pids" in v1 else {}
+    if Hierarchy.find(":/") is not None:
+        cases["cgroup.stat"] = [*v1, ""]
+    for file, names in cases.items():
+        for name in (file, f"above/{file}"):
+            for ordered in (names, names[::-1]):
+                with pytest.raises(CgroupExists, match=file):
+                    Group(name, ordered, parent=places).create()
+                assert left(places) == []
+
+
+def test_nothing_goes_where_a_part_is_busy(group: Group, spawn: Spawn) -> None:
+    """Whichever part it is, and whatever keeps it: a process, or a cgroup below."""
+    group.create()
+    for cgroup in group:
+        child = spawn("sleep", "1000")
+        cgroup.add_process(child.pid)
+        for keywords in ({}, {"recursive": True}, {"timeout": 0.05}):
+            with pytest.raises(CgroupBusy):
+                group.remove(**keywords)
+            assert group.exists
+        child.kill()
+        child.wait()
+        cgroup.wait_empty(30)
+        below = sub(cgroup, "below")
+        for keywords in ({}, {"timeout": 0.05}, {"kill": True}):
+            with pytest.raises(CgroupBusy):
+                group.remove(**keywords)
+            assert group.exists
+        below.remove(timeout=30)
+    group.remove(timeout=30)
+
+
 def test_owners_and_modes(group: Group) -> None:
     group.create(owner=(65534, 65534), perm=0o750)
     for cgroup in group:
@@ -255,7 +293,8 @@ def test_a_process_is_moved_into_all_of_them(group: Group, spawn: Spawn) -> None
         assert cgroup.processes() == [child.pid]
 
 
-def test_or_into_none(group: Group, spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [CgroupExists, KeyboardInterrupt])
+def test_or_into_none(group: Group, spawn: Spawn, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]) -> None:
     group.create()
     child = spawn("sleep", "1000")
     before = Hierarchy.process_info(child.pid)
@@ -263,11 +302,11 @@ def test_or_into_none(group: Group, spawn: Spawn, monkeypatch: pytest.MonkeyPatc
 
     def add(cgroup: Cgroup, pid: int) -> None:
         if cgroup == group.cgroups[-1]:
-            raise CgroupExists("refused")
+            raise kind("refused")
         moves(cgroup, pid)
 
     monkeypatch.setattr(Cgroup, "add_process", add)
-    with pytest.raises(CgroupExists, match="refused"):
+    with pytest.raises(kind, match="refused"):
         group.add_process(child.pid)
     assert Hierarchy.process_info(child.pid) == before
 
@@ -427,31 +466,144 @@ def test_many_signals_while_it_is_removed(
         assert left(places) == []
 
 
-def test_a_signal_at_the_end_of_an_inner_block(
-    places: list[Cgroup], controllers: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.anywhere
+def test_a_program_that_waits_for_another(
+    places: list[Cgroup], controllers: list[str], script: Any, spawn: Spawn
 ) -> None:
-    """Both blocks end all of theirs, and then it is raised."""
-    from cgroups import lifecycle
+    """The block of the process does not wait for it: the block of the group ends it."""
+    inside = """
+    with group.spawn(["sleep", "1000"]) as process:
+        print("waits", flush=True)
+        process.wait()
+    """
+    text = textwrap.dedent(PROGRAM).format(before="", inside=inside)
+    words = script(text, "|".join(map(str, places)), "|".join(controllers))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        child = spawn(*words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert child.stdout.readline() == b"waits\n"
+        child.send_signal(number)
+        assert child.wait(60) == (128 + number if number == signal.SIGTERM else -number)
+        assert left(places) == []
 
-    kill = lifecycle.kill
-    before = signal.getsignal(signal.SIGTERM)
 
-    def interrupted(*words: Any) -> int:
-        signal.raise_signal(signal.SIGTERM)
-        return kill(*words)
+# A clean-up that a signal comes in the middle of.
+SLOW_END = """
+import signal, time
+from cgroups import group as module, lifecycle
+kill = lifecycle.kill
+def slow(*arguments):
+    for number in {numbers}:
+        signal.raise_signal(number)
+    return kill(*arguments)
+lifecycle.kill = slow
+places, controllers = sys.argv[1].split("|"), sys.argv[2].split("|")
+with Group.temporary("outer", controllers, parent=places) as outer:
+    outer.spawn(["sleep", "1000"])
+    with Group.temporary("inner", controllers, parent=places) as inner:
+        inner.spawn(["sleep", "1000"])
+        {inside}
+    print("not here")
+"""
 
-    with pytest.raises(SystemExit) as raised, Group.temporary("outer", controllers, parent=places) as outer:  # noqa: PT012
-        process = outer.spawn(["sleep", "1000"])
-        with Group.temporary("inner", controllers, parent=places) as inner:
-            child = inner.spawn(["sleep", "1000"])
-            monkeypatch.setattr(lifecycle, "kill", interrupted)
-    assert raised.value.code == 128 + signal.SIGTERM
-    assert (process.wait(), child.wait()) == (-signal.SIGKILL, -signal.SIGKILL)
-    assert left(places) == []
-    assert signal.getsignal(signal.SIGTERM) is before
-    # And again, in one block.
-    with pytest.raises(SystemExit), Group.temporary("one", controllers, parent=places):
-        pass
+
+@pytest.mark.anywhere
+@pytest.mark.parametrize("inside", ["pass", "raise KeyboardInterrupt", "signal.raise_signal(signal.SIGTERM)"])
+@pytest.mark.parametrize("numbers", [(15,), (1,), (2,), (2, 2, 15)], ids=str)
+def test_a_signal_in_the_middle_of_the_end(
+    inside: str, numbers: tuple[int, ...], places: list[Cgroup], controllers: list[str], script: Any, spawn: Spawn
+) -> None:
+    """Of a block within another, of which the outer one has the handlers."""
+    words = script(SLOW_END.format(inside=inside, numbers=numbers), "|".join(map(str, places)), "|".join(controllers))
+    child = spawn(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output, errors = child.communicate(timeout=60)
+    assert left(places) == [], errors
+    assert output == b""
+    if "SIGTERM" in inside or numbers[-1] != 2:
+        assert child.returncode == 128 + (15 if "SIGTERM" in inside else numbers[-1])
+    else:
+        assert child.returncode == -signal.SIGINT, errors
+
+
+@pytest.mark.anywhere
+def test_a_handler_that_is_set_inside_stays(places: list[Cgroup], controllers: list[str], run_script: Any) -> None:
+    run_script(
+        """
+        import signal
+        places, controllers = sys.argv[1].split("|"), sys.argv[2].split("|")
+        own = lambda *_: None
+        with Group.temporary("job", controllers, parent=places) as group:
+            signal.signal(signal.SIGTERM, own)
+            signal.signal(signal.SIGINT, own)
+        assert signal.getsignal(signal.SIGTERM) is own
+        assert signal.getsignal(signal.SIGINT) is own
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+        # The program goes on after one that it has caught, and the next block is as good as the first.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for _ in range(2):
+            try:
+                with Group.temporary("job", controllers, parent=places) as group:
+                    signal.raise_signal(signal.SIGTERM)
+            except SystemExit as error:
+                assert error.code == 128 + signal.SIGTERM
+            else:
+                raise AssertionError
+        """,
+        "|".join(map(str, places)),
+        "|".join(controllers),
+    )
+
+
+@pytest.mark.anywhere
+def test_a_forked_child_ends_as_ever(places: list[Cgroup], controllers: list[str], run_script: Any) -> None:
+    """By the signal, not by SystemExit; and its own blocks are its own."""
+    run_script(
+        """
+        import signal
+        places, controllers = sys.argv[1].split("|"), sys.argv[2].split("|")
+
+        def fork(act):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    act()
+                    os._exit(7)
+                except SystemExit as error:
+                    os._exit(error.code)
+                finally:
+                    os._exit(8)
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+        def own():
+            with Group.temporary("child", controllers, parent=places):
+                signal.raise_signal(signal.SIGTERM)
+
+        with Group.temporary("job", controllers, parent=places) as group:
+            assert fork(lambda: signal.raise_signal(signal.SIGTERM)) == -signal.SIGTERM
+            assert fork(own) == 128 + signal.SIGTERM
+            assert group.exists
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        """,
+        "|".join(map(str, places)),
+        "|".join(controllers),
+    )
+
+
+@pytest.mark.anywhere
+def test_what_the_block_has_not_ended_the_program_s_end_does(
+    places: list[Cgroup], controllers: list[str], run_script: Any
+) -> None:
+    """An interrupt may come after the beginning, and before the block."""
+    run_script(
+        """
+        places, controllers = sys.argv[1].split("|"), sys.argv[2].split("|")
+        group = Group.temporary("job", controllers, parent=places).__enter__()
+        group.spawn(["sleep", "1000"])
+        """,
+        "|".join(map(str, places)),
+        "|".join(controllers),
+    )
     assert left(places) == []
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from common import MakeCgroup, Need, Spawn, needs, path_of, sub
+from common import SLOW, MakeCgroup, Need, Spawn, codes, fill, needs, path_of, sub
 
 from cgroups import (
     AccessDenied,
@@ -35,10 +35,6 @@ from cgroups import (
     lifecycle,
 )
 
-SCALE = float(os.environ.get("CGROUPS_TESTS_SCALE", "1"))
-SLOW = 1 if SCALE == 1 else 10
-"""How much longer all takes under emulation."""
-
 IGNORING = ["sh", "-c", "trap '' TERM INT HUP; echo ready; while true; do sleep 1000; done"]
 
 
@@ -50,18 +46,6 @@ def freezable(make_cgroup: MakeCgroup, spawn: Spawn) -> Iterator[Cgroup]:
     for one in cgroup.walk():
         with suppress(CgroupError):
             one.thaw()
-
-
-def fill(cgroup: Cgroup, spawn: Spawn, count: int = 1) -> list[subprocess.Popen[bytes]]:
-    """Sleepers in it."""
-    children = [spawn("sleep", "1000") for _ in range(count)]
-    for child in children:
-        cgroup.add_process(child.pid)
-    return children
-
-
-def codes(children: list[subprocess.Popen[bytes]]) -> list[int]:
-    return [child.wait(30 * SLOW) for child in children]
 
 
 # ---- freeze and thaw -------------------------------------------------------------------------
@@ -270,29 +254,6 @@ def test_no_time_is_time_for_one_round(make_cgroup: MakeCgroup, head: str, spawn
     assert cgroup.move_all(other, 0) == 2
     threading.Timer(0.2, other.kill).start()
     other.wait_empty(1e9)  # more milliseconds than poll(2) takes
-
-
-def test_a_thread_of_one_s_own_is_not_ended(make_cgroup: MakeCgroup, run_script: Callable[..., str]) -> None:
-    if Subsystem.find("pids").version != 1:
-        return
-    run_script(
-        """
-        cgroup = Hierarchy.find_exn(sys.argv[1])
-        over, moved = threading.Event(), threading.Event()
-        def stay():
-            cgroup.add_thread(threading.get_native_id())
-            moved.set()
-            over.wait()
-        thread = threading.Thread(target=stay)
-        thread.start()
-        moved.wait()
-        error = raises(InvalidValue, cgroup.kill)
-        assert "a thread of this process is inside" in str(error), error
-        over.set()
-        thread.join()
-        """,
-        str(make_cgroup("pids")),
-    )
 
 
 @pytest.mark.usefixtures("way")
@@ -671,7 +632,8 @@ def test_a_captured_tree_is_left_alone(fixtures: Any, monkeypatch: pytest.Monkey
     (tmp_path / "cg/job/cgroup.events").write_text("populated 1\nfrozen 0\n")
     (tmp_path / "cg/cgroup.controllers").write_text("\n")
     cgroup = Host(str(tmp_path)).find_exn(":/job")
-    for act in (cgroup.kill, cgroup.freeze, cgroup.thaw, lambda: cgroup.signal(15), cgroup.remove):
+    acts = (cgroup.kill, cgroup.freeze, cgroup.thaw, cgroup.wait_empty, cgroup.remove)
+    for act in (*acts, lambda: cgroup.signal(15), lambda: cgroup.move_all(cgroup)):
         with pytest.raises(AccessDenied, match="not on a cgroup file system"):
             act()
     assert (tmp_path / "cg/job/cgroup.kill").read_text() == "0\n"

@@ -93,19 +93,23 @@ def test_the_order_of_v1(make_cgroup: MakeCgroup, need: Need, writes: list[str])
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), list(itertools.permutations([(20_000, 100_000), (200_000, 200_000), (5_000, 10_000)], 2))
+    ("old", "new"),
+    list(itertools.permutations([(20_000, 100_000), (200_000, 200_000), (5_000, 10_000), (MAX, 50_000)], 2)),
 )
 def test_quota_and_period_within_a_parent_s_and_over_a_child_s(
     old: tuple[Any, int], new: tuple[Any, int], make_cgroup: MakeCgroup, need: Need
 ) -> None:
-    """The share of CPUs in between is never more than the parent's nor less than the child's, where it can be so."""
+    """The kernel holds their ratio to both, of v1, at each write."""
     need("cpu")
     parent = make_cgroup("cpu")
     cgroup = parent.make_sub("middle")
+    child = cgroup.make_sub("child")
     both = (Cpu.cfs_quota_us, Cpu.cfs_period_us)
     ratios = [quota / period for quota, period in (old, new) if quota is not MAX]
     parent.update(dict(zip(both, (round(max(ratios) * 1_000_000), 1_000_000))))
-    for pair in (old, new, old):
+    cgroup.update(dict(zip(both, old)))
+    child.update(dict(zip(both, (round(min(ratios) * 100_000), 100_000))))
+    for pair in (new, old, new):
         cgroup.update(dict(zip(both, pair)))
         assert (Parameters.get(both[0], cgroup), Parameters.get(both[1], cgroup)) == pair
 

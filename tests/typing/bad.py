@@ -136,6 +136,7 @@ def starting(cgroup: Cgroup, group: cgroups.Group) -> None:
     cgroups.Group("job", "memory").get(Memory.limit_in_bytes).bit_length()  # E: it may be MAX
     group.set(Memory.usage_in_bytes, 5)  # E: it is read-only
     group.set(Memory.limit_in_bytes, "5M")  # E: a number
+    group.update([(Memory.limit_in_bytes, 5)])  # E: a mapping
     cgroup.signal("TERM")  # E: a number
     cgroup.freeze("10")  # E: seconds
 

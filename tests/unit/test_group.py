@@ -1,0 +1,78 @@
+"""Group without a kernel: which controllers it enables, and on which cgroups it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cgroups import Cgroup, Group, Host, InvalidValue, SubsystemNotAvailable
+
+
+def enabled(recorded: Any) -> list[str]:
+    return [text for name, text in recorded.writes if name == "cgroup.subtree_control"]
+
+
+@pytest.fixture
+def empty(recorded_v2: Any) -> Any:
+    """The captured cgroup of v2, which enables nothing for those below yet."""
+    recorded_v2.put("cgroup.subtree_control", "\n")
+    recorded_v2.put("cgroup.procs", "")
+    yield recorded_v2
+    (recorded_v2.directory / "one").rmdir()
+
+
+def test_all_of_its_controllers_are_enabled(empty: Any) -> None:
+    group = Group("one", ["memory", "pids", "freezer", "cpu"], parent=empty.cgroup)
+    assert len(group.cgroups) == 1
+    group.create()
+    assert enabled(empty) == ["+memory", "+pids", "+cpu"]
+
+
+def test_and_no_others_whatever_was_asked_about_it(empty: Any) -> None:
+    group = Group("one", ["memory"], parent=empty.cgroup)
+    assert group.cgroup_of("pids") == group.cgroup_of("memory")
+    group.create()
+    assert enabled(empty) == ["+memory"]
+
+
+MOUNTS = [
+    "/sys/fs/cgroup/cpu / cgroup rw,cpu,cpuacct",
+    "/sys/fs/cgroup/memory / cgroup rw,memory",
+    "/mnt/memory / cgroup rw,memory",
+    "/sys/fs/cgroup/unified / cgroup2 rw",
+]
+
+
+@pytest.fixture
+def host(make_host: Callable[..., Host], tmp_path: Path) -> Host:
+    """Controllers on one hierarchy, a hierarchy that is mounted twice, and v2."""
+    names = ("cpu", "memory", "unified")
+    found = make_host(tmp_path, *MOUNTS, directories=tuple(f"/sys/fs/cgroup/{name}/a" for name in names))
+    (tmp_path / "sys/fs/cgroup/unified/cgroup.controllers").write_text("pids\n")
+    return found
+
+
+def test_controllers_of_one_hierarchy_are_one_cgroup(host: Host) -> None:
+    parents = [host.find_exn(spec) for spec in ("cpu:/a", "memory:/a", ":/a")]
+    group = Group("job", ["cpu", "cpuacct", "memory", "pids", ""], parent=parents)
+    assert [str(cgroup) for cgroup in group] == ["cpu,cpuacct:/a/job", "memory:/a/job", ":/a/job"]
+    assert group.cgroup_of("cpuacct") == group.cgroup_of("cpu")
+    assert group.cgroup_of("memory").path == f"{host.root}/sys/fs/cgroup/memory/a/job"
+
+
+def test_parents_that_contradict_each_other(host: Host) -> None:
+    memory, cpu = host.find_exn("memory:/a"), host.find_exn("cpu:/a")
+    for parents in ([memory, memory], [memory, host.find_exn("memory:/")], [cpu, host.find_exn("cpuacct:/")]):
+        with pytest.raises(InvalidValue, match="one cgroup of each hierarchy"):
+            Group("job", ["memory"], parent=parents)
+    with pytest.raises(SubsystemNotAvailable, match="no parent has memory") as raised:
+        Group("job", ["cpu", "memory"], parent=cpu)
+    assert raised.value.hint == "there are cpu,cpuacct:/a"
+
+
+def test_cgroups_of_two_hosts_are_not_one_group(host: Host, memory: Cgroup) -> None:
+    with pytest.raises(InvalidValue, match="host"):
+        Group.of([host.find_exn("cpu:/a"), memory])
