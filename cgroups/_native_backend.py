@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, Final
@@ -35,6 +34,8 @@ from ._native import ffi, lib
 from .values import MAX
 
 NAME: Final = "native"
+
+SIGKILL: Final = 9
 
 _uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 
@@ -555,7 +556,7 @@ def spawn(spawn: Spawn) -> Spawned:
     except BaseException:
         # What the handler of a signal raised that came meanwhile: nobody else knows of the child.
         if said.pid:
-            os.kill(said.pid, signal.SIGKILL)
+            os.kill(said.pid, SIGKILL)
             os.waitpid(said.pid, 0)
         raise
     return told

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Generator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import IO, TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ class Popen:
     stdin: asyncio.StreamWriter | None = None
     stdout: asyncio.StreamReader | None = None
     stderr: asyncio.StreamReader | None = None
-    _process: _Popen[bytes]
+    _pidfd = -1
 
     def __init__(
         self, args: Word | Sequence[Word], *, cgroup: Where, limit: int = 1 << 16, **keywords: Unpack[Common]
@@ -75,7 +76,7 @@ class Popen:
         self._keywords = keywords
         self._limit = limit
         self._ended = asyncio.Event()
-        self._started = False
+        self._starting: Future[_Popen[bytes]] | None = None
         self._reading: list[asyncio.BaseTransport] = []
 
     # ---- its beginning
@@ -84,24 +85,40 @@ class Popen:
         return self._start().__await__()
 
     async def _start(self) -> Self:
-        if self._started:
+        if self._starting is not None:
             return self  # `async with await Popen(…)` starts one
-        self._started = True
         loop = asyncio.get_running_loop()
-        keywords: Any = {**self._keywords, "bufsize": 0}
-        starting = loop.run_in_executor(None, lambda: _Popen(self.args, cgroup=self._cgroup, **keywords))
+        starting: Future[_Popen[bytes]] = Future()
+        self._starting = starting
+        loop.run_in_executor(None, self._begin, starting)
         try:
-            self._process = await asyncio.shield(starting)
+            await asyncio.shield(asyncio.wrap_future(starting))
         except asyncio.CancelledError:
-            starting.add_done_callback(_end)
+            loop.run_in_executor(None, _end, starting)
             raise
         self._watch(loop)
         try:
             await self._connect(loop)
         except BaseException:
-            _end_process(self._process)
+            self.kill()
+            self._disconnect()
+            await self._ended.wait()
             raise
         return self
+
+    def _begin(self, starting: Future[_Popen[bytes]]) -> None:
+        keywords: Any = {**self._keywords, "bufsize": 0}
+        try:
+            starting.set_result(_Popen(self.args, cgroup=self._cgroup, **keywords))
+        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+            starting.set_exception(error)
+
+    @property
+    def _process(self) -> _Popen[bytes]:
+        if self._starting is None or not self._starting.done():
+            message = f"{self!r} was not started"
+            raise InvalidValue(message, hint="await it first, or use `async with`")
+        return self._starting.result()
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
         process = self._process
@@ -118,31 +135,48 @@ class Popen:
                 self._reading.append(source)
                 setattr(self, name, stream)
 
+    def _disconnect(self) -> None:
+        """Closes the pipes, those that the loop has by its own means."""
+        if self.stdin is not None:
+            self.stdin.close()
+        for transport in self._reading:
+            transport.close()
+        process = self._process
+        for pipe, taken in ((process.stdin, self.stdin), (process.stdout, self.stdout), (process.stderr, self.stderr)):
+            if pipe is not None and taken is None:
+                pipe.close()
+
     # ---- its end
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Has the loop look when the process has ended."""
         try:
-            fd = os.pidfd_open(self.pid)
+            self._pidfd = os.pidfd_open(self.pid)
         except OSError:  # before Linux 5.3, and under a filter that does not know it
             waiting = loop.run_in_executor(None, self._process.wait)
             waiting.add_done_callback(lambda _: self._ended.set())
             return
-        loop.add_reader(fd, self._look, loop, fd)
+        loop.add_reader(self._pidfd, self._look, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
-        loop.remove_reader(fd)
-        os.close(fd)
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.remove_reader(self._pidfd)
+        self._forget()
         self._process.poll()
         self._ended.set()
 
+    def _forget(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    def __del__(self) -> None:
+        self._forget()  # the loop may be over before the process is
+
     async def wait(self) -> int:
         """Waits for its end: the exit status, or the negative number of a signal."""
-        if not self._started:
-            message = f"{self!r} was not started"
-            raise InvalidValue(message, hint="await it first, or use `async with`")
+        process = self._process
         await self._ended.wait()
-        return self._process.wait()
+        return process.wait()
 
     async def communicate(self, input: bytes | None = None) -> tuple[bytes | None, bytes | None]:  # noqa: A002
         """Writes the input, reads all of its output, and waits for its end."""
@@ -166,13 +200,10 @@ class Popen:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.stdin is not None:
-            self.stdin.close()
         if kind is not None and issubclass(kind, asyncio.CancelledError):
             self.kill()
         # First, as of subprocess: whoever writes on gets SIGPIPE.
-        for transport in self._reading:
-            transport.close()
+        self._disconnect()
         try:
             await self.wait()
         except asyncio.CancelledError:
@@ -221,15 +252,8 @@ async def _read(stream: asyncio.StreamReader | None) -> bytes | None:
     return None if stream is None else await stream.read()
 
 
-def _end(starting: asyncio.Future[_Popen[bytes]]) -> None:
+def _end(starting: Future[_Popen[bytes]]) -> None:
     """Of a start that nobody waits for any more."""
     if starting.exception() is None:
-        _end_process(starting.result())
-
-
-def _end_process(process: _Popen[bytes]) -> None:
-    process.kill()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
-    process.wait()
+        with starting.result() as process:
+            process.kill()

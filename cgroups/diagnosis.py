@@ -83,6 +83,8 @@ def explain(
     if failure.errno in ABSENT and not (verb == "write" and failure.errno == errno.ENODEV):
         return _missing(cgroup, name, tried, what, failure.errno)
     kind, hint = _WRITE_HINTS.get(failure.errno, (None, None)) if verb == "write" else (None, None)
+    if verb == "write" and failure.errno == errno.EINVAL and name in _BOUNDS:
+        hint = _bound(cgroup, *_BOUNDS[name]) or hint
     return from_failure(failure, tried, path=path, parameter=what or None, hint=hint, kind=kind)
 
 
@@ -96,6 +98,24 @@ _WRITE_HINTS: dict[int, tuple[type[CgroupError] | None, str | None]] = {
     errno.EACCES: (None, "beyond what the parent allows, or not permitted to this user"),
     errno.EPERM: (None, "beyond what the parent allows; with nsdelegate also the root of a cgroup namespace"),
 }
+
+
+_BOUNDS = {
+    "memory.limit_in_bytes": ("at most", "memory.memsw.limit_in_bytes"),
+    "memory.memsw.limit_in_bytes": ("at least", "memory.limit_in_bytes"),
+    "cpu.cfs_burst_us": ("at most", "cpu.cfs_quota_us"),
+    "cpu.rt_runtime_us": ("at most", "cpu.rt_period_us"),
+    "cpu.rt_period_us": ("at least", "cpu.rt_runtime_us"),
+}
+"""Files of v1 of which one bounds the other."""
+
+
+def _bound(cgroup: Cgroup, how: str, other: str) -> str | None:
+    try:
+        [(_, number)] = cgroup.read_cells(other, Shape.VALUE)
+    except CgroupError:
+        return None
+    return f"it has to be {how} {other}, which is {number}; update() sets both"
 
 
 def _unsupported(failure: Failure, cgroup: Cgroup, name: str, tried: str, what: str) -> CgroupError:
@@ -281,7 +301,7 @@ def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
     if error == errno.EBUSY:
         try:
             inside, below = _count(cgroup), len(cgroup.children())
-            hint = f"{inside} processes are inside and {below} cgroups below"
+            hint = f"processes inside: {inside}; cgroups below: {below}"
         except CgroupError:
             hint = "processes are inside, or cgroups below"
     return from_errno(error, tried, path=cgroup.path, hint=hint)
@@ -295,7 +315,7 @@ def check_removable(cgroup: Cgroup, of: Cgroup) -> None:
         return  # gone already; or threaded, and rmdir will tell
     if inside:
         raise CgroupBusy(
-            f"cannot remove {of} ({of.path}): {inside} processes are in {cgroup}",
+            f"cannot remove {of} ({of.path}): processes in {cgroup}: {inside}",
             path=cgroup.path,
             errno=errno.EBUSY,
             hint="end them, or move them away, first",

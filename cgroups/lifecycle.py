@@ -234,7 +234,7 @@ def _batches(pids: Sequence[int]) -> Iterator[Sequence[int]]:
 def _send(pids: Sequence[int], number: int, cgroups: Sequence[Cgroup], tried: str) -> list[int]:
     """Signals those that are still in the cgroups; which these were.  A refusal is raised once all others have it."""
     sent: list[int] = []
-    refusals: list[CgroupError] = []
+    refused: dict[int, int] = {}
     for batch in _batches(pids):
         with _held(batch) as held:
             # Looked at again: a number may have gone to another process before it was held.
@@ -245,11 +245,11 @@ def _send(pids: Sequence[int], number: int, cgroups: Sequence[Cgroup], tried: st
                 except ProcessLookupError:
                     continue
                 except OSError as error:
-                    refusals.append(from_errno(error.errno or 0, f"{tried}: process {pid}"))
+                    refused[pid] = error.errno or 0
                 else:
                     sent.append(pid)
-    if refusals:
-        raise refusals[0]
+    for pid, reason in refused.items():
+        raise from_errno(reason, f"{tried}: process {pid}")
     return sent
 
 
@@ -613,14 +613,14 @@ def _remove_now(tops: Tops, *, recursive: bool, gone_ok: bool) -> None:
     # Of one alone rmdir(2) says why not.
     for top in tops if recursive or len(tops) > 1 else ():
         _check_empty(top, recursive=recursive)
-    gone: list[CgroupGone] = []
+    gone = 0
     for top in tops:
         try:
             top.remove_now(recursive=recursive)
-        except CgroupGone as error:
-            gone.append(error)
-    if len(gone) == len(tops) and not gone_ok:
-        raise gone[0]
+        except CgroupGone:
+            gone += 1
+            if gone == len(tops) and not gone_ok:
+                raise
 
 
 def _check_empty(top: Cgroup, *, recursive: bool) -> None:

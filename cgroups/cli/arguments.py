@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,8 @@ from ..group import Group
 from ..hierarchy import Cgroup
 from ..host import Host
 from ..subsystem import parameters
+from ..subsystem.controllers import LIST_OF_ALL
+from ..suggest import did_you_mean
 from .values import Name, named
 
 __all__ = [
@@ -63,24 +64,10 @@ def _of_controller(host: Host, spec: str) -> str:
     known |= {f"name={one.label}" for one in hierarchies if one.label}
     known -= {"", "cgroup"}  # no controllers: what every cgroup has
     unknown = (name for name in spec.partition(":")[0].split(",") if name and name not in known)
-    return next((_did_you_mean(name, {one: one for one in sorted(known)}) for name in unknown), "")
+    return next((did_you_mean(name, {one: one for one in sorted(known)}) for name in unknown), "")
 
 
 # ---- parameters ------------------------------------------------------------------------
-
-
-NEAREST = 3
-
-
-def _did_you_mean(word: str, known: Mapping[str, Any]) -> str:
-    """``did you mean A or B?``, of names and what they name; nothing where nothing is near."""
-    near: dict[Any, str] = {}
-    beginnings = [name for name in known if word and name.startswith(word)]
-    for name in [*beginnings, *difflib.get_close_matches(word, known, n=6)]:
-        # Two names for one thing are one answer.
-        near.setdefault(known[name], name)
-    *others, last = [*near.values()][:NEAREST] or [""]
-    return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}?" if last else ""
 
 
 def parameter_of(word: str) -> Name:
@@ -88,10 +75,8 @@ def parameter_of(word: str) -> Name:
     try:
         return named(word)
     except InvalidValue as error:
-        known = {file: one for one in parameters() for version in (1, 2) for file in one.files(version)}
-        known |= {str(one): one for one in parameters()}
-        near = _did_you_mean(word.partition("[")[0], known)
-        message = f"{error.message}; {near} 'cgroups parameters' lists all".replace("  ", " ")
+        hint = (error.hint or LIST_OF_ALL).replace(LIST_OF_ALL, "'cgroups parameters' lists all")
+        message = f"{error.message}; {hint}"
         raise typer.BadParameter(message) from None
 
 
@@ -101,7 +86,7 @@ def controller_named(word: str) -> str:
     # Of hugetlb there are those of the page sizes of this machine, and it may have none.
     if word in known or word == "hugetlb":
         return word
-    near = _did_you_mean(word, known)
+    near = did_you_mean(word, known)
     message = f"there is no controller {shown(word)}; {near or 'there are ' + ', '.join(known)}"
     raise typer.BadParameter(message)
 

@@ -458,6 +458,14 @@ class Events:
             if error is None:
                 raise
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
     def __del__(self) -> None:
         if not self._released:
             self._closed = True

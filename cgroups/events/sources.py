@@ -246,6 +246,9 @@ class Threshold(Source):
         if not isinstance(what, Readable) and (isinstance(what, type) or not callable(what)):
             message = f"{shown(what)} is neither a parameter that can be read nor a function of a cgroup"
             raise InvalidValue(message)
+        if hasattr(what, "__getitem__"):
+            message = f"{what} is several numbers, and one is to be watched"
+            raise InvalidValue(message, parameter=str(what), hint="name its key, as Memory.stat['anon']")
         given = {"above": above, "below": below, "rate_above": rate_above}
         for name, value in given.items():
             _check_number(name, value)

@@ -83,7 +83,7 @@ class LimitCodec(Converter[Limit, Limit]):
         number = to_int(value)
         if not self.minimum <= number <= self.maximum:
             message = f"{shown(number)} is neither MAX nor from {self.minimum} to {self.maximum}"
-            raise InvalidValue(message)
+            raise InvalidValue(message, hint="no limit is cgroups.MAX" if number == -1 else None)
         return str(number)
 
     def bind(self, file: File, slow: converter.Slow) -> Callable[[Any], Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..errors import InvalidValue, from_errno, shown
 from ..hierarchy import Hierarchy
 from ..host import LOCAL, Host
 from ..spec import ALIASES
+from ..suggest import did_you_mean
 from .blkio import Blkio
 from .core import Core, _Everywhere
 from .cpu import Cpu
@@ -30,6 +31,9 @@ TABLES: tuple[type, ...] = (
     *(Memory, Cpu, Cpuacct, Cpuset, Blkio, Io, Pids, Freezer, Devices),
     *(NetCls, NetPrio, PerfEvent, Rdma, Misc, Dmem, Core, _Everywhere),
 )
+
+
+LIST_OF_ALL: Final = "Subsystem.parameters() lists all"
 
 
 class Controller(NamedTuple):
@@ -147,4 +151,5 @@ def parameter_named(name: str) -> Parameter:
             if name in parameter.files(version):
                 return parameter
     message = f"there is no parameter {shown(name)}"
-    raise InvalidValue(message, parameter=name, hint="Subsystem.parameters() lists all")
+    near = did_you_mean(name, {file: one for one in parameters() for file in (*one.files(1), *one.files(2), str(one))})
+    raise InvalidValue(message, parameter=name, hint=f"{near} {LIST_OF_ALL}".strip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -217,8 +218,12 @@ def test_it_is_started_once(groups: Group) -> None:
 
 def test_one_that_was_not_started(groups: Group) -> None:
     async def go() -> None:
+        process = Popen(["true"], cgroup=groups)
         with pytest.raises(InvalidValue, match="await it first"):
-            await Popen(["true"], cgroup=groups).wait()
+            await process.wait()
+        for name in ("pid", "returncode", "cgroups", "began_ns"):
+            with pytest.raises(InvalidValue, match="await it first"):
+                getattr(process, name)
 
     asyncio.run(go())
 
@@ -231,3 +236,54 @@ def test_one_that_writes_for_ever_ends_with_its_block(groups: Group) -> None:
         return process.returncode
 
     assert asyncio.run(asyncio.wait_for(go(), 30)) == -signal.SIGPIPE
+
+
+def test_a_loop_that_ends_first(groups: Group, open_descriptors: Callable[[], int]) -> None:
+    """No descriptor is left, and what was started goes on."""
+
+    async def go() -> Popen:
+        return await Popen(["sleep", "1000"], cgroup=groups)
+
+    def come_and_go() -> None:
+        process = asyncio.run(go())
+        assert groups.processes() == [process.pid]
+        process.kill()
+        process._process.wait()
+
+    come_and_go()
+    gc.collect()
+    before = open_descriptors()
+    come_and_go()
+    gc.collect()
+    assert open_descriptors() == before
+
+
+def test_a_pipe_that_the_loop_does_not_take(
+    groups: Group, open_descriptors: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left of it, and the loop goes on."""
+
+    async def go() -> None:
+        loop = asyncio.get_running_loop()
+        connect = loop.connect_read_pipe
+        connected: list[Any] = []
+
+        async def refuse(protocol: Any, pipe: Any) -> Any:
+            if connected:
+                raise OSError(24, "Too many open files")
+            connected.append(pipe)
+            return await connect(protocol, pipe)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "connect_read_pipe", refuse)
+            with pytest.raises(OSError, match="Too many"):
+                await Popen(["sleep", "1000"], cgroup=groups, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        assert groups.processes() == []
+        # With the same numbers of descriptors.
+        process = await Popen(["cat"], cgroup=groups, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        assert await process.communicate(b"one") == (b"one", b"")
+
+    asyncio.run(go())
+    before = open_descriptors()
+    asyncio.run(go())
+    assert open_descriptors() == before

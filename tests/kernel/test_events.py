@@ -720,7 +720,7 @@ def test_in_a_loop_of_asyncio(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     child = spawn("sleep", "100")
 
     async def main() -> list[str]:
-        with cgroup.events() as events:
+        async with cgroup.events() as events:
             asyncio.get_running_loop().call_later(0.1, cgroup.add_process, child.pid)
             return [event.what for event in await first_of(events, 1)]
 

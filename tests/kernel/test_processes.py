@@ -174,7 +174,7 @@ def test_remove_is_refused_with_a_process_inside(head: str, make_cgroup: MakeCgr
     cgroup = make_cgroup(head)
     child = spawn("sleep", "60")
     cgroup.add_process(child.pid)
-    with pytest.raises(CgroupBusy, match="1 processes are inside") as caught:
+    with pytest.raises(CgroupBusy, match="processes inside: 1") as caught:
         cgroup.remove()
     assert caught.value.errno == errno.EBUSY
     assert cgroup.processes() == [child.pid]

@@ -262,3 +262,18 @@ def test_an_order_has_no_circles(make_cgroup: MakeCgroup, need: Need) -> None:
     for parameters in itertools.permutations(given):
         steps = [transaction.Step(one, cgroup, 50_000) for one in parameters]
         assert sorted(map(str, (step.parameter for step in order(steps)))) == sorted(map(str, given))
+
+
+def test_a_limit_beyond_another_names_both(make_cgroup: MakeCgroup, need: Need) -> None:
+    need("memory")
+    if Subsystem.find("memory").version != 1 or not has_swap_limits():
+        return
+    cgroup = make_cgroup("memory")
+    Parameters.set(Memory.limit_in_bytes, cgroup, 1 << 30)
+    Parameters.set(Memory.memsw_limit_in_bytes, cgroup, 1 << 30)
+    with pytest.raises(InvalidValue, match=r"at most memory\.memsw\.limit_in_bytes, which is 1073741824; update"):
+        Parameters.set(Memory.limit_in_bytes, cgroup, 1 << 31)
+    with pytest.raises(InvalidValue, match=r"at least memory\.limit_in_bytes, which is 1073741824; update"):
+        Parameters.set(Memory.memsw_limit_in_bytes, cgroup, 1 << 20)
+    with pytest.raises(InvalidValue, match=r"no limit is cgroups\.MAX"):
+        Parameters.set(Memory.limit_in_bytes, cgroup, -1)

@@ -123,6 +123,7 @@ MEANT = [
     (["get", f"memory:{CAPTURE}", "limit_in_bytes"], "memory.limit_in_bytes"),
     (["get", f"memory:{CAPTURE}", "memroy.oom.group"], "did you mean memory.oom.group"),
     (["get", f"memory:{CAPTURE}", "memory.sta[rss]"], "did you mean memory.stat"),
+    (["get", f"memory:{CAPTURE}", "memory.limt"], "did you mean memory.limit_in_bytes, "),
     (["set", f"memory:{CAPTURE}", "memory.mx", "1"], "did you mean memory.max"),
     (["set", f"pids:{CAPTURE}", "pid.max", "1"], "did you mean pids.max"),
     (["reset", f"memory:{CAPTURE}", "memory.failcount"], "did you mean memory.failcnt"),

@@ -76,7 +76,7 @@ def test_on_a_terminal_nothing_is_cut(command: Any, v2_root: Any) -> None:
 
 
 def test_a_controller_that_there_is_not_names_the_nearest(command: Any) -> None:
-    assert "did you mean memory or" in command.misused(command.run("parameters", "memroy"))
+    assert "did you mean memory?" in command.misused(command.run("parameters", "memroy"))
     everything = command.misused(command.run("parameters", "xyzzy"))
     assert "memory, cpu, cpuacct" in everything
     assert "did you mean" not in everything

@@ -7,7 +7,7 @@ import dataclasses
 import pickle
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +19,7 @@ from cgroups import (
     Event,
     Events,
     Guard,
+    Hierarchy,
     InvalidValue,
     Memory,
     Oom,
@@ -159,6 +160,8 @@ def test_an_event() -> None:
         (lambda: Threshold(Memory.current, above=1, below=2), "no number between"),
         (lambda: Threshold(Memory.current, above=1, interval=-1), "seconds are expected"),
         (lambda: Threshold(Memory.reclaim, above=1), "neither a parameter that can be read nor a function"),
+        (lambda: Threshold(cast("Any", Memory.stat), above=1), "name its key"),
+        (lambda: Guard(Hierarchy.scan()[0].root(), cast("Any", Memory.pressure), above=1), "name its key"),
         (lambda: Threshold(Memory, above=1), "neither a parameter that can be read nor a function"),
         (lambda: Events("memory:/a"), "neither a Cgroup nor a Group"),
         (lambda: Events(7), "neither a Cgroup nor a Group"),
@@ -193,7 +196,7 @@ def test_what_cannot_be_asked_for(make: Any, said: str) -> None:
 )
 def test_what_a_guard_cannot_be(keywords: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidValue, match=said):
-        Guard(cgroups.Hierarchy.scan()[0].root(), Memory.current, **{"above": 1, **keywords})
+        Guard(Hierarchy.scan()[0].root(), Memory.current, **{"above": 1, **keywords})
 
 
 def test_the_system_is_watched_by_a_function() -> None:

@@ -162,7 +162,7 @@ def test_05_unlimited_is_one_value_on_both_versions(
 def test_06_busy_says_what_is_inside(recorded_v2: Any) -> None:
     error = diagnosis.explain_remove(errno.EBUSY, recorded_v2.cgroup)
     assert type(error) is CgroupBusy
-    assert "1 processes are inside and 0 cgroups below" in str(error)
+    assert "processes inside: 1; cgroups below: 0" in str(error)
     parent = recorded_v2.cgroup.parent
     with pytest.raises(CgroupBusy) as caught:
         parent.remove(recursive=True)

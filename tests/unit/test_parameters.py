@@ -99,6 +99,14 @@ def test_an_unknown_name(name: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         Subsystem.parameter_named(name)
     assert repr(name) in str(caught.value)
+    assert str(caught.value).endswith("Subsystem.parameters() lists all)")
+
+
+def test_an_unknown_name_names_the_nearest() -> None:
+    with pytest.raises(InvalidValue, match=r"did you mean memory\.limit_in_bytes, .*\? Subsystem"):
+        Subsystem.parameter_named("memory.limt_in_bytes")
+    with pytest.raises(InvalidValue, match=r"no parameter 'memory\.mx' \(did you mean memory\.max"):
+        Subsystem.parameter_named("memory.mx")
 
 
 @pytest.mark.parametrize("name", [None, 5, b"memory.max", "hugetlb.2mb.max", "hugetlb.", "hugetlb..max"])

@@ -93,7 +93,7 @@ def test_a_refused_removal(raises: Any, recorded_v2: Any) -> None:
     cgroup = recorded_v2.cgroup
     error = diagnosis.explain_remove(errno.EBUSY, cgroup)
     assert type(error) is cgroups.CgroupBusy
-    for word in ("cannot remove :/job/a", str(cgroup.path), "EBUSY", "1 processes are inside and 0 cgroups below"):
+    for word in ("cannot remove :/job/a", str(cgroup.path), "EBUSY", "processes inside: 1; cgroups below: 0"):
         assert word in str(error)
     raises(
         cgroups.CgroupBusy, cgroup.remove, "cannot remove :/job/a", "ENOTEMPTY", path=cgroup.path, errno=errno.ENOTEMPTY
