@@ -314,7 +314,7 @@ def test_remove(every_head: str, make_cgroup: MakeCgroup) -> None:
     inner = Hierarchy.find_or_create(spec(every_head, top, "/a/b"))
     middle = inner.parent
     assert middle is not None
-    with pytest.raises(OSError, match="1 cgroups below"):
+    with pytest.raises(OSError, match="cgroups below: 1"):
         Hierarchy.remove(middle)
     assert inner.exists
     Hierarchy.remove(inner)
