@@ -88,7 +88,8 @@ def test_a_full_ring_costs_ticks_and_counts_them(sampler: Sampler) -> None:
         first = recorder.read().times.tolist()
         until(lambda: recorder.ticks > 7)
     assert len(first) == 5
-    assert first[-1] - first[0] < recorder.overruns * recorder.interval_ns
+    # One after another, but for what a busy machine missed: not those of ten ticks later.
+    assert first[-1] - first[0] < (recorder.overruns + recorder.missed) * recorder.interval_ns
     assert recorder.read().times[0] > first[-1]
 
 
