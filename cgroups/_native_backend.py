@@ -517,7 +517,8 @@ def _environment(memory: list[Any]) -> Any:
     and another thread may change that one meanwhile.
     """
     global _known_environment  # noqa: PLW0603 - one tuple, replaced whole
-    now: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - its items take ten times longer
+    # Its items take ten times longer; and a program may have put a dict in its place.
+    now = getattr(os.environ, "_data", None) or {os.fsencode(key): os.fsencode(os.environ[key]) for key in os.environ}
     known, strings, kept = _known_environment
     if strings is None or now != known:
         known, kept = dict(now), []

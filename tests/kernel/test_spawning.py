@@ -506,6 +506,15 @@ def test_the_environment_as_it_is_now(make_cgroup: MakeCgroup, head: str, monkey
         assert process.communicate()[0] == "\n"
 
 
+@needs("native")
+def test_a_dict_in_place_of_the_environment(
+    make_cgroup: MakeCgroup, head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"COLOUR": "grey", "PATH": os.environ["PATH"]})
+    with Popen(["sh", "-c", "echo $COLOUR"], cgroup=make_cgroup(head), stdout=PIPE, text=True) as process:
+        assert process.communicate()[0] == "grey\n"
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_function_that_runs_before(everywhere: list[Cgroup], tmp_path: Path) -> None:
     """preexec_fn runs in the cgroups."""
