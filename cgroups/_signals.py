@@ -8,9 +8,11 @@ own is left alone, and what Ctrl-C does to a block is what Python does anyway.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["SIGNALS", "Ended"]
+__all__ = ["SIGNALS", "Ended", "exits"]
 
 
 class Ended(SystemExit):
@@ -102,3 +104,15 @@ class Signals:
 
 SIGNALS: Final = Signals()
 """This process's."""
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise SystemExit in the block, which then ends in order; the first of them, once."""
+    is_main = SIGNALS.begin()
+    try:
+        yield
+    finally:
+        if is_main:
+            SIGNALS.hold()
+            SIGNALS.end()

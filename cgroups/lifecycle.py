@@ -56,6 +56,9 @@ LOOK_AGAIN: Final = 1.0
 FREEZING: Final = 1.0
 """Seconds that what is to be killed may take to freeze first."""
 
+UNFREEZABLE: Final = (CgroupGone, AccessDenied, ParameterNotSupported)
+"""What is ended all the same: not permitted to freeze, or v2 before Linux 5.2."""
+
 SHORTEST, LONGEST = 0.0005, 0.02
 """Pauses, in seconds, before looking again at what the kernel gives no event for."""
 
@@ -338,7 +341,7 @@ def _kill_each(tops: Tops, tried: str, deadline: Deadline, *, again: bool) -> li
     finally:
         # Of v1 a process ends only then; and the tree may have been frozen before, or a part of it.
         for one in [*freezers, *(one for one in _tree(tops) if one.version == 1 and _has_freezer(one))]:
-            with suppress(CgroupGone, AccessDenied):
+            with suppress(*UNFREEZABLE):
                 _set_frozen(one, frozen=False)
 
 
@@ -347,7 +350,7 @@ def _is_still(cgroup: Cgroup, deadline: Deadline, tried: str) -> bool:
     try:
         _set_frozen(cgroup, frozen=True)
         _await(cgroup, lambda: _freezes(cgroup), deadline, tried, None)
-    except (CgroupGone, CgroupTimeout, AccessDenied):
+    except (CgroupTimeout, *UNFREEZABLE):
         return False
     return True
 

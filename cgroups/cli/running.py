@@ -11,6 +11,7 @@ from typing import IO, Annotated, Any, NoReturn, Optional
 
 import typer
 
+from .._signals import exits
 from ..errors import CgroupError, InvalidValue, SystemdWarning
 from ..group import parents_of
 from ..host import LOCAL
@@ -101,7 +102,7 @@ def run(
         raise typer.BadParameter("run starts a command on this host, and takes no --root")
     try:
         # Opened first: a report that cannot be written is no reason to run for hours.
-        with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file, _signals():
+        with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file, exits():
             guards = [guard_named(word, interval) for word in guard or []]
             options = {"guards": guards, "sample": sample, "timeout": timeout, "grace": grace, "parent": parent}
             report = _run(command, _limits(limit or [], parent), **options)
@@ -131,29 +132,6 @@ def _run(command: Sequence[str], limits: dict[Any, Any], **options: Any) -> Repo
     except OSError as error:
         code = NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN
         _fail(f"cannot run {command[0]}: {error.strerror}", code)
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """What ends this program removes the cgroups first; the command never inherits that."""
-    came: list[int] = []
-
-    def end(number: int, _: Any) -> None:
-        # Once: what follows on it is not to be broken off.
-        came.append(number)
-        if len(came) == 1:
-            raise typer.Exit(128 + number)
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        if before[number] is signal.SIG_DFL:
-            signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # ---- limits ------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import cgroups
-from cgroups import Cgroup, Cpuset, Hierarchy, Parameters, Subsystem
+from cgroups import Cgroup, Cpuset, Hierarchy, Parameters, Subsystem, lifecycle
 
 HERE = Path(__file__).parent
 
@@ -236,3 +236,11 @@ def open_descriptors() -> Callable[[], int]:
         return len(os.listdir("/proc/self/fd"))
 
     return count
+
+
+@pytest.fixture(params=["the kernel's own", "one by one"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """cgroup.kill where there is one; and as where there is none."""
+    if request.param == "one by one":
+        monkeypatch.setattr(lifecycle, "_kill_at_once", lambda _: False)
+    return str(request.param)

@@ -224,14 +224,6 @@ def test_a_number_is_never_another_process_s(
 # ---- kill -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["the kernel's own", "one by one"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """cgroup.kill where there is one; and as where there is none."""
-    if request.param == "one by one":
-        monkeypatch.setattr(lifecycle, "_kill_at_once", lambda _: False)
-    return str(request.param)
-
-
 @pytest.mark.usefixtures("way")
 def test_all_are_ended(make_cgroup: MakeCgroup, every_head: str, make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready(every_head)

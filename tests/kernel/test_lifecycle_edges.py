@@ -23,21 +23,15 @@ from cgroups import (
     Freezer,
     Group,
     Hierarchy,
+    ParameterNotSupported,
     Parameters,
     Pids,
+    Popen,
     Subsystem,
     lifecycle,
 )
 
 RunScript = Callable[..., str]
-
-
-@pytest.fixture(params=["the kernel's own", "one by one"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """cgroup.kill where there is one; and as where there is none."""
-    if request.param == "one by one":
-        monkeypatch.setattr(lifecycle, "_kill_at_once", lambda _: False)
-    return str(request.param)
 
 
 def later(seconds: float, act: Callable[..., Any], *arguments: Any) -> threading.Timer:
@@ -186,6 +180,26 @@ def test_too_few_descriptors_are_an_error_of_this_package(
         """,
         str(cgroup),
     )
+
+
+def test_a_kernel_that_freezes_nothing(make_cgroup: MakeCgroup, spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """v2 before Linux 5.2: no cgroup.freeze, nor cgroup.kill."""
+    if Hierarchy.find(":/") is None:
+        return
+    cgroup = make_cgroup("")
+    children = fill(cgroup, spawn, 3)
+    bomb = Popen(["sh", "-c", "while :; do sleep 0.01 & done"], cgroup=cgroup, stderr=subprocess.DEVNULL)
+    write = Cgroup.write_text
+
+    def refuse(self: Cgroup, name: str, *words: Any) -> None:
+        if name in ("cgroup.kill", "cgroup.freeze"):
+            raise ParameterNotSupported(f"there is no {name}")
+        write(self, name, *words)
+
+    monkeypatch.setattr(Cgroup, "write_text", refuse)
+    assert cgroup.kill(60) >= 4
+    assert codes([*children, bomb]) == [-signal.SIGKILL] * 4
+    assert cgroup.processes() == []
 
 
 # ---- other namespaces --------------------------------------------------------------------------
