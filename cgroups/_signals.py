@@ -1,14 +1,16 @@
-"""Signals that would end the program before the block of a temporary group has cleaned up.
+"""Signals that would end the program before it has cleaned up.
 
-SIGTERM and SIGHUP raise SystemExit in the block.  While a block is cleaned up,
-whatever comes, Ctrl-C too, waits until that is done.  A handler of the program's
-own is left alone, and what Ctrl-C does to a block is what Python does anyway.
+SIGTERM and SIGHUP raise SystemExit in a block that has something to clean up.
+While it is made or cleaned up, whatever comes, Ctrl-C too, waits until that is
+done.  A handler of the program's own is left alone, and what Ctrl-C does to a
+block is what Python does anyway.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ __all__ = ["SIGNALS", "Ended", "exits"]
 
 
 class Ended(SystemExit):
-    """A signal ends the blocks of temporary groups, and then the program."""
+    """A signal ends the blocks that have something to clean up, and then the program."""
 
 
 class Signals:
@@ -27,79 +29,103 @@ class Signals:
 
     def _begin_anew(self) -> None:
         self._owner = os.getpid()
-        self._blocks = self._ending = self._came = 0
-        self._raised = False
+        self._blocks = self._holds = self._came = 0
+        self._raised: Callable[[], Ended | None] = lambda: None
 
     def begin(self) -> bool:
         """A block begins; False in a thread, which may not ask for signals: then it is not told of the end either."""
         import signal  # noqa: PLC0415 - importing this package has to stay cheap
-        import threading  # noqa: PLC0415
 
-        if threading.current_thread() is not threading.main_thread():
+        if not _is_main_thread():
             return False
         if self._owner != os.getpid():
             self._begin_anew()  # the blocks of a forked child's parent are not its own
         self._blocks += 1
         for number in (signal.SIGTERM, signal.SIGHUP):
-            self._take(number, signal.SIG_DFL)
+            self._take(number)
         return True
 
-    def hold(self) -> None:
-        """The block is cleaned up from now on."""
-        import signal  # noqa: PLC0415
-
-        self._ending += 1
-        self._take(signal.SIGINT, signal.default_int_handler)
-
     def end(self) -> None:
-        """The block has been cleaned up; raises what came meanwhile."""
+        """A block has ended, in whatever thread."""
         import signal  # noqa: PLC0415
 
-        self._ending -= 1
-        self._blocks -= 1
-        was_raised = self._raised
-        if not self._blocks:
-            self._raised = False
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                self._give_back(number, signal.SIG_DFL)
-        if not self._ending:
-            self._give_back(signal.SIGINT, signal.default_int_handler)
-            came, self._came = self._came, 0
-            if came and not was_raised:
-                self._raise(came)
+        if self._owner == os.getpid():
+            self._blocks -= 1
+            if not self._blocks:
+                self._came = 0
+                for number in (signal.SIGTERM, signal.SIGHUP):
+                    self._give_back(number)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Something is made or cleaned up in this block: what comes meanwhile is raised at its end."""
+        import signal  # noqa: PLC0415
+
+        if self._owner != os.getpid():
+            self._begin_anew()
+        self._holds += 1
+        try:
+            self._take(signal.SIGINT)
+            yield
+        finally:
+            self._holds -= 1
+            if not self._holds:
+                self._give_back(signal.SIGINT)
+                came, self._came = self._came, 0
+                if came and self._raised() is None:
+                    self._raise(came)
 
     def _raise(self, number: int) -> None:
         import signal  # noqa: PLC0415
 
-        if number == signal.SIGINT:
+        if not _is_main_thread():
+            signal.raise_signal(number)  # whose handler the main thread calls
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._raised = bool(self._blocks)
-        raise Ended(128 + number)
+        else:
+            error = Ended(128 + number)
+            self._raised = weakref.ref(error)
+            try:
+                raise error
+            finally:
+                del error  # or its traceback would keep it
 
     def _come(self, number: int, _: Any) -> None:
         import signal  # noqa: PLC0415
 
-        if self._owner != os.getpid():
-            # A forked child has nothing to clean up: it ends as it would have.
-            self._give_back(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        if self._owner != os.getpid() or not (self._blocks or self._holds):
+            # A forked child has nothing to clean up, nor has what a thread has ended: it is as it would have been.
+            self._give_back(number)
             signal.raise_signal(number)
-        elif self._ending or self._raised:
-            # The first alone is raised: another might come before the block has begun to end.
+        elif self._holds or self._raised() is not None:
+            # While one is on its way: another might come before the block has begun to end.
             self._came = number
         else:
             self._raise(number)
 
-    def _take(self, number: int, default: Any) -> None:
+    def _take(self, number: int) -> None:
         import signal  # noqa: PLC0415
 
-        if signal.getsignal(number) is default:
+        if _is_main_thread() and signal.getsignal(number) is _default(number):
             signal.signal(number, self._come)
 
-    def _give_back(self, number: int, default: Any) -> None:
+    def _give_back(self, number: int) -> None:
         import signal  # noqa: PLC0415
 
-        if signal.getsignal(number) == self._come:
-            signal.signal(number, default)
+        if _is_main_thread() and signal.getsignal(number) == self._come:
+            signal.signal(number, _default(number))
+
+
+def _default(number: int) -> Any:
+    import signal  # noqa: PLC0415
+
+    return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+
+
+def _is_main_thread() -> bool:
+    import threading  # noqa: PLC0415
+
+    return threading.current_thread() is threading.main_thread()
 
 
 SIGNALS: Final = Signals()
@@ -108,11 +134,10 @@ SIGNALS: Final = Signals()
 
 @contextmanager
 def exits() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise SystemExit in the block, which then ends in order; the first of them, once."""
+    """SIGTERM and SIGHUP raise SystemExit in the block, which then ends in order."""
     is_main = SIGNALS.begin()
     try:
         yield
     finally:
         if is_main:
-            SIGNALS.hold()
             SIGNALS.end()

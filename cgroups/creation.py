@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Union
 
 from . import diagnosis, managed
@@ -11,7 +12,7 @@ from ._interface import Failure, Shape
 from .errors import CgroupBusy, CgroupError, CgroupExists, InvalidValue, from_errno, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     from typing_extensions import Self, TypedDict
@@ -96,10 +97,13 @@ def _gid(group: str) -> int:
 
 
 class Making:
-    """Makes cgroups in a ``with`` block: when that fails, those that were made go, and what was enabled is disabled."""
+    """Makes cgroups in a ``with`` block: when that fails, those that were made go, and what was enabled is disabled.
+
+    Also when the handler of a signal raises at any point of it.
+    """
 
     def __init__(self) -> None:
-        self._made: list[Cgroup] = []
+        self._tried: list[tuple[Cgroup, list[None]]] = []
         self._enabled: list[tuple[Cgroup, str]] = []
 
     def create(
@@ -115,9 +119,10 @@ class Making:
         for name in names:
             below = at.child(name)
             for controller in controllers:
-                self._enabled += enable(at, controller, target)
-            if _make_directory(below, rights.perm):
-                self._made.append(below)
+                enable(at, controller, target, self._enabled)
+            done: list[None] = []
+            self._tried.append((below, done))
+            if _make_directory(below, rights.perm, done):
                 managed.check(at)
                 _apply(below, rights, owner)
             elif not exist_ok and below == target:
@@ -130,7 +135,7 @@ class Making:
     @property
     def made(self) -> tuple[Cgroup, ...]:
         """Those that were not there before, parents first."""
-        return tuple(self._made)
+        return tuple(cgroup for cgroup, done in self._tried if done)
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +144,7 @@ class Making:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            _undo(self._made, self._enabled)
+            _undo(self.made, self._enabled)
 
 
 def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], rights: Rights, *, exist_ok: bool) -> Cgroup:
@@ -148,13 +153,14 @@ def create(base: Cgroup, names: Iterable[str], controllers: Iterable[str], right
         return making.create(base, names, controllers, rights, exist_ok=exist_ok)
 
 
-def enable(cgroup: Cgroup, controller: str, target: Cgroup) -> list[tuple[Cgroup, str]]:
-    """Enables a controller for the children of a cgroup; what there is to undo: nothing when it was enabled already."""
+def enable(cgroup: Cgroup, controller: str, target: Cgroup, enabled: list[tuple[Cgroup, str]]) -> None:
+    """Enables a controller for the children of a cgroup, and adds it to those that there are to undo if it was not."""
     if controller in diagnosis.words(cgroup, "cgroup.subtree_control"):
-        return []
+        return
     _check_no_internal_processes(cgroup, controller, target)
+    # First: an interrupted one may have been taken, and one that was refused is no harm to disable.
+    enabled.append((cgroup, controller))
     write_control(cgroup, f"+{controller}", target)
-    return [(cgroup, controller)]
 
 
 def _check_no_internal_processes(cgroup: Cgroup, controller: str, target: Cgroup) -> None:
@@ -183,8 +189,8 @@ def write_control(cgroup: Cgroup, step: str, target: Cgroup | None = None) -> No
         raise diagnosis.explain_control(failure, cgroup, step, target) from None
 
 
-def _make_directory(cgroup: Cgroup, perm: int) -> bool:
-    """One mkdir(2) beneath the parent; False when the cgroup is there."""
+def _make_directory(cgroup: Cgroup, perm: int, done: list[None]) -> bool:
+    """One mkdir(2) beneath the parent; False when the cgroup is there.  ``done`` is not empty once it is made."""
     directory, below = cgroup.place_for_writing(f"make {cgroup}")
     parent, _, name = below.rpartition("/")
     try:
@@ -192,7 +198,8 @@ def _make_directory(cgroup: Cgroup, perm: int) -> bool:
     except Failure as failure:
         raise diagnosis.explain(failure, cgroup.parent or cgroup, "", "make a cgroup in") from None
     try:
-        os.mkdir(name, perm, dir_fd=fd)
+        # Made and noted within one call of C: no signal's handler comes in between.
+        done.extend(map(partial(os.mkdir, mode=perm, dir_fd=fd), [name]))
     except FileExistsError:
         if cgroup.exists:
             return False
@@ -231,7 +238,7 @@ def _apply(cgroup: Cgroup, rights: Rights, owner: tuple[int, int] | None) -> Non
         os.close(fd)
 
 
-def _undo(made: list[Cgroup], enabled: list[tuple[Cgroup, str]]) -> None:
+def _undo(made: Sequence[Cgroup], enabled: list[tuple[Cgroup, str]]) -> None:
     """Backwards, as far as it goes: the error that led here is the one to report."""
     for cgroup in reversed(made):
         try:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
 
+WITH_DEVICES = frozenset({"io", "blkio", "devices", "rdma", "dmem"})
+"""Controllers whose files take the names of devices, which may not be there."""
+
 ROOT_ONLY = frozenset({"release_agent", "cgroup.sane_behavior", "cpuset.memory_pressure_enabled"})
 """Control files of the root cgroup alone."""
 
@@ -80,7 +83,8 @@ def explain(
         return CgroupGone(f"{tried}: {failure.reason}", path=path, parameter=what, hint="it was unmounted")
     if name and failure.errno == errno.EOPNOTSUPP:
         return _unsupported(failure, cgroup, name, tried, what)
-    if failure.errno in ABSENT and not (verb == "write" and failure.errno == errno.ENODEV):
+    of_a_device = verb == "write" and failure.errno == errno.ENODEV and name.partition(".")[0] in WITH_DEVICES
+    if failure.errno in ABSENT and not of_a_device:
         return _missing(cgroup, name, tried, what, failure.errno)
     kind, hint = _WRITE_HINTS.get(failure.errno, (None, None)) if verb == "write" else (None, None)
     if verb == "write" and failure.errno == errno.EINVAL and name in _BOUNDS:
@@ -200,7 +204,9 @@ def _is_passing(cgroup: Cgroup, name: str) -> bool:
     directory, below = cgroup.place()
     before = directory.inode(below)
     time.sleep(REMOVAL_S)
-    if has_file(cgroup, name) or not has_file(cgroup, "cgroup.procs") or directory.inode(below) != before:
+    if has_file(cgroup, name) or not has_file(cgroup, "cgroup.procs"):
+        return True
+    if not 0 < before == directory.inode(below):  # negative: there was none, which is no cgroup without the file
         return True
     _lacking.add(kind)
     return False

@@ -45,6 +45,9 @@ Parent = Union[str, Cgroup, "Group", "Iterable[str | Cgroup]"]
 
 UNIFIED: Final = 2
 
+PATIENCE: Final = 10.0
+"""Seconds for the processes of a temporary group to end, and for it to be removed."""
+
 
 # ---- which cgroup a controller is in -------------------------------------------------------
 
@@ -235,7 +238,10 @@ class Group:
         above: Cgroup | None = cgroup
         for _ in self._names:
             above = above.parent if above is not None else None
-        if above is None or not self._names:
+        if not self._names:
+            message = f"cannot make {self}: it is a group of cgroups that there were, by Group.of"
+            raise InvalidValue(message, hint="Hierarchy.find_or_create makes one, Group(name, controllers) a group")
+        if above is None:
             message = f"cannot make {self}: {cgroup} is not below a cgroup that can be seen"
             raise CgroupNotFound(message)
         return above, self._names
@@ -277,8 +283,8 @@ class Group:
         done: list[Cgroup] = []
         try:
             for cgroup in self.cgroups:
+                done.append(cgroup)  # first: an interrupted one may have been taken
                 cgroup.add_process(pid)
-                done.append(cgroup)
         except BaseException:
             for cgroup in reversed(done):
                 with suppress(CgroupError, KeyError):
@@ -374,7 +380,11 @@ def fill_cpuset(cgroup: Cgroup) -> None:
     if cgroup.version == 1 and cgroup.hierarchy.has("cpuset") and above is not None:
         for parameter in (Cpuset.cpus, Cpuset.mems):
             if not Parameters.get(parameter, cgroup):
-                Parameters.set(parameter, cgroup, Parameters.get(parameter, above))
+                found = Parameters.get(parameter, above)
+                if not found:
+                    message = f"cannot make {cgroup}: {above}, which is above it, has no {parameter} to give it"
+                    raise InvalidValue(message, path=above.path, hint=f"set {Cpuset.cpus} and {Cpuset.mems} of {above}")
+                Parameters.set(parameter, cgroup, found)
 
 
 # ---- for a while -----------------------------------------------------------------------------
@@ -395,32 +405,32 @@ class Temporary:
         self._owner = os.getpid()
         self._is_main = SIGNALS.begin()
         # An interrupt that comes between the block and its end ends the program, and not this.
-        atexit.register(self.__exit__, None, None, None)
+        atexit.register(self._end)
         try:
-            with creation.Making() as making:
+            with SIGNALS.held(), creation.Making() as making:
                 self._group._make(making, creation.rights_of({}), exist_ok=False)
                 apply(self._group.cgroup_of, self._limits)
         except BaseException:
-            self._end(clean=False)
+            self._end()
             raise
         return self._group
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A forked child's copy of the block is not the block.
-        if self._owner == os.getpid():
-            self._end(clean=True)
+        self._end()
 
-    def _end(self, *, clean: bool) -> None:
+    def _end(self) -> None:
         import atexit  # noqa: PLC0415
 
-        if self._is_main:
-            SIGNALS.hold()
         try:
-            if clean:
-                self._group.remove(recursive=True, kill=True)
+            with SIGNALS.held():
+                # A forked child's copy of the block is not the block.
+                if self._owner == os.getpid():
+                    self._group.remove(recursive=True, kill=True, timeout=PATIENCE)
+                # Else, as when a process cannot be ended, once more when the program ends.
+                atexit.unregister(self._end)
         finally:
-            atexit.unregister(self.__exit__)
             if self._is_main:
+                self._is_main = False
                 SIGNALS.end()

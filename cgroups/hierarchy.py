@@ -551,7 +551,7 @@ class Cgroup:
         lifecycle.freeze([self], timeout)
 
     def thaw(self, timeout: float | None = 10.0) -> None:
-        """Lets them go on; CgroupBusy while a cgroup above is frozen."""
+        """Lets them go on, but for those below that were frozen by themselves; CgroupBusy while one above is frozen."""
         lifecycle.thaw([self], timeout)
 
     def signal(self, signum: int, *, recursive: bool = True) -> int:

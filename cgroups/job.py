@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from . import creation, diagnosis
+from ._signals import SIGNALS
 from .errors import AccessDenied, CgroupBusy, CgroupError, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable
 from .group import Group, controller_of, fill_cpuset, place_of, with_controller
 from .host import LOCAL
@@ -76,13 +77,7 @@ class Job:
         self.cgroups: list[Cgroup] = []
         self.missing: dict[str, str] = {}
         self._name = f"cgroups-run-{os.getpid()}-{next(_numbers)}"
-        required = list(dict.fromkeys(controller_of(parameter) for parameter in limits))
-        try:
-            self._make(self._places(parents, required), required)
-            apply(self.group.cgroup_of, limits)
-        except BaseException:
-            self.remove()
-            raise
+        self._parents, self._limits = parents, limits
 
     def cgroup_of(self, controller: str) -> Cgroup | None:
         """The one that has a controller; '' is the unified hierarchy."""
@@ -118,11 +113,13 @@ class Job:
         if controller in MEASURED:
             self.missing[controller or "pressure"] = str(error) if controller else NO_UNIFIED
 
-    def _make(self, places: list[Cgroup], required: list[str]) -> None:
+    def _make(self, making: creation.Making) -> None:
+        required = list(dict.fromkeys(controller_of(parameter) for parameter in self._limits))
+        places = self._places(self._parents, required)
         for place in places:
             needed = [name for name in required if name and place.hierarchy.has(name)]
             enabled = to_enable(place.version, needed)
-            self.cgroups.append(creation.create(place, [self._name], enabled, _RIGHTS, exist_ok=False))
+            self.cgroups.append(making.create(place, [self._name], enabled, _RIGHTS, exist_ok=False))
             fill_cpuset(self.cgroups[-1])
         # In the order in which the command enters them: its time counts from the last on.
         self.cgroups.sort(key=lambda cgroup: (cgroup.hierarchy.has("cpuacct"), -cgroup.version))
@@ -140,7 +137,7 @@ class Job:
         assert parent is not None
         for name in to_enable(cgroup.version, [controller]):
             try:
-                creation.enable(parent, name, cgroup)
+                creation.enable(parent, name, cgroup, [])
             except (CgroupBusy, SubsystemNotAttached, AccessDenied) as error:
                 # Not permitted to enable, though to make: without it, all but this is measured.
                 if controller in MEASURED:
@@ -166,13 +163,23 @@ class Job:
         return Group.of(self.cgroups)
 
     def __enter__(self) -> Self:
+        try:
+            with SIGNALS.held(), creation.Making() as making:
+                self._make(making)
+                apply(self.group.cgroup_of, self._limits)
+        except BaseException:
+            self.remove()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self.remove()
-        except BaseException:
-            self.remove()  # it was interrupted
-            raise
+        with SIGNALS.held():
+            try:
+                self.remove()
+            except CgroupError:
+                raise
+            except BaseException:
+                self.remove()  # a handler of the program's own has interrupted it
+                raise

@@ -45,7 +45,7 @@ Tops = Sequence["Cgroup"]
 SIGKILL, SIGSTOP, LAST_SIGNAL = 9, 19, 64
 
 AT_ONCE: Final = 256
-"""How many processes are waited for, or signalled, at a time: each takes a descriptor."""
+"""How many processes are waited for, or signalled, at a time, at most: each takes a descriptor."""
 
 SWEEP: Final = 0.05
 """Seconds between two rounds of killing."""
@@ -231,7 +231,20 @@ def _send_one(pid: int, fd: int, number: int) -> None:
 
 
 def _batches(pids: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (pids[at : at + AT_ONCE] for at in range(0, len(pids), AT_ONCE))
+    size = _room()
+    return (pids[at : at + size] for at in range(0, len(pids), size))
+
+
+def _room() -> int:
+    """How many processes may be held at a time: half of the descriptors that are left are for all else."""
+    import resource  # noqa: PLC0415 - importing this package has to stay cheap
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        used = len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return AT_ONCE
+    return AT_ONCE if soft == resource.RLIM_INFINITY else max(1, min(AT_ONCE, (soft - used) // 2))
 
 
 def _send(pids: Sequence[int], number: int, cgroups: Sequence[Cgroup], tried: str) -> list[int]:
@@ -285,7 +298,10 @@ def _refuse_captured(tops: Tops, tried: str) -> None:
 
 def kill(tops: Tops, timeout: float | None = 10.0) -> int:
     """Ends all processes; how many were seen to."""
-    deadline = Deadline(timeout)
+    return _kill(tops, Deadline(timeout))
+
+
+def _kill(tops: Tops, deadline: Deadline) -> int:
     tried = f"cannot end the processes of {_names(tops)}"
     _refuse_captured(tops, tried)
     ended: set[int] = set()
@@ -310,7 +326,7 @@ def _why_alive(tops: Tops) -> str:
         for above in map(_frozen_above, _freezers(tops)):
             if above is not None:
                 return f"{above}, which is above, is frozen: thaw it"
-    return "they were killed, and wait for something in the kernel, or in a frozen cgroup of another hierarchy"
+    return "others begin there all the time, or those wait in the kernel, or in a frozen cgroup of another hierarchy"
 
 
 def _kill_at_once(top: Cgroup) -> bool:
@@ -417,7 +433,7 @@ def _events_of(cgroup: Cgroup) -> Iterator[tuple[int, select.poll]]:
 def _wait_processes(top: Cgroup, deadline: Deadline) -> None:
     """Until some processes of v1 have ended; no longer than one of them may take to be moved away."""
     again = Deadline(deadline.left(LOOK_AGAIN))
-    with _held(Inside(top.walk()).pids[:AT_ONCE]) as held:
+    with _held(Inside(top.walk()).pids[: _room()]) as held:
         left = set(held.values())
         if -1 in left:
             deadline.pause()
@@ -560,12 +576,12 @@ def move_all(pairs: Sequence[tuple[Cgroup, Cgroup]], timeout: float | None = 10.
             message = f"cannot move the processes of {source} to {to}: they are on two hierarchies"
             raise InvalidValue(message, path=to.path)
         _refuse_captured([source, to], f"cannot move the processes of {source} to {to}")
-    return max(_move(source, to, deadline) for source, to in pairs)
+    # All have to be there before any is moved.
+    pairs = [(source, to) for source, to in pairs if source.inode != to.inode]
+    return max((_move(source, to, deadline) for source, to in pairs), default=0)
 
 
 def _move(source: Cgroup, to: Cgroup, deadline: Deadline) -> int:
-    if source.inode == to.inode:
-        return 0
     tried = f"cannot move the processes of {source} to {to}"
     moved: set[int] = set()
     for attempt in itertools.count():
@@ -599,7 +615,7 @@ def remove(tops: Tops, *, recursive: bool, kill_first: bool, timeout: float | No
             raise diagnosis.explain_remove(errno.EBUSY, top)
     while True:
         if kill_first:
-            kill(tops, deadline.left())
+            _kill(tops, deadline)
         try:
             _remove_now(tops, recursive=recursive, gone_ok=timeout is not None)
         except CgroupBusy:

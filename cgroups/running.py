@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING, Any, Union
 
+from ._signals import exits
 from .errors import CgroupTimeout, InvalidValue, shown
 from .group import Parent, parents_of
 from .job import Job, check_limits
@@ -29,6 +30,9 @@ __all__ = ["run", "run_through"]
 
 PIPE = -1
 """As of subprocess, which is imported when it is used: importing this package has to stay cheap."""
+
+REAPING = 1.0
+"""Seconds in which what has left its cgroups becomes a zombie."""
 
 Stream = Union[None, int, "IO[Any]"]
 Argument = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -69,6 +73,7 @@ def run(
 
     A first KeyboardInterrupt waits for the command, which gets the signal
     itself from its terminal, and a second kills it; then it is raised.
+    SIGTERM and SIGHUP raise SystemExit here, as of :meth:`Group.temporary`.
 
     Args:
         args: the program, found as subprocess does, and its arguments.
@@ -136,12 +141,12 @@ def run_through(
         message = "stdin cannot be a pipe: nobody would write to it"
         raise InvalidValue(message)
     limits = check_limits(limits)
-    with Job(parents_of(parent), limits) as job, ExitStack() as stack:
+    with exits(), ExitStack() as last, Job(parents_of(parent), limits) as job, ExitStack() as stack:
         samples = stack.enter_context(_Samples(job, sample)) if sample is not None else None
         watching = [stack.enter_context(guard(job.group)) for guard in guards]
         process = job.group.spawn(words, **streams, **popen)
         began = process.began_ns
-        stack.callback(_reap, job, process)
+        last.callback(_reap, process)
         output = {name: _Output(pipe) for name in ("stdout", "stderr") if (pipe := getattr(process, name)) is not None}
         if samples is not None:
             samples.start()
@@ -210,7 +215,7 @@ def _ends(process: subprocess.Popen[bytes], deadline: int | None) -> bool:
     """Waits for the end, or the deadline: whether it was the end."""
     # Reaped later: an interrupt that came with its end, as from a terminal, would lose how it ended.
     if deadline is None:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        _is_ended(process, os.WEXITED | os.WNOWAIT)
         return True
     import select  # noqa: PLC0415 - with a deadline alone
 
@@ -221,7 +226,7 @@ def _ends(process: subprocess.Popen[bytes], deadline: int | None) -> bool:
         fd = -1
     left = max(0, deadline - time.monotonic_ns())
     if fd < 0:
-        while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        while not _is_ended(process, os.WEXITED | os.WNOWAIT | os.WNOHANG):
             if time.monotonic_ns() > deadline:
                 return False
             time.sleep(0.001)
@@ -234,6 +239,13 @@ def _ends(process: subprocess.Popen[bytes], deadline: int | None) -> bool:
         os.close(fd)
 
 
+def _is_ended(process: subprocess.Popen[bytes], options: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, process.pid, options) is not None
+    except ChildProcessError:
+        return True  # where SIGCHLD is ignored the kernel reaps it; this too waits for its end
+
+
 def _warn(job: Job, grace: float) -> None:
     """Lets what is inside end by itself."""
     import signal  # noqa: PLC0415 - as of PIPE
@@ -243,14 +255,15 @@ def _warn(job: Job, grace: float) -> None:
         job.group.wait_empty(grace)
 
 
-def _reap(job: Job, process: subprocess.Popen[bytes]) -> None:
-    """After an error here: no process is left, nor a zombie, nor a pipe."""
-    if process.returncode is None:
-        job.kill()
-        process.wait()
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Leaves no zombie, nor a pipe, of what has been ended, or could not be."""
+    import subprocess  # noqa: PLC0415 - as of PIPE
+
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(REAPING)
 
 
 class _Output:

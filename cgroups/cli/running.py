@@ -11,7 +11,6 @@ from typing import IO, Annotated, Any, NoReturn, Optional
 
 import typer
 
-from .._signals import exits
 from ..errors import CgroupError, InvalidValue, SystemdWarning
 from ..group import parents_of
 from ..host import LOCAL
@@ -102,7 +101,7 @@ def run(
         raise typer.BadParameter("run starts a command on this host, and takes no --root")
     try:
         # Opened first: a report that cannot be written is no reason to run for hours.
-        with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file, exits():
+        with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file:
             guards = [guard_named(word, interval) for word in guard or []]
             options = {"guards": guards, "sample": sample, "timeout": timeout, "grace": grace, "parent": parent}
             report = _run(command, _limits(limit or [], parent), **options)

@@ -169,15 +169,15 @@ def test_all_of_it_or_nothing(group: Group, places: list[Cgroup], monkeypatch: p
     """Whichever hierarchy refuses, what was made on the others goes, and what was there stays."""
     from cgroups import creation
 
-    makes = creation._make_directory
+    makes: Any = creation._make_directory
     for last in range(len(group.cgroups) * 2):
         made: list[Cgroup] = []
 
-        def make(cgroup: Cgroup, perm: int, last: int = last, made: list[Cgroup] = made) -> bool:
+        def make(cgroup: Cgroup, *rest: Any, last: int = last, made: list[Cgroup] = made) -> Any:
             if len(made) == last:
                 raise CgroupExists("refused")
             made.append(cgroup)
-            return makes(cgroup, perm)
+            return makes(cgroup, *rest)
 
         monkeypatch.setattr(creation, "_make_directory", make)
         with pytest.raises(CgroupExists, match="refused"):
@@ -492,12 +492,12 @@ def test_a_program_that_waits_for_another(
 SLOW_END = """
 import signal, time
 from cgroups import group as module, lifecycle
-kill = lifecycle.kill
+kill = lifecycle._kill
 def slow(*arguments):
     for number in {numbers}:
         signal.raise_signal(number)
     return kill(*arguments)
-lifecycle.kill = slow
+lifecycle._kill = slow
 places, controllers = sys.argv[1].split("|"), sys.argv[2].split("|")
 with Group.temporary("outer", controllers, parent=places) as outer:
     outer.spawn(["sleep", "1000"])
@@ -680,3 +680,169 @@ def test_no_descriptor_is_left(
     for _ in range(5):
         go()
     assert open_descriptors() == before
+
+
+INTERRUPTED = """
+import random, signal
+places, controllers, how = sys.argv[1].split("|"), sys.argv[2].split("|"), sys.argv[3]
+
+class Came(BaseException): pass
+
+def come(*_):
+    raise Came
+
+if how == "its own":
+    signal.signal(signal.SIGALRM, come)
+else:
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+def temporary():
+    with Group.temporary("job", controllers, parent=places):
+        pass
+
+def made():
+    group = Group("made/job", controllers, parent=places)
+    group.create()
+    return group
+
+def run_one():
+    run(["true"], parent=places)
+
+random.seed(1)
+acts = [temporary, run_one] + [made] * (how == "its own")
+took = {act: 0 for act in acts}
+for act in acts:
+    for _ in range(3):
+        began = time.monotonic()
+        group = act()
+        took[act] = time.monotonic() - began
+        if group:
+            group.remove()
+            Group("made", controllers, parent=places).remove()
+came = 0
+for number in range(int(sys.argv[4])):
+    for act in acts:
+        group = None
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1.2 * took[act]))
+            group = act()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except (Came, SystemExit):
+            came += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if act is made and all(one.exists for one in Group("made", controllers, parent=places)):
+            Group("made", controllers, parent=places).remove(recursive=True)
+assert came > 5, came
+"""
+
+
+@pytest.mark.anywhere
+@pytest.mark.parametrize("how", ["its own", "SIGTERM"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_signal_at_any_moment_leaves_nothing(
+    how: str, places: list[Cgroup], controllers: list[str], run_script: Any
+) -> None:
+    """While a group is made, and in a block of one, and in run; by a handler of the program's own too."""
+    run_script(INTERRUPTED, "|".join(map(str, places)), "|".join(controllers), how, "60")
+    assert left(places) == []
+
+
+@pytest.mark.anywhere
+def test_a_second_signal_after_one_that_was_caught(
+    places: list[Cgroup], controllers: list[str], run_script: Any
+) -> None:
+    run_script(
+        """
+        import signal
+        places, controllers = sys.argv[1].split("|"), sys.argv[2].split("|")
+        with Group.temporary("job", controllers, parent=places) as group:
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
+                try:
+                    signal.raise_signal(number)
+                except SystemExit as error:
+                    assert error.code == 128 + number
+                else:
+                    raise AssertionError(number)
+        """,
+        "|".join(map(str, places)),
+        "|".join(controllers),
+    )
+    assert left(places) == []
+
+
+@pytest.mark.anywhere
+def test_a_block_that_another_thread_ends(places: list[Cgroup], controllers: list[str], script: Any) -> None:
+    """It is cleaned up, and signals are what they were."""
+    text = """
+    import signal
+    places, controllers = sys.argv[1].split("|"), sys.argv[2].split("|")
+    block = Group.temporary("job", controllers, parent=places)
+    group = block.__enter__()
+    thread = threading.Thread(target=block.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join()
+    assert not any(cgroup.exists for cgroup in group)
+    with Group.temporary("job", controllers, parent=places):
+        pass
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    block = Group.temporary("job", controllers, parent=places)
+    group = block.__enter__()
+    thread = threading.Thread(target=block.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join()
+    signal.raise_signal(signal.SIGTERM)
+    print("goes on")
+    """
+    done = subprocess.run(
+        script(text, "|".join(map(str, places)), "|".join(controllers)), check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, ""), done.stderr
+    assert left(places) == []
+
+
+def test_a_move_that_is_interrupted_is_none(group: Group, spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    group.create()
+    child = spawn("sleep", "1000")
+    before = Hierarchy.process_info(child.pid)
+    add = Cgroup.add_process
+    moved: list[Cgroup] = []
+
+    def interrupted(self: Cgroup, pid: int) -> None:
+        add(self, pid)
+        moved.append(self)
+        if len(moved) == len(group.cgroups):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Cgroup, "add_process", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        group.add_process(child.pid)
+    monkeypatch.undo()
+    assert len(moved) >= len(group.cgroups)
+    assert Hierarchy.process_info(child.pid) == before
+
+
+def test_all_are_moved_or_none(places: list[Cgroup], group: Group, controllers: list[str], spawn: Spawn) -> None:
+    """Where a cgroup of the other group is not there, none of the processes is moved."""
+    group.create()
+    other = Group("other", controllers, parent=places).create()
+    other.cgroups[-1].remove()
+    child = spawn("sleep", "1000")
+    group.add_process(child.pid)
+    with pytest.raises(CgroupGone):
+        group.move_all(other)
+    assert all(child.pid in cgroup.processes() for cgroup in group)
+    other.remove()
+
+
+def test_a_group_of_given_cgroups_is_not_made(places: list[Cgroup]) -> None:
+    with pytest.raises(InvalidValue, match=r"by Group\.of"):
+        Group.of(places).create()
+
+
+def test_a_cpuset_below_one_that_has_nothing(make_cgroup: MakeCgroup) -> None:
+    if Subsystem.find("cpuset").version != 1:
+        return
+    empty = make_cgroup("cpuset")
+    with pytest.raises(InvalidValue, match=rf"{empty}, which is above it, has no cpuset\.cpus to give it"):
+        Group("inside", ["cpuset"], parent=empty).create()
+    assert empty.children() == []

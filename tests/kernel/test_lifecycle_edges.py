@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -164,9 +165,7 @@ def test_a_thread_of_the_caller_is_the_caller(make_cgroup: MakeCgroup, head: str
     )
 
 
-def test_too_few_descriptors_are_an_error_of_this_package(
-    make_cgroup: MakeCgroup, head: str, spawn: Spawn, run_script: RunScript
-) -> None:
+def test_few_descriptors_are_enough(make_cgroup: MakeCgroup, head: str, spawn: Spawn, run_script: RunScript) -> None:
     cgroup = make_cgroup(head)
     fill(cgroup, spawn, 60)
     run_script(
@@ -175,8 +174,15 @@ def test_too_few_descriptors_are_an_error_of_this_package(
         cgroup = Hierarchy.find_exn(sys.argv[1])
         assert cgroup.signal(signal.SIGCONT) == 60
         resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+        assert cgroup.signal(signal.SIGCONT) == 60
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 30))
         error = raises(CgroupOSError, cgroup.signal, signal.SIGCONT)
         assert error.errno == errno.EMFILE, error
+        resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+        from cgroups import lifecycle
+        lifecycle._kill_at_once = lambda _: False
+        assert cgroup.kill(60) == 60
+        cgroup.wait_empty(10)
         """,
         str(cgroup),
     )
@@ -200,6 +206,38 @@ def test_a_kernel_that_freezes_nothing(make_cgroup: MakeCgroup, spawn: Spawn, mo
     assert cgroup.kill(60) >= 4
     assert codes([*children, bomb]) == [-signal.SIGKILL] * 4
     assert cgroup.processes() == []
+
+
+# ---- what comes and goes -------------------------------------------------------------------------
+
+
+def test_a_part_that_comes_and_goes(make_cgroup: MakeCgroup, every_head: str, make_ready: MakeCgroup) -> None:
+    """Frozen, thawed, ended and walked while it does: neither an error, nor one of another kind than CgroupGone."""
+    cgroup = make_ready(every_head)
+    text = f"""
+    import os
+    while True:
+        for act in os.mkdir, os.rmdir:
+            try:
+                act("{cgroup.path}/x")
+            except OSError:
+                pass
+    """
+    is_frozen = lifecycle._has_freezer(cgroup)
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(text)]) as maker:
+        try:
+            for _ in range(30):
+                with Popen(["sleep", "1000"], cgroup=cgroup) as process:
+                    assert cgroup.kill(60) == 1
+                assert process.returncode == -signal.SIGKILL
+                for part in (cgroup, cgroup.child("x")) if is_frozen else ():
+                    for act in (part.freeze, part.thaw):
+                        try:
+                            act(60)
+                        except CgroupGone:
+                            assert part != cgroup
+        finally:
+            maker.kill()
 
 
 # ---- other namespaces --------------------------------------------------------------------------
@@ -373,16 +411,16 @@ def test_what_comes_after_the_last_look_is_ended_too(
 ) -> None:
     """A process, or a cgroup with one, that somebody puts in between the end of all and the removal."""
     cgroup = make_cgroup(head)
-    kill = lifecycle.kill
+    kill = lifecycle._kill
     late: list[subprocess.Popen[bytes]] = []
 
-    def end(tops: Any, timeout: Any = 10.0) -> int:
-        count = kill(tops, timeout)
+    def end(tops: Any, deadline: Any) -> int:
+        count = kill(tops, deadline)
         if len(late) < 3:
             late.extend(fill(sub(cgroup, "late") if late else cgroup, spawn))
         return count
 
-    monkeypatch.setattr(lifecycle, "kill", end)
+    monkeypatch.setattr(lifecycle, "_kill", end)
     began = time.monotonic()
     cgroup.remove(recursive=True, kill=True, timeout=120)
     assert time.monotonic() - began < 5 * SLOW

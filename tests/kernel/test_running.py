@@ -539,3 +539,20 @@ def test_a_grace_has_an_end(run: Run) -> None:
     told = run("sh", "-c", "trap '' TERM; while true; do sleep 0.05; done", timeout=0.2, grace=0.3)
     assert (told.timed_out, told.returncode) == (True, -signal.SIGKILL)
     assert 0.5 <= time.monotonic() - began < 30
+
+
+@pytest.mark.anywhere
+@pytest.mark.parametrize("timeout", ["None", "60"])
+def test_where_children_are_not_waited_for(timeout: str, parents: list[Cgroup], run_script: Callable[..., str]) -> None:
+    """SIGCHLD ignored, which is inherited: how it ended is not known, and 0, as of subprocess."""
+    run_script(
+        """
+        import signal
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        report = run(["sleep", "0.1"], parent=sys.argv[2:], timeout=eval(sys.argv[1]))
+        assert (report.returncode, report.timed_out) == (0, False), report
+        assert report.wall_ns >= 1e8, report
+        """,
+        timeout,
+        *map(str, parents),
+    )
