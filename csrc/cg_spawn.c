@@ -446,10 +446,21 @@ static void close_places(const int *places, size_t count)
         cg_close_descriptor(&places[i]);
 }
 
+/* Whether it ended before its first instruction.  Linux 6.14 to 6.18, at least, end what is born in a cgroup whose
+ * cgroup.kill was ever written to: they compare how often it was with that of the caller's own cgroup. */
+static bool is_stillborn(const struct child *child, long pid)
+{
+    return pid > 0 && child->born >= 0 && child->said->began == 0 && child->said->error == 0;
+}
+
 static long make_child(struct child *child, int *places, int flags)
 {
     int born = child->born;
     long pid = start(child, flags);
+    if (is_stillborn(child, pid)) {
+        reap((pid_t)pid);
+        pid = -ENOSYS;
+    }
     /* Of a child that is to be born in a cgroup, the kernel asks the cgroup whether it may be. */
     int step = born >= 0 ? CG_SPAWN_JOIN : CG_SPAWN_CLONE;
     if (born >= 0 && pid == -ENOSYS) {

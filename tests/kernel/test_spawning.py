@@ -96,6 +96,21 @@ def test_a_list_is_of_different_hierarchies(make_cgroup: MakeCgroup, head: str) 
         assert process.cgroups == (one,)
 
 
+def test_after_all_was_killed(everywhere: list[Cgroup]) -> None:
+    """Linux 6.18 ends what is born in a cgroup that was killed once, or is below one that was."""
+    below = [sub(cgroup, "below") for cgroup in everywhere if "cpuset" not in cgroup.subsystems]
+    for places in (everywhere, below):
+        for _ in range(3):
+            with Popen(["sleep", "1000"], cgroup=places) as process:
+                assert Group.of(everywhere).kill() == 1
+            assert process.returncode == -signal.SIGKILL
+            with Popen(["cat", "/proc/self/cgroup"], cgroup=places, stdout=PIPE) as process:
+                text, _ = process.communicate()
+            assert process.returncode == 0
+            assert is_inside(text, places)
+            assert process.began_ns > 0
+
+
 # ---- many, and beside busy threads -----------------------------------------------------------------
 
 
