@@ -32,7 +32,6 @@ from cgroups._interface import Failure, Status
     [
         (errno.EINVAL, InvalidValue, "the kernel does not take this value here"),
         (errno.ERANGE, InvalidValue, "out of the range that the kernel takes"),
-        (errno.ENODEV, InvalidValue, "there is no such device"),
         (errno.EBUSY, cgroups.CgroupBusy, "does not fit the new value"),
         (errno.ENOSPC, cgroups.CgroupOSError, "without a CPU or a memory node"),
         (errno.E2BIG, InvalidValue, "4096 bytes"),
@@ -53,6 +52,18 @@ def test_a_refused_write(raises: Any, recorded_v2: Any, number: int, kind: type[
         parameter="memory.limit_in_bytes",
         errno=number,
     )
+
+
+def test_what_is_not_there_to_be_written(raises: Any, recorded_v2: Any) -> None:
+    """ENODEV is a device's that a file names; of any other file it is the cgroup that is gone."""
+    cgroup = recorded_v2.cgroup
+    recorded_v2.refuse("io.max", "7:7 rbps=max", errno.ENODEV)
+    write = lambda: cgroup.write_text("io.max", "7:7 rbps=max")  # noqa: E731 - what is tried
+    raises(InvalidValue, write, "there is no such device", "ENODEV", errno=errno.ENODEV)
+    for name, text in (("memory.max", "8192"), ("cgroup.freeze", "1"), ("cgroup.kill", "1")):
+        recorded_v2.refuse(name, text, errno.ENODEV)
+        write = lambda name=name, text=text: cgroup.write_text(name, text)  # noqa: E731
+        raises(cgroups.CgroupGone, write, "it was being removed", path=str(cgroup.path), errno=errno.ENODEV)
 
 
 @pytest.mark.parametrize(
