@@ -10,6 +10,8 @@ import errno
 import itertools
 import math
 import os
+import resource
+import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -33,8 +35,6 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    import select
-
     from .hierarchy import Cgroup
 
 __all__ = ["freeze", "kill", "move_all", "remove", "signal", "thaw", "wait_empty"]
@@ -237,8 +237,6 @@ def _batches(pids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _room() -> int:
     """How many processes may be held at a time: half of the descriptors that are left are for all else."""
-    import resource  # noqa: PLC0415 - importing this package has to stay cheap
-
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         used = len(os.listdir("/proc/self/fd"))
@@ -449,8 +447,6 @@ POLLIN, POLLPRI = 1, 2
 
 
 def _poll(fds: Iterable[int], what: int) -> select.poll:
-    import select  # noqa: PLC0415 - importing this package has to stay cheap
-
     poll = select.poll()
     for fd in fds:
         poll.register(fd, what)
