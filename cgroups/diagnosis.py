@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
 
-WITH_DEVICES = frozenset({"io", "blkio", "devices", "rdma", "dmem"})
+WITH_DEVICES = frozenset({"io", "blkio", "devices", "rdma", "dmem", "net_prio"})
 """Controllers whose files take the names of devices, which may not be there."""
 
 ROOT_ONLY = frozenset({"release_agent", "cgroup.sane_behavior", "cpuset.memory_pressure_enabled"})
