@@ -446,8 +446,8 @@ static void close_places(const int *places, size_t count)
         cg_close_descriptor(&places[i]);
 }
 
-/* Whether it ended before its first instruction.  Linux 6.14 to 6.18, at least, end what is born in a cgroup whose
- * cgroup.kill was ever written to: they compare how often it was with that of the caller's own cgroup. */
+/* Whether it ended before its first instruction.  Linux 6.18, unlike 6.12, ends what is born in a cgroup whose
+ * cgroup.kill was written to more often, or less, than that of the caller's own cgroup. */
 static bool is_stillborn(const struct child *child, long pid)
 {
     return pid > 0 && child->born >= 0 && child->said->began == 0 && child->said->error == 0;
