@@ -10,18 +10,19 @@ from __future__ import annotations
 import gc
 import statistics
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
 Subject = Callable[[], object]
 
 
-class Remote:
+class Remote(ABC):
     """A subject that times itself, as it is in a process of its own."""
 
+    @abstractmethod
     def __call__(self) -> int:
         """Makes a pass: its nanoseconds."""
-        raise NotImplementedError
 
 
 class Result(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any, Final
 
@@ -558,6 +559,7 @@ def spawn(spawn: Spawn) -> Spawned:
         # What the handler of a signal raised that came meanwhile: nobody else knows of the child.
         if said.pid:
             os.kill(said.pid, SIGKILL)
-            os.waitpid(said.pid, 0)
+            with suppress(ChildProcessError):  # reaped by a handler
+                os.waitpid(said.pid, 0)
         raise
     return told

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from .lifecycle import Deadline
+    from .deadline import Deadline
 
 __all__ = ["Manager", "bus_address"]
 

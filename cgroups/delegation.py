@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import creation, managed
 from ._systemd import Manager
+from .deadline import Deadline
 from .errors import (
     CgroupError,
     CgroupGone,
@@ -26,7 +27,6 @@ from .errors import (
 )
 from .group import UNIFIED, Group, listed, with_controller
 from .host import LOCAL
-from .lifecycle import Deadline
 from .spec import ALIASES, to_enable
 
 if TYPE_CHECKING:

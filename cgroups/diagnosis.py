@@ -313,7 +313,7 @@ def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
     return from_errno(error, tried, path=cgroup.path, hint=hint)
 
 
-def check_removable(cgroup: Cgroup, of: Cgroup) -> None:
+def check_empty(cgroup: Cgroup, of: Cgroup) -> None:
     """CgroupBusy when there are processes inside; so that a recursive removal does not stop half way."""
     try:
         inside = _count(cgroup)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
 
 from . import creation, lifecycle
 from ._signals import SIGNALS
+from .deadline import PATIENCE
 from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
 from .hierarchy import Cgroup
 from .host import LOCAL, Host
@@ -44,9 +45,6 @@ Parent = Union[str, Cgroup, "Group", "Iterable[str | Cgroup]"]
 """Below what: a spec, a cgroup or a group, or one of each of several hierarchies."""
 
 UNIFIED: Final = 2
-
-PATIENCE: Final = 10.0
-"""Seconds for the processes of a temporary group to end, and for it to be removed."""
 
 
 # ---- which cgroup a controller is in -------------------------------------------------------

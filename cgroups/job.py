@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import creation, diagnosis
 from ._signals import SIGNALS
+from .deadline import PATIENCE
 from .errors import AccessDenied, CgroupBusy, CgroupError, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable
 from .group import Group, controller_of, fill_cpuset, place_of, with_controller
 from .host import LOCAL
@@ -32,9 +33,6 @@ HELPFUL: Final = ("freezer", "pids", "cpu")
 """What is frozen on v1 forks no more, and so can be ended whatever it does; the others are there for guards."""
 
 NO_UNIFIED: Final = "pressure is that of a cgroup of the unified hierarchy, and none is here"
-
-PATIENCE = 10.0
-"""Seconds for the kernel to end a killed process, and to let its cgroup be removed."""
 
 _RIGHTS = creation.Rights(0o755, None, None, None)
 _numbers = itertools.count(1)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import errno
 import itertools
-import math
 import os
 import resource
 import select
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from . import diagnosis
 from ._interface import Failure, Shape, Status
+from .deadline import PATIENCE, Deadline
 from .errors import (
     AccessDenied,
     CgroupBusy,
@@ -58,53 +57,6 @@ FREEZING: Final = 1.0
 
 UNFREEZABLE: Final = (CgroupGone, AccessDenied, ParameterNotSupported)
 """What is ended all the same: not permitted to freeze, or v2 before Linux 5.2."""
-
-SHORTEST, LONGEST = 0.0005, 0.02
-"""Pauses, in seconds, before looking again at what the kernel gives no event for."""
-
-A_DAY, EVER = 86_400.0, 1e9
-"""Seconds: the longest wait of one call of poll(2), whose milliseconds are an int, and what is as good as for ever."""
-
-
-# ---- deadlines -------------------------------------------------------------------------
-
-
-class Deadline:
-    """When a timeout in seconds is over; None is never."""
-
-    def __init__(self, timeout: float | None) -> None:
-        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-        if timeout is not None and not (number and timeout >= 0):
-            message = f"timeout {shown(timeout)}: seconds from 0, or None, are expected"
-            raise InvalidValue(message)
-        self._timeout = timeout
-        self._end = math.inf if timeout is None else time.monotonic() + min(timeout, EVER)
-        self._pause = SHORTEST
-
-    @property
-    def is_over(self) -> bool:
-        return time.monotonic() >= self._end
-
-    def left(self, most: float = math.inf) -> float:
-        """Seconds that may be waited now, at most so many."""
-        return min(most, max(0.0, self._end - time.monotonic()))
-
-    @property
-    def milliseconds(self) -> int:
-        """The same for one call of poll(2), after which one looks again."""
-        return math.ceil(1000 * self.left(A_DAY))
-
-    def pause(self) -> None:
-        """Waits a little, each time longer: for what the kernel gives no event for."""
-        time.sleep(self.left(self._pause))
-        self._pause = min(2 * self._pause, LONGEST)
-
-    def check(self, tried: str, tops: Tops, hint: str | None = None) -> None:
-        """CgroupTimeout once it is over."""
-        if self.is_over:
-            raise CgroupTimeout(
-                f"{tried}: not within {self._timeout:g} s", path=tops[0].path, errno=errno.ETIMEDOUT, hint=hint
-            )
 
 
 def _names(tops: Tops) -> str:
@@ -603,7 +555,7 @@ def _move(source: Cgroup, to: Cgroup, deadline: Deadline) -> int:
 def remove(tops: Tops, *, recursive: bool, kill_first: bool, timeout: float | None) -> None:
     """Removes the cgroups, once all of them are empty."""
     if kill_first and timeout is None:
-        timeout = 10.0
+        timeout = PATIENCE
     deadline = Deadline(0 if timeout is None else timeout)
     for top in tops:
         top.check_removable()
@@ -640,10 +592,10 @@ def _remove_now(tops: Tops, *, recursive: bool, gone_ok: bool) -> None:
 
 def _check_empty(top: Cgroup, *, recursive: bool) -> None:
     """CgroupBusy for what the kernel would not remove, so that nothing is removed before it says so."""
-    for one in top.walk() if recursive else ():
-        diagnosis.check_removable(one, of=top)
-    # Also what has no number here, and threads.
-    if _is_populated([top]) or (not recursive and _has_children(top)):
+    for one in top.walk() if recursive else [top]:
+        diagnosis.check_empty(one, of=top)
+    # Of v2 also threads.
+    if (top.version == 2 and _is_live(top)) or (not recursive and _has_children(top)):  # noqa: PLR2004 - the version
         raise diagnosis.explain_remove(errno.EBUSY, top)
 
 

@@ -26,11 +26,11 @@ def did_you_mean(word: str, known: Mapping[str, Any]) -> str:
         return max(whole, matcher.ratio() if word else 0)
 
     matcher = SequenceMatcher(None, "", word)
+    likenesses = {name: likeness(name) for name in known}
     near: dict[Any, str] = {}
-    for name in sorted(known, key=likeness, reverse=True):
-        if likeness(name) < NEAR:
-            break
+    for name in sorted(known, key=likenesses.__getitem__, reverse=True):
         # Two names for one thing are one answer.
-        near.setdefault(known[name], name)
+        if likenesses[name] >= NEAR:
+            near.setdefault(known[name], name)
     *others, last = [*near.values()][:NEAREST] or [""]
     return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}?" if last else ""

@@ -12,7 +12,7 @@ from .subsystem import Cpu, Memory, Parameters, parameter_named
 from .values import CpuMax, OomControl
 
 if TYPE_CHECKING:
-    from ._interface import Cells, Layout
+    from ._interface import Cells
 
 __all__ = ["apply", "settable", "update"]
 
@@ -185,9 +185,6 @@ class _Told:
     def read(self, shape: int) -> Cells:
         cells: Cells = backend.parse(shape, self._text)
         return cells
-
-    def read_keyed(self, layout: Layout | None) -> tuple[Layout, list[Any]]:
-        raise NotImplementedError
 
     def close(self) -> None:
         """There is nothing open."""

@@ -7,12 +7,11 @@ from typing import Annotated, Optional
 
 import typer
 
+from ..deadline import PATIENCE
 from .arguments import Specs, group_of
 from .render import show
 
 __all__ = ["freeze", "kill", "signal_named", "thaw", "wait"]
-
-PATIENCE = 10.0
 
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long.")]
 

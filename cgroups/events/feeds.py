@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -214,7 +215,7 @@ class CounterFeed(Feed):
 # ---- v1: eventfds, by cgroup.event_control -------------------------------------------------
 
 
-class EventfdFeed(Feed):
+class EventfdFeed(Feed, ABC):
     """What v1 tells by an eventfd: Documentation/admin-guide/cgroup-v1/memory.rst, 9 to 11."""
 
     mask = select.EPOLLIN
@@ -249,8 +250,9 @@ class EventfdFeed(Feed):
                 raise
         return self.signalled(signals, now) if signals else []
 
+    @abstractmethod
     def signalled(self, signals: int, now: int) -> list[Event]:
-        raise NotImplementedError
+        """The events of so many signals."""
 
 
 class OomFeed(EventfdFeed):

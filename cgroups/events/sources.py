@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Union
@@ -43,16 +44,16 @@ USAGE: Final = frozenset({"memory.usage_in_bytes", "memory.memsw.usage_in_bytes"
 """The files of v1 that have thresholds."""
 
 
-class Source:
+class Source(ABC):
     """Something that can be asked for."""
 
+    @abstractmethod
     def fits(self, cgroup: Cgroup) -> bool:
         """Whether it is of this cgroup's hierarchy, when there are several to choose from."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open(self, cgroup: Cgroup | None, target: Any) -> Iterator[Feed]:
         """Its feeds of one cgroup, None for the whole system; target is what was given, with others, to watch."""
-        raise NotImplementedError
 
 
 def _of_a_cgroup(cgroup: Cgroup | None, source: object) -> Cgroup:

@@ -93,6 +93,17 @@ def needs(backend: str, *tools: str) -> Callable[[Callable[..., None]], Any]:
     return lambda test: test if there else None
 
 
+# Until its cgroup has no more room.
+BOMB = """
+import os
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass
+"""
+
+
 class Terminal:
     """A program on a terminal of its own, in a session of its own, so that Ctrl-C reaches all of it."""
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from common import SLOW, MakeCgroup, Need, Spawn, codes, fill, needs, path_of, sub
+from common import BOMB, SLOW, MakeCgroup, Need, Spawn, codes, fill, needs, path_of, sub
 
 from cgroups import (
     AccessDenied,
@@ -373,16 +373,6 @@ def test_cgroups_that_come_and_go_meanwhile(
         with suppress(CgroupTimeout):  # the churn puts new ones in all the time
             cgroup.kill(0.5 * SLOW)
         assert child.wait(30) == -signal.SIGKILL
-
-
-BOMB = """
-import os
-while True:
-    try:
-        os.fork()
-    except OSError:
-        pass
-"""
 
 
 def has(controller: str) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from common import SLOW, MakeCgroup, Need, Spawn, codes, fill, path_of, sub
+from common import BOMB, SLOW, MakeCgroup, Need, Spawn, codes, fill, path_of, sub
 
 from cgroups import (
     Cgroup,
@@ -369,15 +369,6 @@ def test_threads_keep_a_tree_from_being_removed_in_part(make_cgroup: MakeCgroup,
 
 
 # ---- what never rests -----------------------------------------------------------------------------------
-
-BOMB = """
-import os
-while True:
-    try:
-        os.fork()
-    except OSError:
-        pass
-"""
 
 
 @pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "stopped"])

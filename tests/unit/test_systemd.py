@@ -19,8 +19,8 @@ import pytest
 import cgroups
 from cgroups import Cgroup, Hierarchy, Host, managed
 from cgroups._systemd import Manager, bus_address, explain
+from cgroups.deadline import Deadline
 from cgroups.delegation import _can_move, _checked, _Life
-from cgroups.lifecycle import Deadline
 
 JOB = "/org/freedesktop/systemd1/job/7"
 UNIT_PATH = "/org/freedesktop/systemd1/unit/job_2escope"
