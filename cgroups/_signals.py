@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["SIGNALS", "Ended", "exits"]
+__all__ = ["SIGNALS", "Ended"]
 
 
 class Ended(SystemExit):
@@ -130,14 +130,3 @@ def _is_main_thread() -> bool:
 
 SIGNALS: Final = Signals()
 """This process's."""
-
-
-@contextmanager
-def exits() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise SystemExit in the block, which then ends in order."""
-    is_main = SIGNALS.begin()
-    try:
-        yield
-    finally:
-        if is_main:
-            SIGNALS.end()

@@ -8,18 +8,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
 
 from . import creation, lifecycle
-from ._signals import SIGNALS
 from .deadline import PATIENCE
 from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
 from .hierarchy import Cgroup
 from .host import LOCAL, Host
+from .passing import Passing
 from .spec import split_path, to_enable
 from .subsystem import Core, Cpuset, Parameters
 from .transaction import apply, settable, update
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self, Unpack
 
     from .events.events import Events, Wanted
@@ -388,47 +386,20 @@ def fill_cpuset(cgroup: Cgroup) -> None:
 # ---- for a while -----------------------------------------------------------------------------
 
 
-class Temporary:
+class Temporary(Passing):
     """What :meth:`Group.temporary` gives: the group, made at the beginning of a ``with`` block, and gone after it."""
 
     def __init__(self, group: Group, limits: Mapping[Any, Any]) -> None:
         self._group = group
         self._limits = limits
-        self._owner = 0
-        self._is_main = False
 
     def __enter__(self) -> Group:
-        import atexit  # noqa: PLC0415 - importing this package has to stay cheap
-
-        self._owner = os.getpid()
-        self._is_main = SIGNALS.begin()
-        # An interrupt that comes between the block and its end ends the program, and not this.
-        atexit.register(self._end)
-        try:
-            with SIGNALS.held(), creation.Making() as making:
-                self._group._make(making, creation.rights_of({}), exist_ok=False)
-                apply(self._group.cgroup_of, self._limits)
-        except BaseException:
-            self._end()
-            raise
+        self._begin()
         return self._group
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
+    def _make(self, making: creation.Making) -> None:
+        self._group._make(making, creation.rights_of({}), exist_ok=False)
+        apply(self._group.cgroup_of, self._limits)
 
-    def _end(self) -> None:
-        import atexit  # noqa: PLC0415
-
-        try:
-            with SIGNALS.held():
-                # A forked child's copy of the block is not the block.
-                if self._owner == os.getpid():
-                    self._group.remove(recursive=True, kill=True, timeout=PATIENCE)
-                # Else, as when a process cannot be ended, once more when the program ends.
-                atexit.unregister(self._end)
-        finally:
-            if self._is_main:
-                self._is_main = False
-                SIGNALS.end()
+    def _remove(self) -> None:
+        self._group.remove(recursive=True, kill=True, timeout=PATIENCE)

@@ -8,18 +8,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from . import creation, diagnosis
-from ._signals import SIGNALS
 from .deadline import PATIENCE
 from .errors import AccessDenied, CgroupBusy, CgroupError, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable
 from .group import Group, controller_of, fill_cpuset, place_of, with_controller
 from .host import LOCAL
+from .passing import Passing
 from .spec import to_enable
 from .subsystem import Parameters
 from .transaction import apply, settable
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
     from .hierarchy import Cgroup, Hierarchy
@@ -60,7 +58,7 @@ def cgroup_for(parameter: Parameters.Parameter, parents: list[Cgroup] | None) ->
 # ---- the job -----------------------------------------------------------------------------
 
 
-class Job:
+class Job(Passing):
     """Cgroups of one name below some parents, with limits; a ``with`` block ends what is inside and removes them.
 
     Attributes:
@@ -76,6 +74,10 @@ class Job:
         self.missing: dict[str, str] = {}
         self._name = f"cgroups-run-{os.getpid()}-{next(_numbers)}"
         self._parents, self._limits = parents, limits
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
 
     def cgroup_of(self, controller: str) -> Cgroup | None:
         """The one that has a controller; '' is the unified hierarchy."""
@@ -128,6 +130,7 @@ class Job:
             elif controller in MEASURED and (controller or "pressure") not in self.missing:
                 why = f"no parent is on the hierarchy of {controller}" if controller else NO_UNIFIED
                 self.missing[controller or "pressure"] = why
+        apply(self.group.cgroup_of, self._limits)
 
     def _enable(self, controller: str, cgroup: Cgroup) -> None:
         """On v2 asks for a controller that measures; where the rules do not let it, it is missing."""
@@ -150,8 +153,7 @@ class Job:
         """
         return self.group.kill(PATIENCE)
 
-    def remove(self) -> None:
-        """Removes the cgroups, and those that were made below them."""
+    def _remove(self) -> None:
         if self.cgroups:
             self.group.remove(recursive=True, kill=True, timeout=PATIENCE)
 
@@ -159,25 +161,3 @@ class Job:
     def group(self) -> Group:
         """All of its cgroups, as one."""
         return Group.of(self.cgroups)
-
-    def __enter__(self) -> Self:
-        try:
-            with SIGNALS.held(), creation.Making() as making:
-                self._make(making)
-                apply(self.group.cgroup_of, self._limits)
-        except BaseException:
-            self.remove()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with SIGNALS.held():
-            try:
-                self.remove()
-            except CgroupError:
-                raise
-            except BaseException:
-                self.remove()  # a handler of the program's own has interrupted it
-                raise

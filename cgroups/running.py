@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING, Any, Union
 
-from ._signals import exits
 from .errors import CgroupTimeout, InvalidValue, shown
 from .group import Parent, parents_of
 from .job import Job, check_limits
@@ -141,7 +140,7 @@ def run_through(
         message = "stdin cannot be a pipe: nobody would write to it"
         raise InvalidValue(message)
     limits = check_limits(limits)
-    with exits(), ExitStack() as last, Job(parents_of(parent), limits) as job, ExitStack() as stack:
+    with ExitStack() as last, Job(parents_of(parent), limits) as job, ExitStack() as stack:
         samples = stack.enter_context(_Samples(job, sample)) if sample is not None else None
         watching = [stack.enter_context(guard(job.group)) for guard in guards]
         process = job.group.spawn(words, **streams, **popen)

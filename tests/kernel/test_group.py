@@ -685,7 +685,7 @@ def test_no_descriptor_is_left(
 
 INTERRUPTED = """
 import random, signal
-from cgroups._signals import exits
+from cgroups._signals import SIGNALS
 places, controllers, how = sys.argv[1].split("|"), sys.argv[2].split("|"), sys.argv[3]
 
 class Came(BaseException): pass
@@ -722,14 +722,14 @@ for act in acts:
             group.remove()
             Group("made", controllers, parent=places).remove()
 came = 0
+SIGNALS.begin()  # before a block, or after it, SIGTERM would end the program
 for number in range(int(sys.argv[4])):
     for act in acts:
         group = None
         try:
-            with exits():  # before the block, or after it, SIGTERM would end the program
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1.2 * took[act]))
-                group = act()
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1.2 * took[act]))
+            group = act()
+            signal.setitimer(signal.ITIMER_REAL, 0)
         except (Came, SystemExit):
             came += 1
         signal.setitimer(signal.ITIMER_REAL, 0)
