@@ -38,6 +38,26 @@ NAME: Final = "native"
 
 SIGKILL: Final = 9
 
+
+
+def _warn_if_stale(sources: str) -> None:
+    """Warn where the extension was built from other sources than those beside it, as in a checkout that changed."""
+    import warnings  # noqa: PLC0415 - only a checkout gets here, and importing this package has to stay cheap
+    import zlib  # noqa: PLC0415
+
+    checksum = 0
+    for endings in (".c", ".h"):
+        for name in sorted(name for name in os.listdir(sources) if name.startswith("cg") and name.endswith(endings)):
+            with open(f"{sources}/{name}", "rb") as file:
+                checksum = zlib.crc32(file.read(), checksum)
+    if checksum != lib.CG_SOURCES:
+        message = f"the extension is older than {sources}: run `python setup.py build_ext --inplace`"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+if os.path.isfile(_SOURCES := f"{os.path.dirname(__file__)}/../csrc/cg_abi.h"):
+    _warn_if_stale(os.path.dirname(_SOURCES))
+
 _uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 
 TEXT_LIMIT: Final = 64 << 20

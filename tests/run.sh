@@ -11,12 +11,17 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
 python=${PYTHON:-python3}
+all=(packaging unit property typing native kernel vm)
 tiers=("$@")
-[ ${#tiers[@]} -gt 0 ] || tiers=(packaging unit property typing native kernel vm)
+[ ${#tiers[@]} -gt 0 ] || tiers=("${all[@]}")
+for tier in "${tiers[@]}"; do
+    [[ " ${all[*]} " == *" $tier "* ]] || { echo "unknown tier '$tier': must be one of ${all[*]}" >&2; exit 2; }
+done
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export CGROUPS_REQUIRE_NATIVE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDEVMODE=1
+# Level 2 hides pip's warnings about the configuration of this machine.
+export CGROUPS_REQUIRE_NATIVE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=2 PYTHONDEVMODE=1
 say() { printf '\n== %s\n' "$*"; }
 
 # What the tiers need besides Python: Debian has it, and other systems bring their own.  clang builds the

@@ -31,7 +31,7 @@ try:
 except ModuleNotFoundError:
     _native_backend = None
 
-for _name, _examples in {"default": 25, "ci": 130, "soak": 50_000}.items():
+for _name, _examples in {"dev": 10, "default": 25, "ci": 130, "soak": 50_000}.items():
     settings.register_profile(
         _name,
         max_examples=_examples,

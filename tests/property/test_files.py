@@ -138,6 +138,7 @@ def _text(shape: Shape, size: int) -> bytes:
     return b"".join(one % i for i in range(size // len(one % 0) + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", Shape, ids=lambda shape: shape.name.lower())
 def test_mebibyte_reads_alike(shape: Shape, both: Both, tmp_path: Path) -> None:
     text = _text(shape, MEBIBYTE)

@@ -155,6 +155,7 @@ def test_numbers_with_thousands_of_zeros(both: Both) -> None:
         assert outcome(module, line) == [(1, 7, 3, "/", "/mnt", "rw", "rw")], module.NAME
 
 
+@pytest.mark.slow
 def test_table_of_over_a_mebibyte(both: Both) -> None:
     line = b"%d 1 0:5 /a\\040b /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n"
     text = b"".join(line % i for i in range(20_000))

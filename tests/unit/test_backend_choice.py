@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 import cgroups
 from cgroups._interface import Backend, Directory, File
+
+pytestmark = pytest.mark.slow  # starts processes
 
 BLOCK = """
 import sys
@@ -144,3 +147,17 @@ def test_both_backends_have_the_whole_interface(implementation: ModuleType) -> N
     for protocol, kind in ((Directory, implementation.Directory), (File, implementation.File)):
         wanted = {name for name in vars(protocol) if not name.startswith("_") and callable(getattr(protocol, name))}
         assert [name for name in sorted(wanted) if not hasattr(kind, name)] == []
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("changed", [False, True])
+def test_extension_older_than_its_sources_warns(changed: bool, tmp_path: Path) -> None:
+    package, sources = Path(cgroups.__file__).parent, Path(__file__).parents[2] / "csrc"
+    shutil.copytree(package, tmp_path / "cgroups", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(sources, tmp_path / "csrc")
+    if changed:
+        with open(tmp_path / "csrc" / "cg.h", "a") as header:
+            header.write("/* changed */\n")
+    result = run(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {SHOW}; print(cgroups.__file__)", "native")
+    assert result.stdout == f"native\n{tmp_path}/cgroups/__init__.py\n"
+    assert ("the extension is older than" in result.stderr) == changed, result.stderr

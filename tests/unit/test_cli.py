@@ -224,6 +224,7 @@ def test_get_of_all_has_single_values_first_and_then_tables(command: Any, v2_roo
     assert [*dict.fromkeys(line.partition(" ")[0].partition("[")[0] for line in lines)] == [*found]
 
 
+@pytest.mark.slow
 def test_a_list_of_processes_is_a_count_on_a_terminal(command: Any, v2_root: Path) -> None:
     ids = [*range(100, 143)]
     (v2_root / "sys/fs/cgroup/job/a/cgroup.procs").write_text("".join(f"{pid}\n" for pid in ids))
@@ -311,6 +312,7 @@ def test_durations(nanoseconds: int, text: str) -> None:
     assert render.duration(nanoseconds) == text
 
 
+@pytest.mark.slow
 def test_a_narrow_terminal_cuts_nothing_and_wraps_no_name(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/memory.max").write_text("1610612736\n")
     (v2_root / "sys/fs/cgroup/job/a/cpuset.cpus").write_text("0,2,4,6,8,10,12,14,16,18,20\n")
@@ -325,6 +327,7 @@ def test_a_narrow_terminal_cuts_nothing_and_wraps_no_name(command: Any, v2_root:
         assert "02468101214161820" in "".join(filter(str.isdigit, values))
 
 
+@pytest.mark.slow
 def test_no_colour_where_none_is_wanted(command: Any, v2_root: Path) -> None:
     for words in (["info"], ["tree"], ["get", ":/job/a", "memory.max"], ["parameters", "pids"]):
         # NO_COLOR leaves bold, by its own words; a dumb terminal has not even that.

@@ -14,6 +14,8 @@ import pytest
 
 import cgroups
 
+pytestmark = pytest.mark.slow  # starts processes
+
 CAPTURE = "/cgroups-capture"
 
 

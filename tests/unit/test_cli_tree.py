@@ -133,6 +133,7 @@ def test_tree_shows_names_as_they_are_and_never_lets_them_steer_the_terminal(com
     assert os.fsdecode(base + b"/\xff") in [one["path"] for one in found]
 
 
+@pytest.mark.slow
 def test_a_tree_deeper_than_python_recurses(command: Any, v1_root: Path) -> None:
     base = os.open(v1_root / "sys/fs/cgroup/memory", os.O_RDONLY)
     for _ in range(1200):

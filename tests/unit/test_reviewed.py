@@ -61,6 +61,7 @@ def test_owners_that_are_none(job: Cgroup, owner: str) -> None:
         job.make_sub("new", owner=owner)
 
 
+@pytest.mark.slow
 def test_a_find_within_a_find_does_not_hang() -> None:
     """A signal handler may look for cgroups too, whatever the main thread is at."""
     code = """

@@ -339,6 +339,7 @@ def test_control_characters_are_in_no_control_file(implementation: ModuleType, s
     bad(implementation, shape, text, Status.SYNTAX, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", PARSED, ids=lambda shape: shape.name)
 def test_what_is_empty_binary_or_a_megabyte_long(implementation: ModuleType, shape: Shape) -> None:
     if shape is Shape.VALUE:

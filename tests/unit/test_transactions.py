@@ -189,6 +189,7 @@ def with_pair(values: dict[Any, Any]) -> dict[Any, Any]:
     return {**dict(zip(BOTH, rest.pop("memory", ()))), **rest}
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(old=VALUES, new=VALUES, swap=AMOUNTS, at=st.integers(0, 8), kind=KINDS)
 def test_all_are_new_or_all_are_old(

@@ -82,7 +82,7 @@ HUGE = Hugetlb("2MB")
         (Cpuset.cpus, [3, 1, 0, 2, 8, 1], [("cpuset.cpus", "0-3,8")]),
         (Cpuset.cpus, range(4), [("cpuset.cpus", "0-3")]),
         (Cpuset.cpus, {5}, [("cpuset.cpus", "5")]),
-        (Cpuset.cpus, iter([0, 2]), [("cpuset.cpus", "0,2")]),
+        (Cpuset.cpus, range(0, 3, 2), [("cpuset.cpus", "0,2")]),
         (Cpuset.cpus, [], [("cpuset.cpus", "\n")]),  # a write of nothing would do nothing
         (Cpuset.mems, (0,), [("cpuset.mems", "0")]),
         (Cpuset.memory_migrate, True, []),
