@@ -172,21 +172,37 @@ static int namespace_number(uint64_t *number_ret)
     return 0;
 }
 
-int cg_root_identity(struct cg_root_identity *identity_ret, int *error_ret)
+/* Without statx: before Linux 4.11, or under a filter that does not know it. */
+static int identify_by_stat(struct cg_root_identity *identity_ret)
+{
+    struct stat root;
+    if (stat("/", &root) < 0)
+        return errno;
+    identity_ret->inode = root.st_ino;
+    identity_ret->device = root.st_dev;
+    return namespace_number(&identity_ret->mount);
+}
+
+static int identify(struct cg_root_identity *identity_ret)
 {
     struct statx root;
-    if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_INO | MOUNT_ID, &root) < 0) {
-        *error_ret = errno;
-        return CG_OS;
-    }
+    if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_INO | MOUNT_ID, &root) < 0)
+        return identify_by_stat(identity_ret);
     identity_ret->inode = root.stx_ino;
     identity_ret->device = (uint64_t)root.stx_dev_major << 32 | root.stx_dev_minor;
-    if (root.stx_mask & MOUNT_ID) {
-        memcpy(&identity_ret->mount, (const char *)&root + MOUNT_ID_AT, sizeof identity_ret->mount);
+    if (!(root.stx_mask & MOUNT_ID))
+        return namespace_number(&identity_ret->mount);
+    memcpy(&identity_ret->mount, (const char *)&root + MOUNT_ID_AT, sizeof identity_ret->mount);
+    return 0;
+}
+
+int cg_root_identity(struct cg_root_identity *identity_ret, int *error_ret)
+{
+    int error = identify(identity_ret);
+    if (error == 0)
         return CG_OK;
-    }
-    *error_ret = namespace_number(&identity_ret->mount);
-    return *error_ret ? CG_OS : CG_OK;
+    *error_ret = error;
+    return CG_OS;
 }
 
 int cg_mounts_check(int fd, const struct cg_root_identity *identity)

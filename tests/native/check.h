@@ -113,6 +113,8 @@ void test_mountinfo(void);
 void test_own_mountinfo(void);
 void test_read_all(void);
 void test_mounts_check(void);
+void test_mounts_check_enosys(void);
+void test_mounts_check_eperm(void);
 void test_beneath(void);
 void test_beneath_enosys(void);
 void test_beneath_eperm(void);

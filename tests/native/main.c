@@ -11,7 +11,8 @@ static const struct {
     void (*function)(void);
 } TESTS[] = {
     TEST(shapes),        TEST(shape_space),  TEST(layout),        TEST(mountinfo),  TEST(own_mountinfo), TEST(read_all),
-    TEST(mounts_check),  TEST(beneath),      TEST(beneath_enosys), TEST(beneath_eperm), TEST(budget),
+    TEST(mounts_check),  TEST(mounts_check_enosys), TEST(mounts_check_eperm),
+    TEST(beneath),      TEST(beneath_enosys), TEST(beneath_eperm), TEST(budget),
     TEST(destroy_order), TEST(read),         TEST(not_kept),      TEST(sampler),    TEST(sampler_texts), TEST(sampler_rows),
     TEST(recorder),      TEST(recorder_fork), TEST(recorder_end),
     TEST(spawn),         TEST(spawn_files),  TEST(spawn_closes),  TEST(spawn_fails), TEST(spawn_signals),

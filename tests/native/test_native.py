@@ -22,6 +22,7 @@ THREAD = ("-fsanitize=thread", "-O1", "-DROUNDS=1000")
 
 TESTS = (
     *("shapes", "shape_space", "layout", "mountinfo", "own_mountinfo", "read_all", "mounts_check"),
+    *("mounts_check_enosys", "mounts_check_eperm"),
     *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "not_kept"),
     *("sampler", "sampler_texts", "sampler_rows", "recorder", "recorder_fork", "recorder_end"),
     *("spawn", "spawn_files", "spawn_closes", "spawn_fails", "spawn_signals", "spawn_threads", "spawn_identity"),

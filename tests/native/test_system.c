@@ -10,6 +10,27 @@
 
 #include "check.h"
 
+/* ---- system calls that a filter denies ----------------------------------------- */
+
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+
+/* From here on a system call gives this errno, in this process. */
+static void deny(unsigned call, int error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = COUNT(filter), .filter = filter};
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    CHECK(syscall(call, AT_FDCWD, ".", NULL, 0, NULL) < 0 && errno == error);
+}
+
 /* ---- reading -------------------------------------------------------------- */
 
 void test_read_all(void)
@@ -86,7 +107,7 @@ static void in_namespace(void)
     CHECK_EQUAL(cg_mounts_check(fd, &inner), CG_MOUNTS_SAME);
 }
 
-void test_mounts_check(void)
+static void check_mounts_check(void)
 {
     struct cg_root_identity again;
     int error, fd = open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
@@ -98,6 +119,33 @@ void test_mounts_check(void)
     CHECK_EQUAL(cg_mounts_check(fd, &again), CG_MOUNTS_FOREIGN);
     close(fd);
     in_child(in_namespace);
+}
+
+void test_mounts_check(void)
+{
+    check_mounts_check();
+}
+
+static void without_statx(void)
+{
+    deny(SYS_statx, ENOSYS);
+    check_mounts_check();
+}
+
+static void with_statx_denied(void)
+{
+    deny(SYS_statx, EPERM);
+    check_mounts_check();
+}
+
+void test_mounts_check_enosys(void)
+{
+    in_child(without_statx);
+}
+
+void test_mounts_check_eperm(void)
+{
+    in_child(with_statx_denied);
 }
 
 /* ---- opening beneath a directory --------------------------------------------- */
@@ -200,34 +248,15 @@ static void make_tree(void)
     CHECK(base >= 0);
 }
 
-#ifndef SYS_openat2
-#define SYS_openat2 437
-#endif
-
-/* From here on openat2 gives this errno, in this process. */
-static void deny_openat2(int error)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = COUNT(filter), .filter = filter};
-    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-    CHECK(syscall(SYS_openat2, AT_FDCWD, ".", NULL, 0) < 0 && errno == error);
-}
-
 static void without_openat2(void)
 {
-    deny_openat2(ENOSYS);
+    deny(SYS_openat2, ENOSYS);
     check_beneath();
 }
 
 static void with_openat2_denied(void)
 {
-    deny_openat2(EPERM);
+    deny(SYS_openat2, EPERM);
     check_beneath();
 }
 
