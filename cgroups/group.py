@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
 
-from . import creation, lifecycle
+from . import creation
+from .control import empty, freeze, kill, move, remove
 from .deadline import PATIENCE
 from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
 from .hierarchy import Cgroup
@@ -294,34 +295,34 @@ class Group:
             if one.hierarchy not in others:
                 message = f"cannot move the processes of {one} to {to}: it has no cgroup on this hierarchy"
                 raise InvalidValue(message, path=one.path)
-        return lifecycle.move_all([(one, others[one.hierarchy]) for one in self.cgroups], timeout)
+        return move.move_all([(one, others[one.hierarchy]) for one in self.cgroups], timeout)
 
     def freeze(self, timeout: float | None = 10.0) -> None:
         """Stops its processes, through the cgroup that has the freezer: :meth:`Cgroup.freeze`.
 
         SubsystemNotAttached where none has: on v1, name ``freezer`` among the controllers.
         """
-        lifecycle.freeze(self.cgroups, timeout)
+        freeze.freeze(self.cgroups, timeout)
 
     def thaw(self, timeout: float | None = 10.0) -> None:
         """Lets them go on: :meth:`Cgroup.thaw`."""
-        lifecycle.thaw(self.cgroups, timeout)
+        freeze.thaw(self.cgroups, timeout)
 
     def signal(self, signum: int, *, recursive: bool = True) -> int:
         """Sends a signal to each process of it once: :meth:`Cgroup.signal`."""
-        return lifecycle.signal(self.cgroups, signum, recursive=recursive)
+        return kill.signal(self.cgroups, signum, recursive=recursive)
 
     def kill(self, timeout: float | None = 10.0) -> int:
         """Ends all processes in it and below, in whichever of its cgroups they are: :meth:`Cgroup.kill`."""
-        return lifecycle.kill(self.cgroups, timeout)
+        return kill.kill(self.cgroups, timeout)
 
     def wait_empty(self, timeout: float | None = None) -> None:
         """Waits until none of its cgroups has a process: :meth:`Cgroup.wait_empty`."""
-        lifecycle.wait_empty(self.cgroups, timeout)
+        empty.wait_empty(self.cgroups, timeout)
 
     def remove(self, *, recursive: bool = False, kill: bool = False, timeout: float | None = None) -> None:
         """Removes all of its cgroups: :meth:`Cgroup.remove`.  CgroupGone when none of them is there."""
-        lifecycle.remove(self.cgroups, recursive=recursive, kill_first=kill, timeout=timeout)
+        remove.remove(self.cgroups, recursive=recursive, kill_first=kill, timeout=timeout)
 
     # ---- events
 

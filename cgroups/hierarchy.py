@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from . import creation, diagnosis, lifecycle
+from . import creation, diagnosis
 from ._interface import Failure, Shape, Status
+from .control import empty, freeze, kill, move, remove
 from .errors import AccessDenied, CgroupGone, InvalidValue, ParameterNotSupported, from_errno, shown
 from .spec import ALIASES, IMPLICIT, check_name, split_path
 
@@ -533,7 +534,7 @@ class Cgroup:
 
         Also those that its processes make meanwhile.  CgroupTimeout when they make them faster.
         """
-        return lifecycle.move_all([(self, to)], timeout)
+        return move.move_all([(self, to)], timeout)
 
     # ---- stopping and ending what is inside, and below -----------------------------------------
 
@@ -548,11 +549,11 @@ class Cgroup:
             CgroupTimeout: a process did not stop within so many seconds; what this call has frozen is thawed again.
             InvalidValue: the caller itself is inside, or it is the root.
         """
-        lifecycle.freeze([self], timeout)
+        freeze.freeze([self], timeout)
 
     def thaw(self, timeout: float | None = 10.0) -> None:
         """Lets them go on, but for those below that were frozen by themselves; CgroupBusy while one above is frozen."""
-        lifecycle.thaw([self], timeout)
+        freeze.thaw([self], timeout)
 
     def signal(self, signum: int, *, recursive: bool = True) -> int:
         """Sends a signal to each process in it, and below, once; how many there were.
@@ -564,7 +565,7 @@ class Cgroup:
         Raises:
             AccessDenied: processes are of another user, or in a pid namespace that is not below this one.
         """
-        return lifecycle.signal([self], signum, recursive=recursive)
+        return kill.signal([self], signum, recursive=recursive)
 
     def kill(self, timeout: float | None = 10.0) -> int:
         """Ends all processes in it and below, and waits until they have ended; how many were seen.
@@ -578,14 +579,14 @@ class Cgroup:
             AccessDenied: processes are of another user, or (without ``cgroup.kill``) have no number here.
             InvalidValue: the caller itself is inside.
         """
-        return lifecycle.kill([self], timeout)
+        return kill.kill([self], timeout)
 
     def wait_empty(self, timeout: float | None = None) -> None:
         """Waits until no process is in it or below: by an event of ``cgroup.events``, on v1 by its processes' pidfds.
 
         CgroupTimeout when some are left after so many seconds.
         """
-        lifecycle.wait_empty([self], timeout)
+        empty.wait_empty([self], timeout)
 
     # ---- the tree ----------------------------------------------------------------------------
 
@@ -677,7 +678,7 @@ class Cgroup:
                 removed.
             CgroupTimeout: a process could not be ended.
         """
-        lifecycle.remove([self], recursive=recursive, kill_first=kill, timeout=timeout)
+        remove.remove([self], recursive=recursive, kill_first=kill, timeout=timeout)
 
     def check_removable(self) -> None:
         """Refuses what is never removed, for this package."""

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 import cgroups
-from cgroups import Cgroup, Cpuset, Hierarchy, Parameters, Subsystem, lifecycle
+from cgroups import Cgroup, Cpuset, Hierarchy, Parameters, Subsystem
+from cgroups.control import kill
 
 HERE = Path(__file__).parent
 
@@ -242,5 +243,5 @@ def open_descriptors() -> Callable[[], int]:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """cgroup.kill where there is one; and as where there is none."""
     if request.param == "one by one":
-        monkeypatch.setattr(lifecycle, "_kill_at_once", lambda _: False)
+        monkeypatch.setattr(kill, "kill_at_once", lambda _: False)
     return str(request.param)

@@ -492,13 +492,14 @@ def test_a_program_that_waits_for_another(
 # A clean-up that a signal comes in the middle of.
 SLOW_END = """
 import signal, time
-from cgroups import group as module, lifecycle
-kill = lifecycle._kill
+from cgroups import group as module
+from cgroups.control import kill
+kill_within = kill.kill_within
 def slow(*arguments):
     for number in {numbers}:
         signal.raise_signal(number)
-    return kill(*arguments)
-lifecycle._kill = slow
+    return kill_within(*arguments)
+kill.kill_within = slow
 places, controllers = sys.argv[1].split("|"), sys.argv[2].split("|")
 with Group.temporary("outer", controllers, parent=places) as outer:
     outer.spawn(["sleep", "1000"])

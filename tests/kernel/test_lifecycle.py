@@ -32,8 +32,8 @@ from cgroups import (
     Popen,
     Subsystem,
     SubsystemNotAttached,
-    lifecycle,
 )
+from cgroups.control import freeze, kill
 
 IGNORING = ["sh", "-c", "trap '' TERM INT HUP; echo ready; while true; do sleep 1000; done"]
 
@@ -114,7 +114,7 @@ def test_thawed_below_a_frozen_one(freezable: Cgroup, spawn: Spawn) -> None:
 
 def test_what_does_not_freeze_is_thawed_again(freezable: Cgroup, spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
     [child] = fill(freezable, spawn)
-    monkeypatch.setattr(lifecycle, "_freezes", lambda _: False)
+    monkeypatch.setattr(freeze, "freezes", lambda _: False)
     began = time.monotonic()
     with pytest.raises(CgroupTimeout, match=r"not within 0\.2 s"):
         freezable.freeze(0.2)
@@ -123,7 +123,7 @@ def test_what_does_not_freeze_is_thawed_again(freezable: Cgroup, spawn: Spawn, m
     monkeypatch.undo()
     # One that was frozen before stays so.
     freezable.freeze()
-    monkeypatch.setattr(lifecycle, "_freezes", lambda _: False)
+    monkeypatch.setattr(freeze, "freezes", lambda _: False)
     with pytest.raises(CgroupTimeout):
         freezable.freeze(0)
     monkeypatch.undo()
@@ -410,19 +410,19 @@ def test_processes_that_have_no_number_here(
     [child] = fill(cgroup, spawn)
     text = """
     import signal
-    from cgroups import lifecycle
+    from cgroups.control import kill
     cgroup = Hierarchy.find_exn(sys.argv[1])
     assert cgroup.processes() == [], cgroup.processes()
     sent = []
     os.kill = signal.pidfd_send_signal = lambda *what: sent.append(what)
     error = raises(AccessDenied, cgroup.signal, 15)
     assert "outside this pid namespace" in str(error), error
-    own, lifecycle._kill_at_once = lifecycle._kill_at_once, lambda _: False
+    own, kill.kill_at_once = kill.kill_at_once, lambda _: False
     error = raises(AccessDenied, cgroup.kill, 1)
     assert "outside this pid namespace" in str(error), error
     raises(CgroupTimeout, cgroup.wait_empty, 0.1)
     assert sent == [], sent
-    lifecycle._kill_at_once = own
+    kill.kill_at_once = own
     if os.path.exists(f"{cgroup.path}/cgroup.kill"):
         cgroup.kill(30)
     assert sent == [], sent
@@ -440,7 +440,7 @@ def test_without_pidfds(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "pidfd_open", refuse)
-    monkeypatch.setattr(lifecycle, "_kill_at_once", lambda _: False)
+    monkeypatch.setattr(kill, "kill_at_once", lambda _: False)
     cgroup = make_cgroup(head)
     children = fill(cgroup, spawn, 2)
     assert cgroup.signal(signal.SIGUSR1) == 2

@@ -29,8 +29,8 @@ from cgroups import (
     Pids,
     Popen,
     Subsystem,
-    lifecycle,
 )
+from cgroups.control import freeze, kill
 
 RunScript = Callable[..., str]
 
@@ -84,10 +84,10 @@ def test_what_cannot_be_ended_is_said_in_short(
 ) -> None:
     cgroup = make_cgroup(head)
     children = fill(cgroup, spawn, 60)
-    monkeypatch.setattr(lifecycle, "_kill_at_once", lambda _: True)
+    monkeypatch.setattr(kill, "kill_at_once", lambda _: True)
     if cgroup.version == 1:
-        monkeypatch.setattr(lifecycle, "_kill_each", lambda *_, **__: [])
-        monkeypatch.setattr(lifecycle, "_kill_at_once", lambda _: False)
+        monkeypatch.setattr(kill, "kill_each", lambda *_, **__: [])
+        monkeypatch.setattr(kill, "kill_at_once", lambda _: False)
     with pytest.raises(CgroupTimeout, match=r"are left: not within 0\.2 s") as raised:
         cgroup.kill(0.2)
     assert len(str(raised.value)) < 600
@@ -180,8 +180,8 @@ def test_few_descriptors_are_enough(make_cgroup: MakeCgroup, head: str, spawn: S
         error = raises(CgroupOSError, cgroup.signal, signal.SIGCONT)
         assert error.errno == errno.EMFILE, error
         resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
-        from cgroups import lifecycle
-        lifecycle._kill_at_once = lambda _: False
+        from cgroups.control import kill
+        kill.kill_at_once = lambda _: False
         assert cgroup.kill(60) == 60
         cgroup.wait_empty(10)
         """,
@@ -224,7 +224,7 @@ def test_a_part_that_comes_and_goes(make_cgroup: MakeCgroup, every_head: str, ma
             except OSError:
                 pass
     """
-    is_frozen = lifecycle._has_freezer(cgroup)
+    is_frozen = freeze.has_freezer(cgroup)
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(text)]) as maker:
         try:
             for _ in range(30 if SLOW == 1 else 6):
@@ -255,10 +255,10 @@ def test_where_there_is_no_number_nothing_changes(make_cgroup: MakeCgroup, spawn
     [child] = fill(busy, spawn)
     run_script(
         """
-        from cgroups import lifecycle
+        from cgroups.control import kill
         cgroup, other = map(Hierarchy.find_exn, sys.argv[1:])
         busy = cgroup.child("busy")
-        lifecycle._kill_at_once = lambda _: False
+        kill.kill_at_once = lambda _: False
         busy.freeze()
         raises(AccessDenied, cgroup.kill, 1)
         assert Parameters.get(Freezer.state, busy) == "FROZEN"
@@ -379,9 +379,9 @@ def test_a_fork_bomb_is_ended_one_by_one(
     need("pids")
     if frozen and Hierarchy.find_exn("pids").version == 1:
         return  # the freezer is on a hierarchy of its own: the other tests of bombs have it
-    monkeypatch.setattr(lifecycle, "_kill_at_once", lambda _: False)
+    monkeypatch.setattr(kill, "kill_at_once", lambda _: False)
     if not frozen:
-        monkeypatch.setattr(lifecycle, "_freezers", lambda _: [])
+        monkeypatch.setattr(kill, "freezers", lambda _: [])
     cgroup = make_cgroup("pids")
     count = 400 if SLOW == 1 else 40
     Parameters.set(Pids.max, cgroup, count)
@@ -403,16 +403,16 @@ def test_what_comes_after_the_last_look_is_ended_too(
 ) -> None:
     """A process, or a cgroup with one, that somebody puts in between the end of all and the removal."""
     cgroup = make_cgroup(head)
-    kill = lifecycle._kill
+    kill_within = kill.kill_within
     late: list[subprocess.Popen[bytes]] = []
 
     def end(tops: Any, deadline: Any) -> int:
-        count = kill(tops, deadline)
+        count = kill_within(tops, deadline)
         if len(late) < 3:
             late.extend(fill(sub(cgroup, "late") if late else cgroup, spawn))
         return count
 
-    monkeypatch.setattr(lifecycle, "_kill", end)
+    monkeypatch.setattr(kill, "kill_within", end)
     began = time.monotonic()
     cgroup.remove(recursive=True, kill=True, timeout=120)
     assert time.monotonic() - began < 5 * SLOW
