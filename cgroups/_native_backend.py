@@ -39,7 +39,6 @@ NAME: Final = "native"
 SIGKILL: Final = 9
 
 
-
 def _warn_if_stale(sources: str) -> None:
     """Warn where the extension was built from other sources than those beside it, as in a checkout that changed."""
     import warnings  # noqa: PLC0415 - only a checkout gets here, and importing this package has to stay cheap

@@ -128,7 +128,7 @@ def test_source_compiles_alone(compiler: str, source: Path, tmp_path: Path) -> N
 
 def test_sources_are_there() -> None:
     names = {path.name for path in SOURCES}
-    assert {"cg_parse.c", "cg_mountinfo.c", "cg_read.c", "cg_handles.c", "cg_sampler.c"} <= names
+    assert {"cg_parse.c", "cg_mountinfo.c", "cg_read.c", "cg_cache.c", "cg_sampler.c"} <= names
 
 
 @pytest.mark.parametrize("path", sorted(CSRC.glob("*.[ch]")), ids=lambda path: path.name)

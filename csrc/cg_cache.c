@@ -1,0 +1,221 @@
+/* cg_cache.c - what is kept open: the budget, who goes first, and fork(2).
+ *
+ * The cache owns every kept descriptor.  Who reads many at once does not pin
+ * each: while such a read goes on, what leaves the cache is closed at its end. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cg_cache.h"
+
+struct cg_cache *cg_cache_create(size_t budget)
+{
+    struct cg_cache *cache = calloc(1, sizeof *cache);
+    if (cache != NULL) {
+        pthread_mutex_init(&cache->lock, NULL);
+        pthread_mutex_init(&cache->guards_lock, NULL);
+        cache->budget = budget;
+        cache->state = 1; /* 0 is a state that no batch has seen */
+    }
+    return cache;
+}
+
+void cg_cache_destroy(struct cg_cache *cache)
+{
+    pthread_mutex_destroy(&cache->lock);
+    pthread_mutex_destroy(&cache->guards_lock);
+    free(cache->kept);
+    free(cache->phases[0].leaving);
+    free(cache->phases[1].leaving);
+    free(cache);
+}
+
+/* Under the lock: the descriptor for the caller to close, or -1 where it may
+ * be in use by who reads many. */
+static int leave(struct cg_cache *cache, int fd)
+{
+    struct phase *phase = &cache->phases[cache->phase % 2];
+    if (cache->phases[0].readers + cache->phases[1].readers == 0)
+        return fd;
+    if (phase->count == phase->capacity) {
+        size_t capacity = phase->capacity ? 2 * phase->capacity : 64;
+        int *leaving = realloc(phase->leaving, capacity * sizeof *leaving);
+        if (leaving == NULL)
+            return -1; /* open for good, rather than closed under a reader */
+        phase->leaving = leaving;
+        phase->capacity = capacity;
+    }
+    phase->leaving[phase->count++] = fd;
+    return -1;
+}
+
+/* Under the lock. */
+static void close_leaving(struct phase *phase)
+{
+    while (phase->readers == 0 && phase->count > 0)
+        close(phase->leaving[--phase->count]);
+}
+
+void cg_cache_tidy(struct cg_cache *cache)
+{
+    struct phase *now = &cache->phases[cache->phase % 2], *before = &cache->phases[(cache->phase + 1) % 2];
+    if (before->readers > 0)
+        return; /* who may still have what has left since */
+    close_leaving(before);
+    close_leaving(now);
+    if (now->count > 0)
+        cache->phase++;
+}
+
+int cg_cache_detach(struct cg_cache *cache, struct cg_file *file)
+{
+    int fd = file->fd;
+    struct cg_file *last = cache->kept[--cache->count];
+    cache->kept[file->slot] = last;
+    last->slot = file->slot;
+    file->fd = -1;
+    file->stale = false;
+    cache->state++;
+    return leave(cache, fd);
+}
+
+/* An unpinned file that was not used since the hand last passed it; NULL when
+ * every one is pinned.  Two rounds: the first may only clear the marks. */
+static struct cg_file *find_victim(struct cg_cache *cache)
+{
+    for (size_t step = 0; step < 2 * cache->count; step++) {
+        struct cg_file *file = cache->kept[cache->hand++ % cache->count];
+        if (file->pins == 0 && !file->used)
+            return file;
+        file->used = false;
+    }
+    return NULL;
+}
+
+static bool reserve(struct cg_cache *cache)
+{
+    size_t capacity = cache->capacity ? 2 * cache->capacity : 64;
+    if (cache->count < cache->capacity)
+        return true;
+    struct cg_file **kept = realloc(cache->kept, capacity * sizeof(struct cg_file *));
+    if (kept == NULL)
+        return false;
+    cache->kept = kept;
+    cache->capacity = capacity;
+    return true;
+}
+
+bool cg_cache_attach(struct cg_cache *cache, struct cg_file *file, int fd, int *victim_ret)
+{
+    *victim_ret = -1;
+    if (file->fd >= 0 || file->flags & CG_FILE_LIST || cache->budget == 0)
+        return false;
+    if (cache->count >= cache->budget) {
+        struct cg_file *victim = file->flags & CG_FILE_MODEST ? NULL : find_victim(cache);
+        if (victim == NULL)
+            return false;
+        *victim_ret = cg_cache_detach(cache, victim);
+    }
+    if (!reserve(cache))
+        return false;
+    file->fd = fd;
+    file->used = true;
+    file->slot = cache->count;
+    cache->kept[cache->count++] = file;
+    cache->state++;
+    return true;
+}
+
+void cg_cache_set_budget(struct cg_cache *cache, size_t budget)
+{
+    pthread_mutex_lock(&cache->lock);
+    cache->budget = budget;
+    for (struct cg_file *victim; cache->count > budget && (victim = find_victim(cache)) != NULL;) {
+        int fd CG_CLOSE = cg_cache_detach(cache, victim);
+    }
+    pthread_mutex_unlock(&cache->lock);
+}
+
+size_t cg_cache_budget(struct cg_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    size_t budget = cache->budget;
+    pthread_mutex_unlock(&cache->lock);
+    return budget;
+}
+
+size_t cg_cache_kept(struct cg_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    size_t count = cache->count;
+    pthread_mutex_unlock(&cache->lock);
+    return count;
+}
+
+/* ---- fork(2) -------------------------------------------------------------- */
+
+/* The handlers of pthread_atfork(3) have no argument. */
+static struct cg_cache *survivor;
+
+void cg_guard_create(struct cg_cache *cache, struct cg_guard *guard)
+{
+    pthread_mutex_init(&guard->lock, NULL);
+    pthread_mutex_lock(&cache->guards_lock);
+    guard->next = cache->guards;
+    guard->link = &cache->guards;
+    if (guard->next != NULL)
+        guard->next->link = &guard->next;
+    cache->guards = guard;
+    pthread_mutex_unlock(&cache->guards_lock);
+}
+
+void cg_guard_destroy(struct cg_cache *cache, struct cg_guard *guard)
+{
+    pthread_mutex_lock(&cache->guards_lock);
+    *guard->link = guard->next;
+    if (guard->next != NULL)
+        guard->next->link = guard->link;
+    pthread_mutex_unlock(&cache->guards_lock);
+    pthread_mutex_destroy(&guard->lock);
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&survivor->guards_lock);
+    for (struct cg_guard *guard = survivor->guards; guard != NULL; guard = guard->next)
+        pthread_mutex_lock(&guard->lock);
+    pthread_mutex_lock(&survivor->lock);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&survivor->lock);
+    for (struct cg_guard *guard = survivor->guards; guard != NULL; guard = guard->next)
+        pthread_mutex_unlock(&guard->lock);
+    pthread_mutex_unlock(&survivor->guards_lock);
+}
+
+static void after_fork_in_child(void)
+{
+    struct cg_cache *cache = survivor;
+    pthread_mutex_init(&cache->lock, NULL);
+    pthread_mutex_init(&cache->guards_lock, NULL);
+    for (struct cg_guard *guard = cache->guards; guard != NULL; guard = guard->next)
+        pthread_mutex_init(&guard->lock, NULL);
+    cache->phases[0].readers = cache->phases[1].readers = 0;
+    cg_cache_tidy(cache);
+    for (size_t i = cache->count; i-- > 0;) {
+        struct cg_file *file = cache->kept[i];
+        file->pins = 0;
+        if (file->stale) {
+            int fd CG_CLOSE = cg_cache_detach(cache, file);
+        }
+    }
+}
+
+int cg_cache_survive_forks(struct cg_cache *cache)
+{
+    if (survivor != NULL)
+        return EBUSY;
+    survivor = cache;
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}

@@ -1,0 +1,284 @@
+/* cg_layouts.c - the text of a control file into the cells of its row.
+ *
+ * A text of a new layout is parsed by its shape and its numbers found by name,
+ * and the layout is learned; from then on what stands between its numbers is
+ * compared, and the numbers are converted. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cg_layouts.h"
+#include "cg_scan.h"
+
+enum { FIRST_CELLS = 256 };
+
+/* ---- cells -------------------------------------------------------------------- */
+
+static void put(const struct cg_row_cells *cells, const struct cg_target *target, uint8_t status, int64_t value, int error)
+{
+    int32_t column = target->column;
+    if (column < 0)
+        return;
+    uint8_t *had = &cells->statuses[column];
+    int64_t *to = &cells->values[column];
+    if (target->flags & CG_TARGET_SECOND && *had != CG_CELL_ABSENT)
+        return;
+    if (target->flags & CG_TARGET_ADD) {
+        if (*had != CG_CELL_OK && *had != CG_CELL_MAX && *had != CG_CELL_RANGE)
+            return;
+        if (status == CG_CELL_OK && *had != CG_CELL_OK)
+            return;
+        if (status == CG_CELL_OK && __builtin_add_overflow(*to, value, &value)) {
+            status = CG_CELL_RANGE;
+            value = INT64_MAX;
+        }
+    }
+    *to = value;
+    *had = status;
+    cells->errors[column] = error;
+}
+
+static void put_number(const struct cg_row_cells *cells, const struct cg_target *target, uint8_t kind, uint64_t number)
+{
+    int64_t value = (int64_t)number, scale = target->scale;
+    bool unset = kind == CG_NEGATIVE && value == -1 && target->flags & CG_TARGET_UNSET;
+    bool beyond = kind == CG_UINT && target->threshold > 0 && number >= target->threshold;
+    if (kind == CG_MAX || unset || beyond) {
+        put(cells, target, CG_CELL_MAX, INT64_MAX, 0);
+        return;
+    }
+    if (target->flags & CG_TARGET_CENTI && kind != CG_CENTI)
+        scale *= 100;
+    bool over = kind == CG_UINT && number > INT64_MAX;
+    if (scale != 1)
+        over |= __builtin_mul_overflow(value, scale, &value);
+    if (over)
+        put(cells, target, CG_CELL_RANGE, INT64_MAX, 0);
+    else
+        put(cells, target, CG_CELL_OK, value, 0);
+}
+
+/* All targets of the number of this one. */
+static void put_all(const struct cg_row_cells *cells, const struct cg_program *program, size_t target, uint8_t kind,
+                    uint64_t number)
+{
+    do
+        put_number(cells, &program->targets[target], kind, number);
+    while (++target < program->count && program->targets[target].flags & CG_TARGET_SAME);
+}
+
+void cg_put_failure(const struct cg_row_cells *cells, const struct cg_program *program, uint8_t status, int error)
+{
+    for (size_t i = 0; i < program->count; i++)
+        put(cells, &program->targets[i], status, 0, error);
+}
+
+/* ---- memory ------------------------------------------------------------------- */
+
+static bool reserve_numbers(struct cg_scratch *scratch, size_t count)
+{
+    if (count <= scratch->capacity)
+        return true;
+    uint64_t *numbers = realloc(scratch->numbers, count * sizeof *numbers);
+    if (numbers != NULL)
+        scratch->numbers = numbers;
+    uint8_t *kinds = realloc(scratch->kinds, count);
+    if (kinds != NULL)
+        scratch->kinds = kinds;
+    if (numbers == NULL || kinds == NULL)
+        return false;
+    scratch->capacity = count;
+    return true;
+}
+
+static bool grow_cells(struct cg_cells *cells)
+{
+    size_t capacity = cells->capacity ? 2 * cells->capacity : FIRST_CELLS;
+    free(cells->value);
+    char *memory = malloc(capacity * (sizeof *cells->value + 3 * sizeof *cells->key + sizeof *cells->kind));
+    cells->value = (uint64_t *)(void *)memory;
+    if (memory == NULL) {
+        cells->capacity = 0;
+        return false;
+    }
+    cells->key = (uint32_t *)(cells->value + capacity);
+    cells->key_end = cells->key + capacity;
+    cells->start = cells->key_end + capacity;
+    cells->kind = (uint8_t *)(cells->start + capacity);
+    cells->capacity = capacity;
+    return true;
+}
+
+bool cg_scratch_init(struct cg_scratch *scratch)
+{
+    *scratch = (struct cg_scratch){0};
+    return grow_cells(&scratch->cells);
+}
+
+void cg_scratch_clear(struct cg_scratch *scratch)
+{
+    free(scratch->numbers);
+    free(scratch->kinds);
+    free(scratch->cells.value);
+}
+
+void cg_learned_clear(struct cg_learned *learned)
+{
+    for (unsigned place = 0; place < learned->count; place++)
+        free(learned->known[place].memory);
+}
+
+/* ---- learning layouts -------------------------------------------------------- */
+
+static bool is_number(uint8_t kind)
+{
+    return kind == CG_UINT || kind == CG_NEGATIVE || kind == CG_MAX || kind == CG_CENTI;
+}
+
+static size_t number_end(const char *text, size_t length, size_t at)
+{
+    while (at < length && !cg_is_blank(text[at]) && text[at] != '\n')
+        at++;
+    return at;
+}
+
+/* Where a number goes: the targets are mostly in the order of the text. */
+static int32_t find_target(const struct cg_program *program, size_t *hint, const char *text, struct cg_slice row,
+                           size_t key, size_t key_length, uint32_t ordinal)
+{
+    size_t row_length = (size_t)(row.to - row.from);
+    for (size_t step = 0; step < program->count; step++) {
+        size_t i = (*hint + step) % program->count;
+        const struct cg_target *target = &program->targets[i];
+        if (target->flags & CG_TARGET_SAME || target->ordinal != ordinal)
+            continue;
+        if (strncmp(target->key, text + key, key_length) != 0 || target->key[key_length] != '\0')
+            continue;
+        if (strncmp(target->row, row.from, row_length) != 0 || target->row[row_length] != '\0')
+            continue;
+        *hint = i + 1;
+        return (int32_t)i;
+    }
+    return -1;
+}
+
+/* The place for one more layout of as many numbers, or NULL when out of memory. */
+static struct cg_known *make_room(struct cg_learned *learned, size_t length, size_t numbers)
+{
+    size_t ends = (numbers + 1) * sizeof(uint32_t), targets = numbers * sizeof(int32_t);
+    void *memory = malloc(ends + targets + length);
+    if (memory == NULL)
+        return NULL;
+    unsigned place = learned->count < CG_KNOWN_MAX ? learned->count++ : learned->next++ % CG_KNOWN_MAX;
+    struct cg_known *known = &learned->known[place];
+    free(known->memory);
+    known->memory = memory;
+    known->layout.ends = memory;
+    known->targets = (int32_t *)((char *)memory + ends);
+    known->layout.literals = (char *)memory + ends + targets;
+    known->layout.count = numbers;
+    return known;
+}
+
+/* From a text and its cells. */
+static void learn(struct cg_learned *learned, const char *text, size_t length, const struct cg_cells *cells,
+                  const int32_t *targets, struct cg_text_state *state)
+{
+    size_t numbers = 0, at = 0, to = 0, i = 0;
+    for (size_t c = 0; c < cells->count; c++)
+        numbers += is_number(cells->kind[c]);
+    struct cg_known *known = make_room(learned, length, numbers);
+    if (known == NULL)
+        return; /* slower, and right */
+    uint32_t *ends = known->memory;
+    char *literals = (char *)known->memory + (numbers + 1) * sizeof *ends + numbers * sizeof *targets;
+    for (size_t c = 0; c < cells->count; c++) {
+        if (!is_number(cells->kind[c]))
+            continue;
+        memcpy(literals + to, text + at, cells->start[c] - at);
+        to += cells->start[c] - at;
+        at = number_end(text, length, cells->start[c]);
+        known->targets[i] = targets[c];
+        ends[i++] = (uint32_t)to;
+    }
+    memcpy(literals + to, text + at, length - at);
+    ends[i] = (uint32_t)(to + length - at);
+    state->layout = (uint8_t)(known - learned->known);
+}
+
+/* ---- one text ------------------------------------------------------------------- */
+
+static bool try_known(struct cg_scratch *scratch, const struct cg_row_cells *cells, struct cg_text_state *state,
+                      unsigned place, const char *text, size_t length)
+{
+    const struct cg_known *known = &state->learned->known[place];
+    size_t count = known->layout.count;
+    if (!reserve_numbers(scratch, count) ||
+        cg_parse_layout(&known->layout, text, length, scratch->numbers, scratch->kinds) != CG_OK)
+        return false;
+    state->layout = (uint8_t)place;
+    for (size_t i = 0; i < count; i++) {
+        if (known->targets[i] >= 0)
+            put_all(cells, state->learned->program, (size_t)known->targets[i], scratch->kinds[i], scratch->numbers[i]);
+    }
+    return true;
+}
+
+static void put_parsed(struct cg_scratch *scratch, const struct cg_row_cells *cells, struct cg_text_state *state,
+                       const char *text, size_t length)
+{
+    const struct cg_program *program = state->learned->program;
+    struct cg_cells *parsed = &scratch->cells;
+    size_t offset, hint = 0;
+    int status;
+    while ((status = cg_parse(program->shape, text, length, parsed, &offset)) == CG_SPACE) {
+        if (!grow_cells(parsed)) {
+            cg_put_failure(cells, program, CG_CELL_ERROR, ENOMEM);
+            return;
+        }
+    }
+    if (status != CG_OK) {
+        cg_put_failure(cells, program, CG_CELL_ERROR, EBADMSG);
+        return;
+    }
+    int32_t *targets = malloc((parsed->count + 1) * sizeof *targets);
+    struct cg_slice row = {text, text};
+    uint32_t ordinal = 0;
+    bool plain = true; /* each that is wanted is a number, as a layout has it */
+    for (size_t c = 0; c < parsed->count; c++) {
+        size_t key = parsed->key[c], key_length = parsed->key_end[c] - key;
+        if (parsed->kind[c] == CG_ROW) {
+            row = (struct cg_slice){text + key, text + key + key_length};
+            ordinal = 0;
+            continue;
+        }
+        int32_t target = find_target(program, &hint, text, row, key, key_length, key_length ? 0 : ordinal++);
+        if (targets != NULL)
+            targets[c] = target;
+        if (is_number(parsed->kind[c])) {
+            if (target >= 0)
+                put_all(cells, program, (size_t)target, parsed->kind[c], parsed->value[c]);
+            else
+                state->unknown = true;
+        } else if (target >= 0) {
+            put(cells, &program->targets[target], CG_CELL_ERROR, 0, EBADMSG);
+            plain = false;
+        }
+    }
+    if (targets != NULL && plain)
+        learn(state->learned, text, length, parsed, targets, state);
+    free(targets);
+}
+
+void cg_put_text(struct cg_scratch *scratch, const struct cg_row_cells *cells, struct cg_text_state *state,
+                 const char *text, size_t length)
+{
+    struct cg_learned *learned = state->learned;
+    if (state->layout < learned->count && try_known(scratch, cells, state, state->layout, text, length))
+        return;
+    for (unsigned place = 0; place < learned->count; place++) {
+        if (place != state->layout && try_known(scratch, cells, state, place, text, length))
+            return;
+    }
+    put_parsed(scratch, cells, state, text, length);
+}
