@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import builtins
 import operator
-import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._backend import backend
 from ._interface import Cells, Failure, Numbers, Shape
+from .core import quantities
 from .errors import CgroupError, InvalidValue, ParseError, from_failure, shown
 from .values import Device
 
@@ -57,6 +57,14 @@ W_contra = TypeVar("W_contra", contravariant=True)
 
 Slow = Callable[[Any], Any]
 
+Literal = Callable[[str, str], Any]
+"""Makes the value of a word on a command line, in the unit of its parameter; raises InvalidValue."""
+
+
+def as_it_is(word: str, unit: str) -> str:  # noqa: ARG001 - a Literal
+    """Return the word: the value is text."""
+    return word
+
 
 class Reader(Generic[R_co]):
     """A shape, and how its cells become a value; ``decode`` raises ValueError for what cannot be.
@@ -82,10 +90,10 @@ class Reader(Generic[R_co]):
 class Writer(Generic[W_contra]):
     """How a value becomes text; ``encode`` raises InvalidValue.
 
-    ``literal`` makes the value of a word on a command line.
+    ``literal`` makes the value of a word on a command line, and of the parameter's unit.
     """
 
-    def __init__(self, encode: Callable[[W_contra], str], literal: Callable[[str], Any] = str) -> None:
+    def __init__(self, encode: Callable[[W_contra], str], literal: Literal = as_it_is) -> None:
         self.encode = encode
         self.literal = literal
 
@@ -98,7 +106,7 @@ class Converter(Reader[R], Writer[W]):
         decode: Callable[[Cells], R],
         encode: Callable[[W], str],
         shape: Shape = Shape.TEXT,
-        literal: Callable[[str], Any] = str,
+        literal: Literal = as_it_is,
     ) -> None:
         Reader.__init__(self, decode, shape)
         Writer.__init__(self, encode, literal)
@@ -156,29 +164,13 @@ def to_int(value: Any) -> builtins.int:
     raise InvalidValue(message)
 
 
-_NUMBER = re.compile(r"(-?[0-9]{1,40})(?:\.([0-9]{1,40}))?([kmgtpe]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
-
-
-def int_literal(word: str) -> builtins.int:
-    """``512M``, ``1.5G``, ``-1``: powers of 1024, and the result a whole number."""
-    match = _NUMBER.fullmatch(word.strip())
-    if match is not None:
-        whole, part, unit = match.groups("")
-        shift = 10 * ("kmgtpe".index(unit.lower()) + 1) if unit else 0
-        value, rest = divmod(builtins.int(whole + part) << shift, builtins.int("1" + "0" * len(part)))
-        if rest == 0:
-            return value
-    message = f"{shown(word)} is not a number such as 512, 512M or 1.5G"
-    raise InvalidValue(message)
-
-
 class _Int(Converter[builtins.int, builtins.int]):
     """An integer, read by one C call where it is not negative."""
 
     numbers = Numbers()
 
     def __init__(self, minimum: builtins.int, maximum: builtins.int) -> None:
-        super().__init__(self._decode, self._encode, Shape.VALUE, int_literal)
+        super().__init__(self._decode, self._encode, Shape.VALUE, quantities.whole)
         self.minimum = minimum
         self.maximum = maximum
 
@@ -231,7 +223,7 @@ def bounded_int(*, min: builtins.int = I64_MIN, max: builtins.int = U64_MAX) -> 
 _WORDS = {"0": False, "1": True, "false": False, "true": True, "no": False, "yes": True, "off": False, "on": True}
 
 
-def _bool_literal(word: str) -> builtins.bool:
+def _bool_literal(word: str, unit: str) -> builtins.bool:  # noqa: ARG001 - a Literal
     if word.lower() not in _WORDS:
         message = f"{word!r} is not one of {', '.join(_WORDS)}"
         raise InvalidValue(message)
@@ -463,7 +455,7 @@ def _encode_ranges(numbers: Iterable[builtins.int]) -> str:
     return compact(_check_ranged(number) for number in numbers)
 
 
-def _range_literal(word: str) -> builtins.list[builtins.int]:
+def _range_literal(word: str, unit: str) -> builtins.list[builtins.int]:  # noqa: ARG001 - a Literal
     try:
         return read(range, word)
     except ParseError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
+from ..core import quantities
 from ..errors import CgroupNotFound, InvalidValue, shown
 from ..group import Group
 from ..hierarchy import Cgroup
@@ -25,6 +27,8 @@ __all__ = [
     "group_of",
     "host_of",
     "parameter_of",
+    "seconds",
+    "seconds_of",
 ]
 
 
@@ -97,6 +101,39 @@ def _complete(incomplete: str) -> list[str]:
 
 PARAMETER: dict[str, Any] = {"metavar": "PARAMETER", "parser": parameter_of, "autocompletion": _complete}
 """What typer is told of an argument that is a :class:`Name`."""
+
+
+# ---- times -----------------------------------------------------------------------------
+
+
+def seconds_of(word: str) -> float:
+    """Return the seconds of a word: ``2s``, ``10ms`` or ``0.5``; a word that is no time is a usage error."""
+    try:
+        return quantities.seconds(word)
+    except InvalidValue as error:
+        raise typer.BadParameter(error.message) from None
+
+
+def seconds(least: float = 0, most: float = math.inf) -> dict[str, Any]:
+    """Return what typer is told of an option that is a time.
+
+    Args:
+        least: the shortest time that may be given, in seconds.
+        most: the longest.
+    """
+
+    def parse(word: str | float) -> float:
+        found = seconds_of(str(word))  # a default comes as a float
+        if not least <= found <= most:
+            bounds = f"at least {least} s" if most == math.inf else f"from {least} to {most} s"
+            message = f"time must be {bounds}, got {word}"
+            raise typer.BadParameter(message)
+        return found
+
+    return {"parser": parse, "metavar": "TIME"}
+
+
+# ---- groups ----------------------------------------------------------------------------
 
 
 def group_of(context: typer.Context, specs: Sequence[str]) -> Group:

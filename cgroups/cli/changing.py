@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import CgroupExists
-from .arguments import PARAMETER, Spec, cgroup_of, host_of
+from .arguments import PARAMETER, Spec, cgroup_of, host_of, seconds
 from .values import Name
 from .values import reset as reset_value
 from .values import write as write_value
@@ -25,12 +25,14 @@ def set_(
 
     \b
     VALUE is, depending on the parameter,
-      a number           512M, 1.5G, 1000; units are powers of 1024
-      no limit           max
+      a number           1000
+      bytes              1000, 512M, 0.5Gi; powers of 1024
+      a time             2s, 10ms, 1000 (in the parameter's unit)
+      CPUs, for cpu.max  0.5, 150%, 500m; or 50000/100000, 50ms/100ms
+      no limit           max, unlimited, infinity, none, -1
       yes or no          true, false, 1, 0, yes, no, on, off
       a list             0-3,8 of CPUs or nodes; cpu,memory of controllers
       a word             FROZEN
-      a quota            50000/100000, or max, for cpu.max
       a table            8:0=1M,/dev/sda=max; '' is the empty one
       a table of rows    8:0=rbps:1M+wiops:100,/dev/sda=rbps:max
       a weight table     default=100,8:0=200
@@ -105,7 +107,7 @@ def remove(
     kill: Annotated[bool, typer.Option("-k", "--kill", help="End the processes in it and below first.")] = False,
     timeout: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
-        typer.Option(metavar="SECONDS", help="Wait so long for it to be empty."),
+        typer.Option(help="Wait this long for it to be empty.", **seconds()),
     ] = None,
 ) -> None:
     """Removes a cgroup, in which there must be no processes.

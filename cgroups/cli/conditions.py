@@ -1,25 +1,26 @@
-"""What is too much, in words: ``memory.usage_in_bytes>500M``, ``cpuacct.usage/s>1.5G:TERM:5``."""
+"""Conditions in words: ``memory.usage_in_bytes>500M``, ``cpuacct.usage/s>1.5:TERM:5``."""
 
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import typer
 
-from ..converter import int_literal
+from ..core import quantities
 from ..errors import InvalidValue
 from ..events.guard import Guard
 from ..events.sources import PressureTrigger, Threshold
 from ..group import Group
-from .arguments import parameter_of
+from .arguments import parameter_of, seconds_of
 from .ending import signal_named
 from .values import selected
 
 __all__ = ["GuardWords", "guard_named", "threshold_named", "trigger_named"]
 
 _CONDITION = re.compile(r"(?P<name>[^<>/]+?)(?P<rate>/s)?(?P<side>[<>])(?P<number>[^:]+)(?P<rest>(:[^:]*)*)")
-_TRIGGER = re.compile(r"(?P<resource>\w+):(?P<state>\w+):(?P<stall>\d+(\.\d+)?)/(?P<window>\d+(\.\d+)?)")
+_TRIGGER = re.compile(r"(?P<resource>\w+):(?P<state>\w+):(?P<stall>[^/:]+)/(?P<window>[^/:]+)")
 
 
 def _parts(word: str) -> tuple[Any, dict[str, float], str]:
@@ -29,26 +30,22 @@ def _parts(word: str) -> tuple[Any, dict[str, float], str]:
         message = f"{word!r} is not PARAMETER>NUMBER, PARAMETER<NUMBER or PARAMETER/s>NUMBER"
         raise typer.BadParameter(message)
     kind = "rate_above" if match["rate"] else "above" if match["side"] == ">" else "below"
-    return selected(parameter_of(match["name"].strip())), {kind: _number(match["number"].strip())}, match["rest"]
+    what = selected(parameter_of(match["name"].strip()))
+    return what, {kind: _number(match["number"], what.unit, is_rate=bool(match["rate"]))}, match["rest"]
 
 
-def _number(word: str) -> float:
-    """``512M``, or ``12.5`` of a percentage."""
+def _number(word: str, unit: str, *, is_rate: bool) -> float:
+    """Return a number in a unit; CPU time per second may be written as CPUs: ``1.5``, ``150%``, ``500m``."""
+    cpus = quantities.cpus(word) if is_rate and unit in ("ns", "us") else None
+    value = _checked(word, unit) if cpus is None else cpus * int(_checked("1s", unit))
+    return value.numerator if value.denominator == 1 else float(value)
+
+
+def _checked(word: str, unit: str) -> Fraction:
     try:
-        return int_literal(word)
+        return quantities.number(word, unit)
     except InvalidValue as error:
-        try:
-            return float(word)
-        except ValueError:
-            raise typer.BadParameter(error.message) from None
-
-
-def _seconds(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        message = f"{word!r} is not a number of seconds"
-        raise typer.BadParameter(message) from None
+        raise typer.BadParameter(error.message) from None
 
 
 def threshold_named(word: str, interval: float) -> Threshold:
@@ -61,12 +58,12 @@ def threshold_named(word: str, interval: float) -> Threshold:
 
 
 def trigger_named(word: str) -> PressureTrigger:
-    """``memory:some:150/2000``: of processes that wait 150 ms within 2,000."""
+    """Return the trigger of ``memory:some:150/2000`` or ``memory:some:150ms/2s``; milliseconds without a suffix."""
     match = _TRIGGER.fullmatch(word)
     if match is None:
         message = f"{word!r} is not RESOURCE:some:STALL/WINDOW or RESOURCE:full:STALL/WINDOW, in milliseconds"
         raise typer.BadParameter(message)
-    stall, window = (round(float(match[part]) * 1000) for part in ("stall", "window"))
+    stall, window = (round(_checked(match[part], "ms") * 1000) for part in ("stall", "window"))
     return PressureTrigger(match["resource"], match["state"], stall, window)
 
 
@@ -92,4 +89,4 @@ def guard_named(word: str, interval: float) -> GuardWords:
         message = f"{word!r}: PARAMETER>NUMBER:SIGNAL:SECONDS is expected, and there is more"
         raise typer.BadParameter(message)
     number = signal_named(action or "TERM")
-    return GuardWords(what, wanted, number, _seconds(grace) if grace else None, interval)
+    return GuardWords(what, wanted, number, seconds_of(grace) if grace else None, interval)

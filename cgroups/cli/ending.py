@@ -8,12 +8,12 @@ from typing import Annotated, Optional
 import typer
 
 from ..deadline import PATIENCE
-from .arguments import Specs, group_of
+from .arguments import Specs, group_of, seconds
 from .render import show
 
 __all__ = ["freeze", "kill", "signal_named", "thaw", "wait"]
 
-Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Give up after so long.")]
+Timeout = Annotated[float, typer.Option(help="Give up after this time.", **seconds())]
 
 
 def signal_named(word: str) -> int:
@@ -76,7 +76,7 @@ def wait(
     spec: Specs,
     timeout: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
-        typer.Option(metavar="SECONDS", help="Give up after so long, and exit with 1."),
+        typer.Option(help="Give up after this time, and exit with 1.", **seconds()),
     ] = None,
 ) -> None:
     """Waits until no process is in a cgroup, or below.

@@ -19,7 +19,7 @@ from ..sampling.sampler import Cell, Sampler
 from ..values import MAX
 from . import tables
 from .activity import parameters_on
-from .arguments import PARAMETER, Spec, cgroup_of
+from .arguments import PARAMETER, Spec, cgroup_of, seconds
 from .values import Name, selected
 
 __all__ = ["record"]
@@ -44,11 +44,11 @@ def record(
         bool, typer.Option("-r", "--recursive", help="And the cgroups below, as they are now.")
     ] = False,
     interval: Annotated[
-        float, typer.Option("--interval", "-i", min=0.001, max=86400, metavar="SECONDS", help="Between two ticks.")
+        float, typer.Option("--interval", "-i", help="Between two ticks.", **seconds(0.001, 86400))
     ] = 0.1,
     duration: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
-        typer.Option("--duration", "-d", min=0, metavar="SECONDS", help="How long; until Ctrl-C by default."),
+        typer.Option("--duration", "-d", help="How long; until Ctrl-C by default.", **seconds()),
     ] = None,
 ) -> None:
     """Records what cgroups use, at each tick of a timer, into a file.

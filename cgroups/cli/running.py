@@ -19,10 +19,10 @@ from ..report import Report, Stall
 from ..running import run_through
 from ..sampling.sampler import Frame
 from ..subsystem import Parameters
-from .arguments import AsJson, host_of, parameter_of
+from .arguments import AsJson, host_of, parameter_of, seconds
 from .conditions import guard_named
 from .render import SECOND, as_json, printable, size
-from .values import Data, literal_of, plain
+from .values import Data, plain, value_of
 
 __all__ = ["run"]
 
@@ -39,23 +39,23 @@ def run(
     ] = None,
     timeout: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
-        typer.Option(metavar="SECONDS", help="Kill all of it after so long."),
+        typer.Option(help="Kill all of it after this time, such as 90s or 500ms.", **seconds()),
     ] = None,
     grace: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
-        typer.Option(metavar="SECONDS", help="When the time is over send SIGTERM, and kill so long after."),
+        typer.Option(help="On timeout send SIGTERM first, and kill what is left after this time.", **seconds()),
     ] = None,
     sample: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
-        typer.Option(metavar="SECONDS", help="Sample memory, CPU time and pressure so often; --json has the samples."),
+        typer.Option(help="Sample memory, CPU time and pressure this often; --json has the samples.", **seconds()),
     ] = None,
     guard: Annotated[
         Optional[list[str]],  # noqa: UP045 - what typer 0.12 knows
-        typer.Option(metavar="PARAMETER>NUMBER[:SIGNAL[:SECONDS]]", help="Send it a signal when a number is passed."),
+        typer.Option(metavar="PARAMETER>NUMBER[:SIGNAL[:TIME]]", help="Send it a signal when a number is passed."),
     ] = None,
     interval: Annotated[
         float,
-        typer.Option(min=0.001, metavar="SECONDS", help="How often a guard looks, where it has to."),
+        typer.Option(help="Time between two looks of a guard, where it has to poll.", **seconds(0.001)),
     ] = 0.1,
     parent: Annotated[
         Optional[list[str]],  # noqa: UP045 - what typer 0.12 knows
@@ -84,8 +84,8 @@ def run(
       127  it was not found
 
     A --guard sends a signal, SIGTERM if none is named, to all of its
-    processes once a number is passed, and kills what is left so many seconds later;
-    PARAMETER/s is the number's rise a second.
+    processes once a number is passed, and kills what is left after the TIME;
+    PARAMETER/s is the number's rise per second.  Numbers are written as for 'cgroups set'.
 
     The first interrupt is the command's own; a second one kills all of it.
 
@@ -151,7 +151,7 @@ def _limits(words: Sequence[str], parent: list[str] | None) -> dict[Parameters.P
             message = f"{name} cannot be a limit: {'a key is read alone' if name.keys else 'it is read-only'}"
             raise typer.BadParameter(message)
         try:
-            value = literal_of(parameter, cgroup_for(parameter, parents).version)(right)
+            value = value_of(parameter, cgroup_for(parameter, parents).version, right)
         except InvalidValue as error:
             message = f"cannot set {parameter}: {error.message}"
             raise InvalidValue(message, parameter=str(parameter), hint=error.hint) from None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from ..events.events import Event, Events
-from .arguments import AsJson, Specs, cgroup_of
+from .arguments import AsJson, Specs, cgroup_of, seconds
 from .conditions import threshold_named, trigger_named
 from .render import show
 from .values import plain
@@ -30,11 +30,11 @@ def events(
     ] = None,
     interval: Annotated[
         float,
-        typer.Option("-i", "--interval", min=0.001, metavar="SECONDS", help="Between two looks."),
+        typer.Option("-i", "--interval", help="Between two looks.", **seconds(0.001)),
     ] = 0.1,
     timeout: Annotated[
         Optional[float],  # noqa: UP045 - what typer 0.12 knows
-        typer.Option(metavar="SECONDS", help="End after so long."),
+        typer.Option(help="End after this time.", **seconds()),
     ] = None,
     json: AsJson = False,
 ) -> None:

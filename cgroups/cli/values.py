@@ -15,22 +15,31 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Union
 
-from ..converter import Writer, device_of, int_literal
+from ..converter import Literal, Writer, device_of
+from ..core import quantities
 from ..errors import InvalidValue, ParameterNotSupported
 from ..hierarchy import Cgroup
 from ..subsystem import Parameters, parameter_named
 from ..subsystem.binding import Binding, FirstOf
-from ..subsystem.codecs import limit_literal
 from ..values import CpuacctUsage, CpuMax, Device, DeviceRule, DeviceTable, Max, OomControl
 
-__all__ = ["SYNTAX", "Data", "Name", "access", "literal_of", "named", "plain", "read", "reset", "selected", "write"]
+__all__ = [
+    "SYNTAX",
+    "Data",
+    "Name",
+    "access",
+    "named",
+    "plain",
+    "read",
+    "reset",
+    "selected",
+    "unit_of",
+    "value_of",
+    "write",
+]
 
 Data = Union[None, bool, int, float, str, "list[Any]", "dict[str, Any]"]
 """What JSON can say."""
-
-Literal = Callable[[str], Any]
-"""The value of a word; InvalidValue for a word that is none."""
-
 
 # ---- names -------------------------------------------------------------------------
 
@@ -125,9 +134,8 @@ def write(name: Name, cgroup: Cgroup, word: str) -> None:
     if not isinstance(parameter, Parameters.Writable) or name.keys:
         message = f"{name} cannot be set: {'a key is read alone' if name.keys else 'it is read-only'}"
         raise ParameterNotSupported(message, parameter=str(parameter))
-    literal = literal_of(parameter, cgroup.version)
     try:
-        value = literal(word)
+        value = value_of(parameter, cgroup.version, word)
     except InvalidValue as error:
         message = f"cannot set {parameter} of {cgroup}: {error.message}"
         raise InvalidValue(message, parameter=str(parameter), path=cgroup.path, hint=error.hint) from None
@@ -143,8 +151,16 @@ def reset(name: Name, cgroup: Cgroup) -> None:
     Parameters.reset(parameter, cgroup)
 
 
-def literal_of(parameter: Parameters.Parameter, version: int) -> Literal:
-    """How a word becomes a value of a parameter.
+def unit_of(parameter: Parameters.Parameter, key: str = "") -> str:
+    """Return the unit that a parameter declares of its number, or of that of a key in its rows."""
+    if parameter.unit == "device table":
+        name = key or parameter.name
+        return "bytes/s" if "bps" in name else "count"
+    return parameter.unit
+
+
+def value_of(parameter: Parameters.Parameter, version: int, word: str) -> Any:
+    """Return the value of a word for a parameter; InvalidValue for a word that is none.
 
     Where this version's binding is a rule of its own, the other version's has
     the codec: the value of a parameter is of one type on both.
@@ -152,12 +168,12 @@ def literal_of(parameter: Parameters.Parameter, version: int) -> Literal:
     parameter.binding(version)  # ParameterNotSupported where there is none
     syntax = SYNTAX.get(str(parameter))
     if syntax is not None:
-        return syntax
+        return syntax(word, parameter)
     for one in (version, 3 - version):
         if parameter.files(one) or one == version:
             for literal in _literals(parameter.binding(one)):
-                return literal
-    return str
+                return literal(word, unit_of(parameter))
+    return word
 
 
 def _literals(binding: Binding[Any, Any]) -> Iterator[Literal]:
@@ -178,14 +194,14 @@ class Row:
 
     value: Literal
 
-    def __call__(self, word: str) -> dict[str, Any]:
+    def __call__(self, word: str, parameter: Parameters.Parameter) -> dict[str, Any]:
         row: dict[str, Any] = {}
         for field in word.split("+"):
             key, colon, one = (part.strip() for part in field.partition(":"))
             if not colon or not key:
                 message = f"{field!r} is not NAME:VALUE, of which a row has some, as rbps:1M+wiops:100"
                 raise InvalidValue(message)
-            _add(row, key, self.value(one))
+            _add(row, key, self.value(one, unit_of(parameter, key)))
         return row
 
 
@@ -196,11 +212,11 @@ class Table:
     ``default`` is the type of a table that has a default beside its rows.
     """
 
-    key: Literal
-    value: Literal
+    key: Callable[[str], Any]
+    value: Literal | Row
     default: type[DeviceTable[Any]] | None = None
 
-    def __call__(self, word: str) -> Mapping[Any, Any]:
+    def __call__(self, word: str, parameter: Parameters.Parameter) -> Mapping[Any, Any]:
         rows: dict[Any, Any] = {}
         for item in word.split(",") if word.strip() else []:
             left, equals, right = (part.strip() for part in item.rpartition("="))
@@ -208,7 +224,10 @@ class Table:
                 message = f"{item!r} is not KEY=VALUE, of which a table has some, as 8:0=1M,/dev/sda=max"
                 raise InvalidValue(message)
             key = left if left == "default" and self.default else self.key(left)
-            _add(rows, key, self.value(right))
+            if isinstance(self.value, Row):
+                _add(rows, key, self.value(right, parameter))
+            else:
+                _add(rows, key, self.value(right, unit_of(parameter)))
         if self.default is None:
             return rows
         default = rows.pop("default", None)
@@ -241,49 +260,51 @@ def device_literal(word: str) -> Device:
     return Device(os.major(status.st_rdev), os.minor(status.st_rdev))
 
 
-def names_literal(word: str) -> list[str]:
+def names_literal(word: str, _: Any) -> list[str]:
     """``cpu memory`` or ``cpu,memory``."""
     return re.split(r"[\s,]+", word.strip(" ,")) if word.strip(" ,") else []
 
 
-def handle_literal(word: str) -> int:
+def handle_literal(word: str, _: Any) -> int:
     """``0x100001``, or a number."""
     try:
-        return int(word, 16) if word[:2].lower() == "0x" else int_literal(word)
+        return int(word, 16) if word[:2].lower() == "0x" else quantities.whole(word, "")
     except ValueError:
         message = f"{word!r} is not a handle, as 0x100001"
         raise InvalidValue(message) from None
 
 
-def number_or_word(word: str) -> int | float | str:
+def number_or_word(word: str, _: Any) -> int | float | str:
     """``95``, ``95.00`` or ``auto``."""
     if re.fullmatch(r"\d+", word):
         return int(word)
     return float(word) if re.fullmatch(r"\d+\.\d+", word) else word
 
 
-_throttle = Table(device_literal, limit_literal)
-_weights = Table(device_literal, int_literal, DeviceTable)
+_throttle = Table(device_literal, quantities.limit)
+_weights = Table(device_literal, quantities.whole, DeviceTable)
 _costs = Table(device_literal, Row(number_or_word))
 
-SYNTAX: dict[str, Literal] = {
-    "blkio.weight_device": Table(device_literal, int_literal),
+SYNTAX: dict[str, Callable[[str, Parameters.Parameter], Any]] = {
+    "blkio.weight_device": Table(device_literal, quantities.whole),
     "blkio.throttle_read_bps_device": _throttle,
     "blkio.throttle_read_iops_device": _throttle,
     "blkio.throttle_write_bps_device": _throttle,
     "blkio.throttle_write_iops_device": _throttle,
-    "io.max": Table(device_literal, Row(limit_literal)),
-    "io.latency": Table(device_literal, Row(limit_literal)),
+    "io.max": Table(device_literal, Row(quantities.limit)),
+    "io.latency": Table(device_literal, Row(quantities.limit)),
     "io.weight": _weights,
     "io.bfq_weight": _weights,
     "io.cost_qos": _costs,
     "io.cost_model": _costs,
-    "rdma.max": Table(str, Row(limit_literal)),
-    "misc.max": Table(str, limit_literal),
-    **{f"dmem.{name}": Table(str, limit_literal) for name in ("max", "min", "low")},
-    "net_prio.ifpriomap": Table(str, int_literal),
+    "rdma.max": Table(str, Row(quantities.limit)),
+    "misc.max": Table(str, quantities.limit),
+    "dmem.max": Table(str, quantities.limit),
+    "dmem.min": Table(str, quantities.protection),
+    "dmem.low": Table(str, quantities.protection),
+    "net_prio.ifpriomap": Table(str, quantities.whole),
     "net_cls.classid": handle_literal,
     "cgroup.subtree_control": names_literal,
-    "cpuset.cpus_partition": str,
+    "cpuset.cpus_partition": lambda word, _: word,
 }
 """The parameters whose value is of several parts, or written in a way of its own."""

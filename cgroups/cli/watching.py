@@ -12,7 +12,7 @@ import typer
 from ..sampling.recording import nanoseconds
 from . import live, render
 from .activity import SORTS, Activity, Usage
-from .arguments import AsJson, cgroup_of, host_of
+from .arguments import AsJson, cgroup_of, host_of, seconds
 
 __all__ = ["watch"]
 
@@ -39,7 +39,7 @@ def watch(
         typer.Option("--depth", "-d", min=0, help="How many levels below; all by default."),
     ] = None,
     interval: Annotated[
-        float, typer.Option("--interval", "-i", min=0.05, max=86400, metavar="SECONDS", help="Between two looks.")
+        float, typer.Option("--interval", "-i", help="Between two looks.", **seconds(0.05, 86400))
     ] = 1.0,
     count: Annotated[
         Optional[int],  # noqa: UP045 - what typer 0.12 knows

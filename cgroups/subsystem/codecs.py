@@ -13,6 +13,7 @@ from ..converter import Reader as Reader
 from ..converter import Writer as Writer
 from ..converter import bounded_int as bounded_int
 from ..converter import device_of, to_int
+from ..core import quantities
 from ..errors import InvalidValue, shown
 from ..values import (
     MAX,
@@ -50,18 +51,19 @@ cpu_list = converter.range
 # ---- limits -----------------------------------------------------------------------
 
 
-def limit_literal(word: str) -> Limit:
-    """``max``, or a number as ``512M``."""
-    return MAX if word == "max" else converter.int_literal(word)
-
-
 class LimitCodec(Converter[Limit, Limit]):
     """An integer in a range, or MAX; ``unlimited`` is how MAX is written, ``threshold`` from where a number is MAX."""
 
     def __init__(
-        self, minimum: int = 0, maximum: int = U64_MAX, *, unlimited: str = "max", threshold: int = U64_MAX + 1
+        self,
+        minimum: int = 0,
+        maximum: int = U64_MAX,
+        *,
+        unlimited: str = "max",
+        threshold: int = U64_MAX + 1,
+        literal: converter.Literal = quantities.limit,
     ) -> None:
-        super().__init__(self._decode, self._encode, Shape.VALUE, limit_literal)
+        super().__init__(self._decode, self._encode, Shape.VALUE, literal)
         self.minimum, self.maximum = minimum, maximum
         self.unlimited, self.threshold = unlimited, threshold
         self.numbers = Numbers(threshold=threshold if threshold <= U64_MAX else 0, unset=True)
@@ -99,6 +101,7 @@ class LimitCodec(Converter[Limit, Limit]):
 
 
 limit = LimitCodec()
+protection = LimitCodec(literal=quantities.protection)
 limit_v1 = LimitCodec(unlimited="-1", threshold=PAGE_LIMIT)
 huge_limit_v1 = LimitCodec(unlimited="-1", threshold=HUGE_LIMIT)
 huge_limit_v2 = LimitCodec(threshold=HUGE_LIMIT)  # which shows the number until one is set

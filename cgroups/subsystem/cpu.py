@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from .._interface import Cells, Numbers, Shape
 from ..converter import Converter
+from ..core import quantities
 from ..errors import CgroupError, InvalidValue, shown
 from ..values import MAX, CpuMax, CpuStat, Limit, Max
 from .binding import Custom, Field, File, read_file
@@ -93,10 +94,21 @@ def _encode_max(value: CpuMax) -> str:
     return quota_v2.encode(quota) if period is None else f"{quota_v2.encode(quota)} {period}"
 
 
-def _max_literal(word: str) -> CpuMax:
-    """``50000``, ``50000/100000``, ``max 100000``."""
+PERIOD_US = 100_000
+"""The kernel's default period, which a number of CPUs is of."""
+
+
+def _max_literal(word: str, unit: str) -> CpuMax:
+    """CPUs, such as ``0.5``, ``50%`` and ``500m``; else a quota and maybe a period: ``50000/100000``, ``max 100ms``."""
+    number = quantities.cpus(word)
+    if number is not None:
+        return CpuMax(round(number * PERIOD_US), PERIOD_US)
     quota, _, period = word.strip().replace("/", " ").partition(" ")
-    return CpuMax(quota_v2.literal(quota), period_codec.literal(period) if period else None)
+    found = CpuMax(quantities.limit(quota, unit), quantities.whole(period, unit) if period else None)
+    if found.period is None and found.quota in range(1, quota_v2.minimum):
+        message = f"value must be a number of CPUs or a quota of at least {quota_v2.minimum} us, got {shown(word)}"
+        raise InvalidValue(message, hint=f"{found.quota}.0 or {found.quota}00% is {found.quota} CPUs")
+    return found
 
 
 _max_codec = Converter(_decode_max, _encode_max, Shape.VALUES, _max_literal)
@@ -160,12 +172,8 @@ def _encode_percent(value: float | Max) -> str:
     return f"{value:.2f}"
 
 
-def _percent_literal(word: str) -> Any:
-    try:
-        return MAX if word == "max" else float(word)
-    except ValueError:
-        message = f"{word!r} is neither max nor a percentage"
-        raise InvalidValue(message) from None
+def _percent_literal(word: str, unit: str) -> Any:
+    return MAX if word == "max" else float(quantities.number(word, unit))
 
 
 _percent: Converter[float | Max, float | Max] = Converter(

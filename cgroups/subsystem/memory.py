@@ -24,6 +24,7 @@ from .codecs import (
     no_value,
     numa_stat,
     pressure,
+    protection,
     raw_text,
     stat_of,
 )
@@ -313,14 +314,14 @@ class Memory:
     max = read_write(*_MAX, "bytes", "the hard limit on memory")
     min = read_write(
         None,
-        File("memory.min", limit),
+        File("memory.min", protection),
         "bytes",
         "memory that is never reclaimed; MAX for all",
         no_v1="v1 has no hard protection",
     )
     low = read_write(
         None,
-        File("memory.low", limit),
+        File("memory.low", protection),
         "bytes",
         "memory that is reclaimed only when there is no other; MAX for all",
         no_v1="Memory.soft_limit_in_bytes is nearest",

@@ -132,7 +132,7 @@ def test_what_the_words_say() -> None:
     guard = guard_named("memory.usage_in_bytes>500M:USR1:2.5", 0.5)
     assert guard == (Memory.usage_in_bytes, {"above": 500 << 20}, signal.SIGUSR1, 2.5, 0.5)
     assert guard_named("memory.pressure[some,avg10]>12.5", 1).what == Memory.pressure["some", "avg10"]
-    assert guard_named("cpuacct.usage/s>1G", 1)[1:] == ({"rate_above": 1 << 30}, signal.SIGTERM, None, 1)
+    assert guard_named("cpuacct.usage/s>1.5", 1)[1:] == ({"rate_above": 1_500_000_000}, signal.SIGTERM, None, 1)
     assert guard_named("pids.current<2", 1).wanted == {"below": 2}
     assert repr(threshold_named("pids.current>2", 0.1)) == "Threshold(pids.current, above=2)"
     assert repr(trigger_named("memory:some:150/2000")) == "PressureTrigger('memory', 'some', 150000, 2000000)"

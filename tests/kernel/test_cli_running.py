@@ -119,7 +119,7 @@ def test_limits(run: Any, need: Need) -> None:
 @pytest.mark.parametrize(
     ("limit", "code", "said"),
     [
-        ("memory.max=much", 125, "memory.max: 'much' is not a number"),
+        ("memory.max=much", 125, "memory.max: value must be bytes"),
         ("memory.max", 2, "is not PARAMETER=VALUE"),
         ("memory.colour=1", 2, "there is no parameter 'memory.colour'"),
         ("memory.stat=1", 2, "read-only"),

@@ -291,20 +291,23 @@ LITERALS = [*(c.int, c.bool, c.range), *(codecs.limit, codecs.limit_v1), cpu._ma
 
 @given(
     any_text
-    | st.sampled_from(["512M", "1.5G", "max", "max 100000", "max ²", "1/0", "", "1e5", "0.5", "ib", "inf", "nan"])
+    | st.sampled_from(["512M", "1.5G", "max", "max 100000", "max ²", "1/0", "", "1e5", "0.5", "ib", "inf", "nan"]),
+    st.sampled_from(["bytes", "us", "ns", "percent", "count", ""]),
 )
-@example("max ²")
-def test_word_is_a_value_or_invalid(word: str) -> None:
+@example("max ²", "us")
+def test_word_is_a_value_or_invalid(word: str, unit: str) -> None:
     for one in LITERALS:
         try:
-            one.literal(word)
+            one.literal(word, unit)
         except InvalidValue:
             pass
 
 
 def test_exponent_is_refused_before_it_is_computed() -> None:
     program = (
-        "from cgroups import converter\ntry: converter.int_literal('1e99999999')\nexcept ValueError: print('refused')"
+        "from cgroups.core.quantities import whole\n"
+        "try: whole('1e99999999', 'bytes')\n"
+        "except ValueError: print('refused')"
     )
     done = subprocess.run([sys.executable, "-c", program], timeout=10, check=True, capture_output=True, text=True)
     assert done.stdout == "refused\n"

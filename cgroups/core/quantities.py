@@ -1,0 +1,129 @@
+"""Numbers as people write them, by the unit of what they are for: ``512Mi`` bytes, ``10ms``, ``1.5`` CPUs.
+
+Which suffixes a number may have follows from the unit that its parameter
+declares, and from nothing else: ``500m`` is 500 MiB of bytes, half a CPU of
+CPU time, and an error of a count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Final
+
+from ..errors import InvalidValue, shown
+from ..values import MAX, Limit
+
+__all__ = ["NO_LIMIT", "cpus", "limit", "number", "protection", "seconds", "whole"]
+
+NO_LIMIT: Final = frozenset({"max", "unlimited", "infinity", "none", "-1"})
+"""The words for no limit: the kernel's, systemd's, those of container runtimes, and v1's number."""
+
+_NUMBER: Final = re.compile(r"(-?[0-9]{1,40}(?:\.[0-9]{1,40})?) *([a-zµ]*|%)", re.IGNORECASE)
+_CPUS: Final = re.compile(r"([0-9]{1,6}\.[0-9]{1,9})|([0-9]{1,8}(?:\.[0-9]{1,9})?)(%|m)")
+
+_BYTES: Final = {
+    **dict.fromkeys(("", "b"), 1),
+    **{
+        f"{letter}{rest}": 1 << 10 * power
+        for power, letter in enumerate("kmgtpe", 1)
+        for rest in ("", "b", "i", "ib")
+    },
+}  # fmt: skip
+
+_SECONDS: Final = {
+    "ns": Fraction(1, 10**9),
+    "us": Fraction(1, 10**6),
+    "µs": Fraction(1, 10**6),
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "min": Fraction(60),
+    "h": Fraction(3600),
+}
+
+
+def _times(unit: str) -> dict[str, Fraction]:
+    """The suffixes of a time that is counted in a unit; without one it is in this unit."""
+    return {"": Fraction(1), **{suffix: length / _SECONDS[unit] for suffix, length in _SECONDS.items()}}
+
+
+_TIMES: Final = {unit: _times(unit) for unit in ("ns", "us", "ms", "s")}
+_SUFFIXES: Final[Mapping[str, Mapping[str, int | Fraction]]] = {"bytes": _BYTES, "percent": {"": 1, "%": 1}, **_TIMES}
+
+_EXAMPLES: Final = {
+    "bytes": "bytes, such as 1000, 512M or 0.5Gi",
+    "percent": "a percentage, such as 12.5 or 50%",
+    "ns": "a time, such as 10ms, 2s or 1000 (nanoseconds)",
+    "us": "a time, such as 10ms, 2s or 1000 (microseconds)",
+    "ms": "a time, such as 10ms, 2s or 1000 (milliseconds)",
+    "s": "a time, such as 10ms, 2s or 0.5 (seconds)",
+}
+
+
+def _base(unit: str) -> str:
+    """The unit without its rate: ``bytes`` of ``bytes/s``."""
+    return unit.partition("/")[0]
+
+
+def _expected(unit: str) -> str:
+    return _EXAMPLES.get(_base(unit), "a whole number, such as 512")
+
+
+def number(word: str, unit: str) -> Fraction:
+    """Return the number that a word stands for, in the unit, exactly.
+
+    Args:
+        word: a decimal number, and maybe a suffix that numbers of this unit may have.
+        unit: a parameter's unit, such as ``bytes``, ``us`` or ``count``.
+
+    Raises:
+        InvalidValue: the word is no such number.
+    """
+    match = _NUMBER.fullmatch(word.strip())
+    factor = None if match is None else _SUFFIXES.get(_base(unit), {"": 1}).get(match[2].lower())
+    if match is None or factor is None:
+        message = f"value must be {_expected(unit)}, got {shown(word)}"
+        raise InvalidValue(message)
+    return Fraction(match[1]) * factor
+
+
+def whole(word: str, unit: str) -> int:
+    """Return the integer that a word stands for; InvalidValue where it is none, such as 0.3 of a byte."""
+    value = number(word, unit)
+    if value.denominator != 1:
+        unit_s = f" {unit}" if _base(unit) in _SUFFIXES else ""
+        message = f"value must be a whole number of{unit_s or ' units'}, got {shown(word)}"
+        raise InvalidValue(message)
+    return value.numerator
+
+
+def limit(word: str, unit: str) -> Limit:
+    """Return the limit that a word stands for: MAX for one of :data:`NO_LIMIT`, else an integer."""
+    return MAX if word.strip().lower() in NO_LIMIT else whole(word, unit)
+
+
+def protection(word: str, unit: str) -> Limit:
+    """Return the amount to protect that a word stands for.
+
+    A protection of MAX protects everything, so "none" and its like, which could mean
+    the opposite, are refused.
+    """
+    if word.strip().lower() in NO_LIMIT - {"max", "infinity"}:
+        message = f"value must be an amount, max to protect all, or 0 to protect nothing, got {shown(word)}"
+        raise InvalidValue(message)
+    return limit(word, unit)
+
+
+def cpus(word: str) -> Fraction | None:
+    """Return a number of CPUs: ``0.5``, ``150%``, ``500m``; None for a word of another form, such as an integer."""
+    match = _CPUS.fullmatch(word.strip())
+    if match is None:
+        return None
+    plain, amount, suffix = match.groups()
+    return Fraction(plain) if plain else Fraction(amount) / (100 if suffix == "%" else 1000)
+
+
+def seconds(word: str) -> float:
+    """Return a time in seconds: ``2s``, ``10ms``, ``0.5``."""
+    return float(number(word, "s"))
