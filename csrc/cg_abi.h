@@ -179,7 +179,8 @@ int cg_mounts_check(int fd, const struct cg_root_identity *identity);
 /* Opens path, relative and without `..`, below the directory: no symbolic
  * link, magic link or `..` is followed, nothing is ever created or truncated.
  * By openat2(2); where the kernel or a seccomp filter has none, component by
- * component with O_NOFOLLOW.  An empty path is the directory itself. */
+ * component with O_NOFOLLOW.  A path may be longer than PATH_MAX.  An empty
+ * path is the directory itself. */
 int cg_open_beneath(int directory, const char *path, int flags, int *fd_ret, int *error_ret);
 
 /* ---- kept-open files ------------------------------------------------------

@@ -4,6 +4,7 @@
  * read alone: its descriptor is private to the call and never in the cache. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -275,8 +276,9 @@ int64_t cg_file_inode(struct cg_file *directory, const char *path)
     struct stat found;
     int error, status;
     /* A cgroup file system has no symbolic links to guard against, and one
-     * fstatat is half of an open and a close. */
-    if (*path != '\0' && directory->flags & (CG_FILE_CGROUP1 | CG_FILE_CGROUP2)) {
+     * fstatat is half of an open and a close; but it takes no long path. */
+    bool fits = *path != '\0' && strnlen(path, PATH_MAX) < PATH_MAX;
+    if (fits && directory->flags & (CG_FILE_CGROUP1 | CG_FILE_CGROUP2)) {
         struct pinned pinned;
         status = pin(directory, &pinned, &error);
         if (status == CG_OK) {

@@ -2,6 +2,7 @@
  * the mount table.  Nothing here keeps a descriptor. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -114,18 +115,14 @@ static int open_by_component(int directory, const char *path, int flags)
     }
 }
 
-int cg_open_beneath(int directory, const char *path, int flags, int *fd_ret, int *error_ret)
+/* A path of less than PATH_MAX bytes, which is below. */
+static int open_piece(int directory, const char *path, int flags)
 {
     struct open_how_v0 how = {
         .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
         .resolve = BENEATH | NO_SYMLINKS | NO_MAGICLINKS,
     };
     long fd;
-    bool creates = flags & (O_CREAT | O_TRUNC) || (flags & O_TMPFILE) == O_TMPFILE;
-    if (!is_below(path) || creates) {
-        *error_ret = is_below(path) ? EINVAL : EXDEV;
-        return CG_OS;
-    }
     do
         fd = syscall(SYS_openat2, directory, *path ? path : ".", &how, sizeof how);
     while (fd < 0 && (errno == EINTR || errno == EAGAIN));
@@ -133,11 +130,55 @@ int cg_open_beneath(int directory, const char *path, int flags, int *fd_ret, int
      * not know; where it is the file's own answer, openat repeats it. */
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
         fd = open_by_component(directory, path, flags);
+    return (int)fd;
+}
+
+/* Opens the longest part of a long path that one system call takes; the rest
+ * starts at *rest_ret. */
+static int open_first_piece(int directory, const char *path, const char **rest_ret)
+{
+    char piece[PATH_MAX];
+    memcpy(piece, path, sizeof piece);
+    char *slash = memrchr(piece, '/', sizeof piece);
+    if (slash == NULL) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    *slash = '\0';
+    *rest_ret = path + (slash - piece);
+    *rest_ret += strspn(*rest_ret, "/");
+    return open_piece(directory, piece, O_PATH | O_DIRECTORY);
+}
+
+/* In pieces, each from the one before: whoever nests cgroups may nest them
+ * deeper than PATH_MAX. */
+static int open_in_pieces(int directory, const char *path, int flags)
+{
+    int at CG_CLOSE = -1;
+    while (strnlen(path, PATH_MAX) == PATH_MAX) {
+        int below = open_first_piece(at >= 0 ? at : directory, path, &path);
+        if (below < 0)
+            return -1;
+        if (at >= 0)
+            close(at);
+        at = below;
+    }
+    return open_piece(at >= 0 ? at : directory, path, flags);
+}
+
+int cg_open_beneath(int directory, const char *path, int flags, int *fd_ret, int *error_ret)
+{
+    bool creates = flags & (O_CREAT | O_TRUNC) || (flags & O_TMPFILE) == O_TMPFILE;
+    if (!is_below(path) || creates) {
+        *error_ret = is_below(path) ? EINVAL : EXDEV;
+        return CG_OS;
+    }
+    int fd = open_in_pieces(directory, path, flags);
     if (fd < 0) {
         *error_ret = errno;
         return CG_OS;
     }
-    *fd_ret = (int)fd;
+    *fd_ret = fd;
     return CG_OK;
 }
 

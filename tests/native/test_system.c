@@ -195,17 +195,22 @@ static const struct {
 
 static int base;
 
-static void check_beneath(void)
+/* Each path of the table behind `./` repeated, for so many bytes. */
+static int check_paths_behind(size_t length)
 {
-    size_t before = open_descriptors();
-    char name[300];
+    char path[3 * PATH_MAX];
     int failed = 0;
+    for (size_t i = 0; i < length; i += 2)
+        memcpy(path + i, "./", 2);
     for (size_t i = 0; i < COUNT(BENEATH); i++) {
         int fd = -77, error = 0;
-        int status = cg_open_beneath(base, BENEATH[i].path, BENEATH[i].flags, &fd, &error);
+        if (length > 0 && BENEATH[i].path[0] == '/')
+            continue;
+        strcpy(path + length, BENEATH[i].path);
+        int status = cg_open_beneath(base, path, BENEATH[i].flags, &fd, &error);
         if ((status == CG_OK) != BENEATH[i].opens || (BENEATH[i].error && error != BENEATH[i].error)) {
-            fprintf(stderr, "\"%s\" with flags %#o: status %d, errno %d\n", BENEATH[i].path, (unsigned)BENEATH[i].flags,
-                    status, error);
+            fprintf(stderr, "\"%s\" behind %zu bytes with flags %#o: status %d, errno %d\n", BENEATH[i].path, length,
+                    (unsigned)BENEATH[i].flags, status, error);
             failed++;
         }
         if (status == CG_OK) {
@@ -217,6 +222,16 @@ static void check_beneath(void)
             CHECK(error > 0);
         }
     }
+    return failed;
+}
+
+static void check_beneath(void)
+{
+    size_t before = open_descriptors();
+    char name[300];
+    int failed = check_paths_behind(0) + check_paths_behind(2 * PATH_MAX);
+    for (size_t length = PATH_MAX - 20; length < PATH_MAX + 4; length += 2)
+        failed += check_paths_behind(length);
     memset(name, 'x', 256);
     name[256] = '\0';
     int fd, error;
