@@ -107,11 +107,11 @@ class Layout:
 def learn(cells: Cells, layout: Layout | None, make: Callable[[tuple[str, ...]], Layout]) -> Layout:
     """The layout after a full read: the same object only where it would have fit.
 
-    That is, where the keys are the same and each has a number; whoever keeps
-    a layout has then nothing to check again.
+    That is, where the keys are the same and each has a number, none of them
+    negative; whoever keeps a layout has then nothing to check again.
     """
     keys = tuple(key for key, _ in cells)
-    if not all(isinstance(value, int) for _, value in cells):
+    if not all(isinstance(value, int) and value >= 0 for _, value in cells):
         return Layout(keys)
     return layout if layout is not None and layout.keys == keys else make(keys)
 
@@ -138,6 +138,7 @@ class Flag(IntFlag):
     CENTI = 4
     UNSET = 8
     SAME = 16
+    SIGNED = 32
 
 
 class Target(NamedTuple):
@@ -163,6 +164,7 @@ class Numbers(NamedTuple):
         aliases: further names of keys.
         scaled: further numbers, or others under the key's own name: name to key and factor.
         name: what a column is called, of a row, a key and an ordinal; None leaves the number out.
+        signed: whether a number may be negative; elsewhere a negative number is an error.
     """
 
     scale: int = 1
@@ -172,6 +174,7 @@ class Numbers(NamedTuple):
     aliases: Mapping[str, str] = {}
     scaled: Mapping[str, tuple[str, int]] = {}
     name: Callable[[str, str, int], Any] | None = None
+    signed: bool = False
 
 
 class FramePlaces:

@@ -562,7 +562,7 @@ def _cell(target: Target, value: Any) -> tuple[Cell, int]:
         return Cell.MAX, I64_MAX
     if isinstance(value, float):
         number = round(value * 100) * target.scale
-    elif isinstance(value, int):
+    elif isinstance(value, int) and (value >= 0 or target.flags & Flag.SIGNED):
         if 0 < target.threshold <= value:
             return Cell.MAX, I64_MAX
         number = value * target.scale * (100 if target.flags & Flag.CENTI else 1)

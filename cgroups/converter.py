@@ -66,6 +66,23 @@ def as_it_is(word: str, unit: str) -> str:  # noqa: ARG001 - a Literal
     return word
 
 
+_UNSIGNED = frozenset({Shape.VALUES, Shape.KEYED, Shape.NESTED, Shape.TRIPLES, Shape.TABLE})
+"""Shapes in which the kernel has no negative number; of one alone (VALUE) its converter knows the range."""
+
+
+def _unsigned(decode: Callable[[Cells], R]) -> Callable[[Cells], R]:
+    """The same decoder, which refuses cells with a negative number."""
+
+    def checked(cells: Cells) -> R:
+        for key, value in cells:
+            if value.__class__ is builtins.int and value < 0:
+                message = f"{key or 'a number'} is {value}, and must not be negative"
+                raise ValueError(message)
+        return decode(cells)
+
+    return checked
+
+
 class Reader(Generic[R_co]):
     """A shape, and how its cells become a value; ``decode`` raises ValueError for what cannot be.
 
@@ -78,7 +95,7 @@ class Reader(Generic[R_co]):
         self, decode: Callable[[Cells], R_co], shape: Shape = Shape.TEXT, numbers: Numbers | None = None
     ) -> None:
         self.shape = shape
-        self.decode = decode
+        self.decode = _unsigned(decode) if shape in _UNSIGNED else decode
         if numbers is not None:
             self.numbers = numbers
 
@@ -167,10 +184,9 @@ def to_int(value: Any) -> builtins.int:
 class _Int(Converter[builtins.int, builtins.int]):
     """An integer, read by one C call where it is not negative."""
 
-    numbers = Numbers()
-
     def __init__(self, minimum: builtins.int, maximum: builtins.int) -> None:
         super().__init__(self._decode, self._encode, Shape.VALUE, quantities.whole)
+        self.numbers = Numbers(signed=minimum < 0)
         self.minimum = minimum
         self.maximum = maximum
 

@@ -159,9 +159,12 @@ def _check_support(cgroup: Cgroup, levels: Iterable[Cgroup], parameter: Readable
 
 
 def _amount(value: Limit | CpuMax) -> float:
-    """What two values of a limit are compared by; of CpuMax, the CPUs."""
+    """Return what two values of a limit are compared by; of CpuMax, the CPUs.
+
+    A period of 0, as another CPU scheduler leaves it, is no limit.
+    """
     if isinstance(value, CpuMax):
-        return float(value.quota) / (value.period or 1)
+        return float(value.quota) / value.period if value.period else float(MAX)
     return float(value)
 
 

@@ -292,7 +292,8 @@ enum cg_target_flags {
     CG_TARGET_SECOND = 2,  /* only where the column has nothing yet */
     CG_TARGET_CENTI = 4,   /* the column is in hundredths */
     CG_TARGET_UNSET = 8,   /* -1 stands for no limit */
-    CG_TARGET_SAME = 16    /* of the same number as the target before it */
+    CG_TARGET_SAME = 16,   /* of the same number as the target before it */
+    CG_TARGET_SIGNED = 32  /* may be negative; elsewhere a negative number is CG_CELL_ERROR */
 };
 
 /* Where a number goes.  Row and key are those of cg_parse, "" where the shape

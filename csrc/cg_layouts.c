@@ -47,6 +47,10 @@ static void put_number(const struct cg_row_cells *cells, const struct cg_target 
         put(cells, target, CG_CELL_MAX, INT64_MAX, 0);
         return;
     }
+    if (kind == CG_NEGATIVE && !(target->flags & CG_TARGET_SIGNED)) {
+        put(cells, target, CG_CELL_ERROR, 0, EBADMSG);
+        return;
+    }
     if (target->flags & CG_TARGET_CENTI && kind != CG_CENTI)
         scale *= 100;
     bool over = kind == CG_UINT && number > INT64_MAX;

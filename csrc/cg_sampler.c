@@ -344,7 +344,7 @@ static const struct cg_target *simple_of(const struct cg_program *program)
 {
     const struct cg_target *target = program->targets;
     bool simple = program->shape == CG_VALUE && program->count == 1 && target->column >= 0 && target->scale == 1 &&
-                  (target->flags & ~(unsigned)CG_TARGET_UNSET) == 0 && target->ordinal == 0 && !*target->row &&
+                  (target->flags & ~(unsigned)(CG_TARGET_UNSET | CG_TARGET_SIGNED)) == 0 && target->ordinal == 0 && !*target->row &&
                   !*target->key;
     return simple ? target : NULL;
 }

@@ -196,6 +196,7 @@ class _Builder:
                 continue
             flags = source.flags | (Flag.UNSET if numbers.unset else 0)
             flags |= Flag.CENTI if place[1] in numbers.hundredths else 0
+            flags |= Flag.SIGNED if numbers.signed else 0
             self._targets[version, source.file].append(Target(*place, column, flags, scale, numbers.threshold))
 
     def plan(self) -> Plan:

@@ -200,10 +200,9 @@ class Key(Binding[int, Any]):
                 at = _position(learned.keys, key, cgroup, name, parameter)
                 known = (learned, at)
             value = values[at]
-            if not isinstance(value, int):
-                raise _malformed(
-                    ValueError(f"the key {key} has the value {value}, not a number"), cgroup, name, parameter
-                )
+            if not isinstance(value, int) or value < 0:
+                error = ValueError(f"the key {key} has the value {value}, not a number from 0")
+                raise _malformed(error, cgroup, name, parameter)
             return value * scale
 
         return read
@@ -272,29 +271,28 @@ class Sum(Binding[R, W]):
 
 
 class Field(Binding[Any, Any]):
-    """One of the numbers of a file of several."""
+    """One of the numbers of a file whose codec reads a tuple of them."""
 
-    def __init__(self, name: str, position: int, *, write: Callable[[Cgroup, str, Any], None]) -> None:
+    def __init__(
+        self, name: str, codec: Reader[Any], position: int, *, write: Callable[[Cgroup, str, Any], None]
+    ) -> None:
         self.name = name
         self.files = (name,)
         self.position = position
+        self._whole: File[Any, Any] = File(name, codec)
         self._write = write
 
     def sources(self) -> tuple[Source, ...]:
         return (Source(self.name, Shape.VALUES, Numbers(), only=self.position),)
 
     def reader(self, cgroup: Cgroup, parameter: str) -> Read:
-        file, name, position = cgroup.file(self.name), self.name, self.position
+        read_whole, name, position = self._whole.reader(cgroup, parameter), self.name, self.position
 
         def read(cgroup: Cgroup) -> Any:
-            try:
-                cells = file.read(Shape.VALUES)
-            except Failure as failure:
-                raise diagnosis.explain(failure, cgroup, name, "read", parameter) from None
-            if position >= len(cells):
-                error = ValueError(f"{len(cells)} numbers, and the one at {position} is wanted")
-                raise _malformed(error, cgroup, name, parameter)
-            return cells[position][1]
+            value = read_whole(cgroup)[position]
+            if value is None:
+                raise _malformed(ValueError("the file is empty"), cgroup, name, parameter)
+            return value
 
         return read
 

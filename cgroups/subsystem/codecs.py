@@ -66,12 +66,13 @@ class LimitCodec(Converter[Limit, Limit]):
         super().__init__(self._decode, self._encode, Shape.VALUE, literal)
         self.minimum, self.maximum = minimum, maximum
         self.unlimited, self.threshold = unlimited, threshold
-        self.numbers = Numbers(threshold=threshold if threshold <= U64_MAX else 0, unset=True)
+        # -1 is how v1 writes no limit, and reads where there is none; v2 has `max`.
+        self.takes_unset = unlimited == "-1"
+        self.numbers = Numbers(threshold=threshold if threshold <= U64_MAX else 0, unset=self.takes_unset)
 
     def _decode(self, cells: Cells) -> Limit:
         [(_, value)] = cells
-        # -1 is how v1 reads where there is no quota.
-        if value is MAX or value == -1 or value >= self.threshold:
+        if value is MAX or (value == -1 and self.takes_unset) or value >= self.threshold:
             return MAX
         if value < 0:
             message = f"{value} where a number or max is expected"
@@ -215,7 +216,7 @@ class StatCodec(Reader[S], Generic[S]):
                 return slow(cgroup)
             if learned is not layout:
                 # A layout is kept when all of its values were numbers.
-                if not all(isinstance(value, int) for value in values):
+                if not all(isinstance(value, int) and value >= 0 for value in values):
                     return slow(cgroup)
                 plan = plan_of(learned.keys)
                 known = (learned, plan)

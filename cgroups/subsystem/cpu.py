@@ -15,7 +15,7 @@ from ..core import quantities
 from ..errors import CgroupError, InvalidValue, shown
 from ..values import MAX, CpuMax, CpuStat, Limit, Max
 from .binding import Custom, Field, File, read_file
-from .codecs import boolean, bounded_int, pressure, quota_v1, quota_v2, stat_of
+from .codecs import boolean, bounded_int, count, pressure, quota_v1, quota_v2, stat_of
 from .parameter import PressureParameter, ReadWrite, keyed, read_write
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ def _write_shares(cgroup: Cgroup, parameter: str, value: int) -> None:
 
 
 def _decode_max(cells: Cells) -> CpuMax:
+    if not cells:
+        # Another CPU scheduler (CONFIG_SCHED_ALT) has the file, and no quota.
+        return CpuMax(MAX, None)
     values = [value for _, value in cells]
     if len(values) < 2 or not isinstance(values[1], int):  # noqa: PLR2004 - quota and period
         message = "a quota and a period are expected"
@@ -128,7 +131,7 @@ def _write_period(cgroup: Cgroup, parameter: str, value: int) -> None:
 
 def _read_max_v1(cgroup: Cgroup, parameter: str) -> CpuMax:
     quota = read_file(cgroup, "cpu.cfs_quota_us", quota_v1, parameter)
-    return CpuMax(quota, read_file(cgroup, "cpu.cfs_period_us", period_codec, parameter))
+    return CpuMax(quota, read_file(cgroup, "cpu.cfs_period_us", count, parameter))
 
 
 def _write_max_v1(cgroup: Cgroup, parameter: str, value: CpuMax) -> None:
@@ -198,13 +201,13 @@ class Cpu:
     )
     cfs_quota_us: ReadWrite[Limit, Limit] = read_write(
         File("cpu.cfs_quota_us", quota_v1),
-        Field("cpu.max", 0, write=_write_quota),
+        Field("cpu.max", _max_codec, 0, write=_write_quota),
         "us",
         "CPU time that may be used in each period, at least 1000, or MAX",
     )
     cfs_period_us: ReadWrite[int, int] = read_write(
         File("cpu.cfs_period_us", period_codec),
-        Field("cpu.max", 1, write=_write_period),
+        Field("cpu.max", _max_codec, 1, write=_write_period),
         "us",
         "the period of the quota, 1000 to 1000000",
     )

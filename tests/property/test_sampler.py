@@ -31,7 +31,7 @@ texts = st.one_of(
     st.text(alphabet="anon file=some8:0. 17max-\n\t\x01", max_size=40),
 )
 
-flags = st.sampled_from([0, Flag.CENTI, Flag.UNSET, Flag.ADD, Flag.SECOND, Flag.CENTI | Flag.UNSET])
+flags = st.sampled_from([0, Flag.CENTI, Flag.UNSET, Flag.ADD, Flag.SECOND, Flag.CENTI | Flag.UNSET, Flag.SIGNED])
 
 
 @st.composite
