@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeVar, Union, get_type_hints
 
 __all__ = [
     "MAX",
@@ -81,6 +81,31 @@ class Device(NamedTuple):
         return f"{self.major}:{self.minor}"
 
 
+class Quantity(NamedTuple):
+    """The unit of a number, and whether the number only grows.
+
+    Attributes:
+        unit: for example ``bytes``, ``pages``, ``us``, ``count``; '' for a key that this package does not know.
+        counter: True if the number only grows while its cgroup lives, unless somebody resets it.
+    """
+
+    unit: str
+    counter: bool = False
+
+
+FLAG: Final = Quantity("bool")
+EVENTS: Final = Quantity("count", counter=True)
+UNKNOWN: Final = Quantity("")
+
+# The types of the keys of stat types; quantities() reads the quantity of each.
+_Bytes = Annotated[Union[int, None], Quantity("bytes")]
+_Events = Annotated[Union[int, None], EVENTS]
+_Pages = Annotated[Union[int, None], Quantity("pages", counter=True)]
+_Nanoseconds = Annotated[Union[int, None], Quantity("ns", counter=True)]
+_Microseconds = Annotated[Union[int, None], Quantity("us", counter=True)]
+_Percent = Annotated[Union[float, None], Quantity("percent")]
+
+
 class Stat(Mapping[str, V_co]):
     """The lines of a keyed control file, as a mapping with attributes.
 
@@ -149,8 +174,14 @@ def _known(kind: type) -> set[str]:
 _KNOWN: dict[type, set[str]] = {}
 
 
+def quantities(kind: type[Stat[Any]]) -> dict[str, Quantity]:
+    """Return the quantity of each key that a stat type declares with one."""
+    hints = get_type_hints(kind, include_extras=True).items()
+    return {key: hint.__metadata__[0] for key, hint in hints if hasattr(hint, "__metadata__")}
+
+
 class MemoryStat(Stat[int]):
-    """memory.stat: bytes, and counts of events (``pg*``).  All are numbers as the kernel has them: where
+    """memory.stat: bytes, and counts of pages and of events.  All are numbers as the kernel has them: where
     nothing limits, v1's ``hierarchical_memory_limit`` is a page-rounded 2^63.
 
     On v2 the names of v1 are there too where the kernel has the number:
@@ -160,66 +191,115 @@ class MemoryStat(Stat[int]):
     """
 
     __slots__ = ()
-    cache: int | None
-    rss: int | None
-    rss_huge: int | None
-    shmem: int | None
-    mapped_file: int | None
-    dirty: int | None
-    writeback: int | None
-    swap: int | None
-    pgpgin: int | None
-    pgpgout: int | None
-    pgfault: int | None
-    pgmajfault: int | None
-    inactive_anon: int | None
-    active_anon: int | None
-    inactive_file: int | None
-    active_file: int | None
-    unevictable: int | None
-    hierarchical_memory_limit: int | None
-    hierarchical_memsw_limit: int | None
-    total_cache: int | None
-    total_rss: int | None
-    total_rss_huge: int | None
-    total_shmem: int | None
-    total_mapped_file: int | None
-    total_dirty: int | None
-    total_writeback: int | None
-    total_swap: int | None
-    total_pgpgin: int | None
-    total_pgpgout: int | None
-    total_pgfault: int | None
-    total_pgmajfault: int | None
-    total_inactive_anon: int | None
-    total_active_anon: int | None
-    total_inactive_file: int | None
-    total_active_file: int | None
-    total_unevictable: int | None
-    anon: int | None
-    file: int | None
-    kernel: int | None
-    kernel_stack: int | None
-    pagetables: int | None
-    percpu: int | None
-    sock: int | None
-    vmalloc: int | None
-    zswap: int | None
-    zswapped: int | None
-    file_mapped: int | None
-    file_dirty: int | None
-    file_writeback: int | None
-    swapcached: int | None
-    anon_thp: int | None
-    file_thp: int | None
-    shmem_thp: int | None
-    slab: int | None
-    slab_reclaimable: int | None
-    slab_unreclaimable: int | None
-    workingset_refault_anon: int | None
-    workingset_refault_file: int | None
-    pgscan: int | None
-    pgsteal: int | None
+    cache: _Bytes
+    rss: _Bytes
+    rss_huge: _Bytes
+    shmem: _Bytes
+    mapped_file: _Bytes
+    dirty: _Bytes
+    writeback: _Bytes
+    swap: _Bytes
+    swapcached: _Bytes
+    inactive_anon: _Bytes
+    active_anon: _Bytes
+    inactive_file: _Bytes
+    active_file: _Bytes
+    unevictable: _Bytes
+    pgpgin: _Events
+    pgpgout: _Events
+    pgfault: _Events
+    pgmajfault: _Events
+    workingset_refault_anon: _Pages
+    workingset_refault_file: _Pages
+    workingset_activate_anon: _Pages
+    workingset_activate_file: _Pages
+    workingset_restore_anon: _Pages
+    workingset_restore_file: _Pages
+    workingset_nodereclaim: _Events
+    hierarchical_memory_limit: _Bytes
+    hierarchical_memsw_limit: _Bytes
+    total_cache: _Bytes
+    total_rss: _Bytes
+    total_rss_huge: _Bytes
+    total_shmem: _Bytes
+    total_mapped_file: _Bytes
+    total_dirty: _Bytes
+    total_writeback: _Bytes
+    total_swap: _Bytes
+    total_swapcached: _Bytes
+    total_inactive_anon: _Bytes
+    total_active_anon: _Bytes
+    total_inactive_file: _Bytes
+    total_active_file: _Bytes
+    total_unevictable: _Bytes
+    total_pgpgin: _Events
+    total_pgpgout: _Events
+    total_pgfault: _Events
+    total_pgmajfault: _Events
+    total_workingset_refault_anon: _Pages
+    total_workingset_refault_file: _Pages
+    total_workingset_activate_anon: _Pages
+    total_workingset_activate_file: _Pages
+    total_workingset_restore_anon: _Pages
+    total_workingset_restore_file: _Pages
+    total_workingset_nodereclaim: _Events
+    anon: _Bytes
+    file: _Bytes
+    kernel: _Bytes
+    kernel_stack: _Bytes
+    pagetables: _Bytes
+    sec_pagetables: _Bytes
+    percpu: _Bytes
+    sock: _Bytes
+    vmalloc: _Bytes
+    zswap: _Bytes
+    zswapped: _Bytes
+    file_mapped: _Bytes
+    file_dirty: _Bytes
+    file_writeback: _Bytes
+    anon_thp: _Bytes
+    file_thp: _Bytes
+    shmem_thp: _Bytes
+    slab: _Bytes
+    slab_reclaimable: _Bytes
+    slab_unreclaimable: _Bytes
+    hugetlb: _Bytes
+    pswpin: _Pages
+    pswpout: _Pages
+    pgscan: _Pages
+    pgsteal: _Pages
+    pgscan_kswapd: _Pages
+    pgscan_direct: _Pages
+    pgscan_khugepaged: _Pages
+    pgscan_proactive: _Pages
+    pgsteal_kswapd: _Pages
+    pgsteal_direct: _Pages
+    pgsteal_khugepaged: _Pages
+    pgsteal_proactive: _Pages
+    pgrefill: _Pages
+    pgactivate: _Pages
+    pgdeactivate: _Pages
+    pglazyfree: _Pages
+    pglazyfreed: _Pages
+    pgdemote_kswapd: _Pages
+    pgdemote_direct: _Pages
+    pgdemote_khugepaged: _Pages
+    pgdemote_proactive: _Pages
+    pgpromote_success: _Pages
+    swpin_zero: _Pages
+    swpout_zero: _Pages
+    zswpin: _Pages
+    zswpout: _Pages
+    zswpwb: _Pages
+    numa_pages_migrated: _Pages
+    thp_fault_alloc: _Events
+    thp_collapse_alloc: _Events
+    thp_swpout: _Events
+    thp_swpout_fallback: _Events
+    numa_pte_updates: _Events
+    numa_hint_faults: _Events
+    numa_task_migrated: _Events
+    numa_task_swapped: _Events
 
 
 class MemoryEvents(Stat[int]):
@@ -243,26 +323,26 @@ class CpuStat(Stat[int]):
     """
 
     __slots__ = ()
-    nr_periods: int | None
-    nr_throttled: int | None
-    throttled_time: int | None
-    nr_bursts: int | None
-    burst_time: int | None
-    wait_sum: int | None
-    usage_usec: int | None
-    user_usec: int | None
-    system_usec: int | None
-    nice_usec: int | None
-    throttled_usec: int | None
-    burst_usec: int | None
+    nr_periods: _Events
+    nr_throttled: _Events
+    throttled_time: _Nanoseconds
+    nr_bursts: _Events
+    burst_time: _Nanoseconds
+    wait_sum: _Nanoseconds
+    usage_usec: _Microseconds
+    user_usec: _Microseconds
+    system_usec: _Microseconds
+    nice_usec: _Microseconds
+    throttled_usec: _Microseconds
+    burst_usec: _Microseconds
 
 
 class CpuacctStat(Stat[int]):
     """cpuacct.stat: CPU time in nanoseconds (the file counts ticks)."""
 
     __slots__ = ()
-    user: int | None
-    system: int | None
+    user: _Nanoseconds
+    system: _Nanoseconds
 
 
 class CpuacctUsage(NamedTuple):
@@ -300,10 +380,10 @@ class PressureLine(Stat[float]):
     """A line of a pressure file: averages in percent of 10, 60 and 300 s, and the total in microseconds."""
 
     __slots__ = ()
-    avg10: float | None
-    avg60: float | None
-    avg300: float | None
-    total: int | None
+    avg10: _Percent
+    avg60: _Percent
+    avg300: _Percent
+    total: _Microseconds
 
 
 class Pressure(Stat[PressureLine]):

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Optional
 import typer
 
 from ..errors import InvalidValue
-from ..sampling.columns import is_counter
+from ..values import UNKNOWN, Quantity
 from . import tables
+from .values import named
 
 __all__ = ["plot"]
 
@@ -31,7 +32,7 @@ def plot(
 ) -> None:
     """Draws what was recorded: a chart for each number, a line for each cgroup.
 
-    Counters are drawn as what they grow by in a second.
+    A counter is drawn as its growth per second.
 
     \b
     Examples: cgroups plot job.csv -o job.svg
@@ -68,7 +69,23 @@ def _lines(table: tables.Table, title: str) -> dict[str, Line]:
         number = numbers[at]
         if number is not None:
             lines.setdefault(cgroup, []).append((time, number))
-    return {cgroup: _rates(line) for cgroup, line in lines.items()} if is_counter(title) else lines
+    return {cgroup: _rates(line) for cgroup, line in lines.items()} if _quantity(title).counter else lines
+
+
+def _quantity(title: str) -> Quantity:
+    """Return the quantity of a column of a file, UNKNOWN if this version has no such parameter."""
+    try:
+        return named(title).quantity
+    except InvalidValue:
+        return UNKNOWN
+
+
+def _heading(title: str) -> str:
+    """Return a chart's title: the column, and the unit of what is drawn."""
+    unit, counter = _quantity(title)
+    if counter:
+        return f"{title} ({unit} per second)"
+    return f"{title} ({unit})" if unit else title
 
 
 def _rates(line: Line) -> Line:
@@ -92,7 +109,7 @@ def _draw(charts: dict[str, dict[str, Line]], output: str) -> None:
     for (title, lines), (axis,) in zip(charts.items(), axes):
         for cgroup, line in lines.items():
             axis.plot([x - start for x, _ in line], [y for _, y in line], label=cgroup, linewidth=1)
-        axis.set_title(f"{title} a second" if is_counter(title) else title, loc="left", fontsize="medium")
+        axis.set_title(_heading(title), loc="left", fontsize="medium")
         axis.yaxis.set_major_formatter(EngFormatter())
         axis.grid(visible=True, alpha=0.3)
         _legend(axis, lines)

@@ -8,7 +8,6 @@ system is printed with its control characters escaped.
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -190,7 +189,7 @@ def _lines(name: Name, data: Data) -> Iterator[_Line]:
         for key, one in data.items():
             yield from _lines(name.at(key), one)
     elif data is not None:
-        unit = _unit(name)
+        unit = name.quantity.unit
         yield _Line(printable(str(name)), printable(_text(data, unit)), unit, _human(data, unit))
 
 
@@ -211,31 +210,6 @@ def _text(data: Data, unit: str) -> str:
             return ""
         case _:
             return str(data)
-
-
-# The unit of one key where it is another than the parameter's: of `UNIT KEY`, the first that matches.
-_UNITS_OF_KEYS: tuple[tuple[str, str], ...] = (
-    (r"bytes (total_)?(pg|thp_|workingset_|zswp|swpin|swpout|numa_)", "count"),
-    (r"\S+ nr_", "count"),
-    (r"OomControl oom_kill$", "count"),
-    (r"OomControl ", "bool"),
-    (r"\S+ \w+_usec$", "us"),
-    (r"percent total$", "us"),
-    (r"device table \w+_bytes$|device table [rwd]bytes$", "bytes"),
-    (r"device table [rw]bps$", "bytes/s"),
-    (r"device table [rwd]ios$", "count"),
-    (r"device table [rw]iops$", "1/s"),
-    (r"device table ", ""),
-)
-
-
-def _unit(name: Name) -> str:
-    unit = name.parameter.unit
-    if name.keys:
-        for pattern, other in _UNITS_OF_KEYS:
-            if re.match(pattern, f"{unit} {name.keys[-1]}"):
-                return other
-    return unit
 
 
 def _human(data: Data, unit: str) -> str:

@@ -21,7 +21,7 @@ from ..errors import InvalidValue, ParameterNotSupported
 from ..hierarchy import Cgroup
 from ..subsystem import Parameters, parameter_named
 from ..subsystem.binding import Binding, FirstOf
-from ..values import CpuacctUsage, CpuMax, Device, DeviceRule, DeviceTable, Max, OomControl
+from ..values import CpuacctUsage, CpuMax, Device, DeviceRule, DeviceTable, Max, OomControl, Quantity
 
 __all__ = [
     "SYNTAX",
@@ -33,7 +33,6 @@ __all__ = [
     "read",
     "reset",
     "selected",
-    "unit_of",
     "value_of",
     "write",
 ]
@@ -53,6 +52,11 @@ class Name(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.whole}[{','.join(self.keys)}]" if self.keys else self.whole
+
+    @property
+    def quantity(self) -> Quantity:
+        """The unit of the number that it names, and whether it is a counter."""
+        return self.parameter.quantity(self.keys or None)
 
     def at(self, key: str) -> Name:
         """The same, one key further in."""
@@ -151,14 +155,6 @@ def reset(name: Name, cgroup: Cgroup) -> None:
     Parameters.reset(parameter, cgroup)
 
 
-def unit_of(parameter: Parameters.Parameter, key: str = "") -> str:
-    """Return the unit that a parameter declares of its number, or of that of a key in its rows."""
-    if parameter.unit == "device table":
-        name = key or parameter.name
-        return "bytes/s" if "bps" in name else "count"
-    return parameter.unit
-
-
 def value_of(parameter: Parameters.Parameter, version: int, word: str) -> Any:
     """Return the value of a word for a parameter; InvalidValue for a word that is none.
 
@@ -172,7 +168,7 @@ def value_of(parameter: Parameters.Parameter, version: int, word: str) -> Any:
     for one in (version, 3 - version):
         if parameter.files(one) or one == version:
             for literal in _literals(parameter.binding(one)):
-                return literal(word, unit_of(parameter))
+                return literal(word, parameter.unit)
     return word
 
 
@@ -201,7 +197,7 @@ class Row:
             if not colon or not key:
                 message = f"{field!r} is not NAME:VALUE, of which a row has some, as rbps:1M+wiops:100"
                 raise InvalidValue(message)
-            _add(row, key, self.value(one, unit_of(parameter, key)))
+            _add(row, key, self.value(one, parameter.quantity(key).unit))
         return row
 
 
@@ -227,7 +223,7 @@ class Table:
             if isinstance(self.value, Row):
                 _add(rows, key, self.value(right, parameter))
             else:
-                _add(rows, key, self.value(right, unit_of(parameter)))
+                _add(rows, key, self.value(right, parameter.unit))
         if self.default is None:
             return rows
         default = rows.pop("default", None)

@@ -7,7 +7,6 @@ parameters read it.  What keys a keyed file has is looked up once, here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,7 +18,7 @@ from ..values import MAX
 if TYPE_CHECKING:
     from ..subsystem.binding import Source
 
-__all__ = ["Column", "Plan", "is_counter", "plan"]
+__all__ = ["Column", "Plan", "plan"]
 
 
 class Column(NamedTuple):
@@ -29,9 +28,10 @@ class Column(NamedTuple):
         parameter: whose number it is.
         key: which of its numbers: None where it has one; ``"anon"``, ``("some", "avg10")``, ``("8:0", "rbytes")``, or a
             CPU's number.
-        unit: of the number once it is divided by ``scale``.
+        unit: of the number once it is divided by ``scale``; '' if the unit is unknown.
         scale: 100 where the cell is in hundredths, else 1.
-        counter: whether it only grows while its cgroup lives, unless somebody resets it.
+        counter: whether it only grows while its cgroup lives, unless somebody resets it.  Unit and kind are those of
+            :meth:`Parameter.quantity`.
     """
 
     parameter: Readable[Any]
@@ -55,42 +55,6 @@ Look = Callable[[int, str, Shape], Iterable[Cells]]
 """``look(version, file, shape)``: what the control file holds in each cgroup that has it."""
 
 _NUMERIC: Final = frozenset({Shape.VALUE, Shape.VALUES, Shape.KEYED, Shape.NESTED, Shape.TRIPLES})
-
-# What a key says of its unit, where a parameter's numbers are of several; the first that matches.
-_UNITS: Final = [
-    (re.compile(pattern), unit)
-    for pattern, unit in (
-        (r".*_usec", "us"),
-        (r"(throttled|burst)_time|wait_sum", "ns"),
-        (r"total", "us"),  # of a pressure file
-        (r"avg\d+", "percent"),
-        (r"(nr_|pg|thp_|workingset_|zsw|swpin|swpout|oom|low$|high$|max$|fail|numa_|[rwd]ios$)", "count"),
-    )
-]
-
-
-# The numbers that only grow, as "parameter key".
-_COUNTERS: Final = re.compile(
-    r"""
-      cpuacct\.
-    | cpu\.stat(_local)?[ ]
-    | memory\.(numa_)?stat\ (total_)?(pg|workingset_|thp_|z?swp(in|out|wb)|numa_)
-    | (memory|pids|misc|hugetlb)\S*\.(swap_)?events(_local)?[ ]
-    | memory\.oom_control\ oom_kill$
-    | \S*failcnt[ ]
-    | \S*pressure\ total$
-    | blkio\.(throttle_io_|io_(?!queued)|time|sectors|wait_time|group_wait_time|empty_time|idle_time|dequeue)
-    | io\.stat\ ([rwd](bytes|ios)|cost\.(?!vrate))
-    | cgroup\.stat_local\ frozen_usec$
-    """,
-    re.VERBOSE,
-)
-
-
-def is_counter(name: str) -> bool:
-    """Whether a number only grows: of a parameter's name, with the key if it has some, as ``memory.stat[anon]``."""
-    parameter, _, keys = name.removesuffix("]").partition("[")
-    return _COUNTERS.match(f"{parameter} {keys.rpartition(',')[2]}") is not None
 
 
 def plan(parameters: Iterable[Any], versions: Sequence[int], look: Look) -> Plan:
@@ -182,10 +146,8 @@ class _Builder:
             inner = source.only if name is None else name
             last = inner[-1] if isinstance(inner, tuple) else inner
             scale = 100 if last in source.numbers.hundredths else 1
-            unit = _unit(parameter, last) if source.numbers.scale == 1 else parameter.unit
-            counter = is_counter(str(parameter) if name is None else f"{parameter}[{last}]")
-            column = Column(parameter, name, unit, scale, counter)
-            self._columns.setdefault((parameter, name), column)
+            unit, counter = parameter.quantity(name)
+            self._columns.setdefault((parameter, name), Column(parameter, name, unit, scale, counter))
 
     def _add_targets(self, parameter: Readable[Any], version: int, source: Source) -> None:
         at = {key: place for place, key in enumerate(self._columns)}
@@ -234,14 +196,6 @@ def _name(source: Source, place: Place) -> Any:
     if not key:
         return ordinal
     return (row, key) if row else key
-
-
-def _unit(parameter: Readable[Any], key: Any) -> str:
-    if isinstance(key, str):
-        for pattern, unit in _UNITS:
-            if pattern.match(key):
-                return unit
-    return parameter.unit
 
 
 def _ordered(places: Iterable[Place], targets: Sequence[Target]) -> tuple[Target, ...]:

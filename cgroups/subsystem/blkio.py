@@ -29,22 +29,24 @@ from .parameter import Readable, ReadWrite, read_write, readable, resettable
 _NO_STAT = "Io.stat has what v2 counts"
 
 
-def _throttle(name: str, key: str, doc: str) -> ReadWrite[DeviceTable[Limit], Mapping[Device, Limit]]:
+def _throttle(name: str, key: str, unit: str, doc: str) -> ReadWrite[DeviceTable[Limit], Mapping[Device, Limit]]:
     v1, v2 = throttle(name, key)
-    return read_write(v1, v2, "device table", f"{doc}; set replaces the whole, and MAX or 0 is no limit")
+    return read_write(v1, v2, unit, f"{doc}; set replaces the whole, and MAX or 0 is no limit")
 
 
-def _numbers(name: str, doc: str) -> Readable[DeviceTable[int]]:
-    return readable(either(name, device_numbers()), None, "device table", doc, no_v2=_NO_STAT)
+def _numbers(name: str, unit: str, doc: str, *, counter: bool = True) -> Readable[DeviceTable[int]]:
+    return readable(either(name, device_numbers()), None, unit, doc, no_v2=_NO_STAT, counter=counter)
 
 
-def _operations(name: str, doc: str, v2: Any = None) -> Readable[DeviceTable[dict[str, int]]]:
+def _operations(
+    name: str, unit: str, doc: str, v2: Any = None, *, counter: bool = True
+) -> Readable[DeviceTable[dict[str, int]]]:
     hint = None if v2 is not None else _NO_STAT
-    return readable(either(name, device_operations), v2, "device table", doc, no_v2=hint)
+    return readable(either(name, device_operations), v2, unit, doc, no_v2=hint, counter=counter)
 
 
-def _throttled(name: str, doc: str, v2: Any) -> Readable[DeviceTable[dict[str, int]]]:
-    return readable(File(f"blkio.throttle.{name}", device_operations), v2, "device table", doc)
+def _throttled(name: str, unit: str, doc: str, v2: Any) -> Readable[DeviceTable[dict[str, int]]]:
+    return readable(File(f"blkio.throttle.{name}", device_operations), v2, unit, doc, counter=True)
 
 
 _bytes: Any = by_operation("rbytes", "wbytes", "dbytes")
@@ -81,20 +83,22 @@ class Blkio:
             weight_devices("io.bfq.weight", check_bfq, "default"),
             weight_devices("io.weight", check_cfq, "default", to_io_weight, to_blkio_weight),
         ),
-        "device table",
-        "the share on one device; set replaces the whole",
+        "10-1000",
+        "the share on one device, 1-1000 with BFQ; set replaces the whole",
     )
-    throttle_read_bps_device = _throttle("read_bps_device", "rbps", "bytes read a second, at most")
-    throttle_read_iops_device = _throttle("read_iops_device", "riops", "reads a second, at most, below 2^32")
-    throttle_write_bps_device = _throttle("write_bps_device", "wbps", "bytes written a second, at most")
-    throttle_write_iops_device = _throttle("write_iops_device", "wiops", "writes a second, at most, below 2^32")
-    throttle_io_service_bytes = _throttled("io_service_bytes", "bytes by device and operation", _bytes)
-    throttle_io_serviced = _throttled("io_serviced", "requests by device and operation", _requests)
+    throttle_read_bps_device = _throttle("read_bps_device", "rbps", "bytes/s", "bytes read per second, at most")
+    throttle_read_iops_device = _throttle("read_iops_device", "riops", "1/s", "reads per second, at most, below 2^32")
+    throttle_write_bps_device = _throttle("write_bps_device", "wbps", "bytes/s", "bytes written per second, at most")
+    throttle_write_iops_device = _throttle(
+        "write_iops_device", "wiops", "1/s", "writes per second, at most, below 2^32"
+    )
+    throttle_io_service_bytes = _throttled("io_service_bytes", "bytes", "bytes by device and operation", _bytes)
+    throttle_io_serviced = _throttled("io_serviced", "count", "requests by device and operation", _requests)
     throttle_io_service_bytes_recursive = _throttled(
-        "io_service_bytes_recursive", "bytes by device and operation, descendants included", _bytes
+        "io_service_bytes_recursive", "bytes", "bytes by device and operation, descendants included", _bytes
     )
     throttle_io_serviced_recursive = _throttled(
-        "io_serviced_recursive", "requests by device and operation, descendants included", _requests
+        "io_serviced_recursive", "count", "requests by device and operation, descendants included", _requests
     )
     reset_stats = resettable(
         File("blkio.reset_stats", no_value, reset="1"),
@@ -103,26 +107,28 @@ class Blkio:
         "restarts the statistics, those of throttle apart; write-only",
         no_v2="the counters of io.stat never restart",
     )
-    time = _numbers("time", "IO time in ms")
-    sectors = _numbers("sectors", "sectors moved")
-    avg_queue_size = _numbers("avg_queue_size", "the average length of the queue")
-    group_wait_time = _numbers("group_wait_time", "time waited for a time slice, in ns")
-    empty_time = _numbers("empty_time", "time without a request, in ns")
-    idle_time = _numbers("idle_time", "time the scheduler idled for a better request, in ns")
-    dequeue = _numbers("dequeue", "how often it was taken off the service tree")
-    io_serviced = _operations("io_serviced", "requests by device and operation", _requests)
-    io_service_bytes = _operations("io_service_bytes", "bytes by device and operation", _bytes)
-    io_service_time = _operations("io_service_time", "time between dispatch and completion, in ns")
-    io_merged = _operations("io_merged", "requests merged")
-    io_queued = _operations("io_queued", "requests queued now")
-    wait_time = _operations("io_wait_time", "time waited in the queues, in ns")
-    io_serviced_recursive = _operations("io_serviced_recursive", "io_serviced, descendants included", _requests)
-    io_service_bytes_recursive = _operations(
-        "io_service_bytes_recursive", "io_service_bytes, descendants included", _bytes
+    time = _numbers("time", "ms", "IO time in ms")
+    sectors = _numbers("sectors", "sectors", "sectors moved")
+    avg_queue_size = _numbers("avg_queue_size", "count", "the average length of the queue", counter=False)
+    group_wait_time = _numbers("group_wait_time", "ns", "time waited for a time slice, in ns")
+    empty_time = _numbers("empty_time", "ns", "time without a request, in ns")
+    idle_time = _numbers("idle_time", "ns", "time the scheduler idled for a better request, in ns")
+    dequeue = _numbers("dequeue", "count", "how often it was taken off the service tree")
+    io_serviced = _operations("io_serviced", "count", "requests by device and operation", _requests)
+    io_service_bytes = _operations("io_service_bytes", "bytes", "bytes by device and operation", _bytes)
+    io_service_time = _operations("io_service_time", "ns", "time between dispatch and completion, in ns")
+    io_merged = _operations("io_merged", "count", "requests merged")
+    io_queued = _operations("io_queued", "count", "requests queued now", counter=False)
+    wait_time = _operations("io_wait_time", "ns", "time waited in the queues, in ns")
+    io_serviced_recursive = _operations(
+        "io_serviced_recursive", "count", "io_serviced, descendants included", _requests
     )
-    io_service_time_recursive = _operations("io_service_time_recursive", "io_service_time, descendants included")
-    io_wait_time_recursive = _operations("io_wait_time_recursive", "wait_time, descendants included")
-    io_merged_recursive = _operations("io_merged_recursive", "io_merged, descendants included")
-    io_queued_recursive = _operations("io_queued_recursive", "io_queued, descendants included")
-    time_recursive = _numbers("time_recursive", "time, descendants included")
-    sectors_recursive = _numbers("sectors_recursive", "sectors, descendants included")
+    io_service_bytes_recursive = _operations(
+        "io_service_bytes_recursive", "bytes", "io_service_bytes, descendants included", _bytes
+    )
+    io_service_time_recursive = _operations("io_service_time_recursive", "ns", "io_service_time, descendants included")
+    io_wait_time_recursive = _operations("io_wait_time_recursive", "ns", "wait_time, descendants included")
+    io_merged_recursive = _operations("io_merged_recursive", "count", "io_merged, descendants included")
+    io_queued_recursive = _operations("io_queued_recursive", "count", "io_queued, descendants included", counter=False)
+    time_recursive = _numbers("time_recursive", "ms", "time, descendants included")
+    sectors_recursive = _numbers("sectors_recursive", "sectors", "sectors, descendants included")

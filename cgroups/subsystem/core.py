@@ -120,6 +120,7 @@ class Core:
         File("cgroup.stat.local", stat_of(CgroupStat)),
         "us",
         "how long it was frozen (from Linux 6.16)",
+        counter=True,
         no_v1=_NO_V1,
     )
     max_depth = read_write(

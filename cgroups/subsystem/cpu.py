@@ -222,12 +222,14 @@ class Cpu:
         File("cpu.stat", stat_of(CpuStat, scaled=_TIMES)),
         "ns",
         "periods, throttling (times in ns), and on v2 the CPU time used",
+        keys=(CpuStat,),
     )
     stat_local = keyed(
         File("cpu.stat.local", stat_of(CpuStat)),
         File("cpu.stat.local", stat_of(CpuStat, scaled=_TIMES)),
         "ns",
         "throttling of this cgroup itself",
+        keys=(CpuStat,),
     )
     rt_period_us = read_write(
         File("cpu.rt_period_us", bounded_int(min=1)), None, "us", "the period of real-time processes", no_v2=_REAL_TIME

@@ -9,7 +9,7 @@ import os
 from typing import ClassVar, final
 
 from .._interface import Cells, Shape
-from ..values import CpuacctStat, CpuacctUsage
+from ..values import CpuacctStat, CpuacctUsage, CpuStat
 from .binding import File, Key
 from .codecs import Reader, count, int_list, rows_of, stat_of
 from .parameter import keyed, read_reset, readable
@@ -47,30 +47,53 @@ class Cpuacct:
         File("cpu.stat", stat_of(CpuacctStat, scaled={"user": ("user_usec", 1000), "system": ("system_usec", 1000)})),
         "ns",
         "user and system time, in ns (v1's file counts ticks)",
+        keys=(CpuacctStat, CpuStat),  # v2 reads cpu.stat, and keeps its keys
     )
     usage = read_reset(
         File("cpuacct.usage", count, reset="0"),
         Key("cpu.stat", "usage_usec", 1000, hint=_NO_RESET),
         "ns",
         "CPU time used; a reset clears the other usages too, not stat",
+        counter=True,
     )
     usage_user = readable(
-        File("cpuacct.usage_user", count), Key("cpu.stat", "user_usec", 1000), "ns", "the same in user mode"
+        File("cpuacct.usage_user", count),
+        Key("cpu.stat", "user_usec", 1000),
+        "ns",
+        "the same in user mode",
+        counter=True,
     )
     usage_sys = readable(
-        File("cpuacct.usage_sys", count), Key("cpu.stat", "system_usec", 1000), "ns", "the same in the kernel"
+        File("cpuacct.usage_sys", count),
+        Key("cpu.stat", "system_usec", 1000),
+        "ns",
+        "the same in the kernel",
+        counter=True,
     )
-    usage_percpu = readable(File("cpuacct.usage_percpu", int_list), None, "ns", "CPU time by CPU", no_v2=_NO_PERCPU)
+    usage_percpu = readable(
+        File("cpuacct.usage_percpu", int_list), None, "ns", "CPU time by CPU", no_v2=_NO_PERCPU, counter=True
+    )
     usage_percpu_user = readable(
-        File("cpuacct.usage_percpu_user", int_list), None, "ns", "the same in user mode", no_v2=_NO_PERCPU
+        File("cpuacct.usage_percpu_user", int_list),
+        None,
+        "ns",
+        "the same in user mode",
+        no_v2=_NO_PERCPU,
+        counter=True,
     )
     usage_percpu_sys = readable(
-        File("cpuacct.usage_percpu_sys", int_list), None, "ns", "the same in the kernel", no_v2=_NO_PERCPU
+        File("cpuacct.usage_percpu_sys", int_list),
+        None,
+        "ns",
+        "the same in the kernel",
+        no_v2=_NO_PERCPU,
+        counter=True,
     )
     usage_all = readable(
         File("cpuacct.usage_all", Reader(_decode_usage_all, Shape.TABLE)),
         None,
         "ns",
         "user and system time by CPU",
+        counter=True,
         no_v2=_NO_PERCPU,
     )

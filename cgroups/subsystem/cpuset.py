@@ -112,8 +112,8 @@ class Cpuset:
     memory_pressure = readable(
         File("cpuset.memory_pressure", count),
         None,
-        "count",
-        "direct reclaims a second, times 1000",
+        "per 1000 s",
+        "direct reclaims in 1000 s, at the rate of the last seconds",
         no_v2="Memory.pressure measures it",
     )
     memory_pressure_enabled = read_write(

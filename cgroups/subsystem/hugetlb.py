@@ -89,11 +89,17 @@ def _make(huge: Hugetlb, size: str) -> Hugetlb:
 
     def refused(v1: str, v2: Key | None, of: str) -> ReadReset[int]:
         return read_reset(
-            File(v1, count, reset="0"), v2, "count", f"how often the limit on {of} was hit", no_v2=_NO_RSVD
+            File(v1, count, reset="0"),
+            v2,
+            "count",
+            f"how often the limit on {of} was hit",
+            no_v2=_NO_RSVD,
+            counter=True,
         )
 
     def events(v2: str) -> Keyed[HugetlbEvents]:
-        return keyed(None, File(v2, stat_of(HugetlbEvents)), "count", "how often a limit was hit", no_v1=_NO_EVENTS)
+        kind = stat_of(HugetlbEvents)
+        return keyed(None, File(v2, kind), "count", "how often a limit was hit", no_v1=_NO_EVENTS, counter=True)
 
     refusals = Key(f"{at}.events.local", "max", hint="its counters never restart")
     nodes = File(f"{at}.numa_stat", numa_stat(1))

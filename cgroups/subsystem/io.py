@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from ..converter import to_device, to_int
 from ..errors import InvalidValue, shown
-from ..values import MAX, Device, DeviceTable, Limit
+from ..values import EVENTS, FLAG, MAX, Device, DeviceTable, Limit, Quantity
 from .binding import File
 from .block import check_bfq, check_io, check_io_max, io_max_line
 from .codecs import device_numbers, device_rows, pressure, word_of
@@ -18,6 +18,30 @@ if TYPE_CHECKING:
     from ..hierarchy import Cgroup
 
 _NO_V1 = "the parameters of Blkio"
+
+_PERCENT, _MICROSECONDS = Quantity("percent"), Quantity("us")
+_RATES = {
+    **dict.fromkeys(("rbps", "wbps"), Quantity("bytes/s")),
+    **dict.fromkeys(("riops", "wiops", "rseqiops", "rrandiops", "wseqiops", "wrandiops"), Quantity("1/s")),
+}
+_STAT = {
+    **dict.fromkeys(("rbytes", "wbytes", "dbytes"), Quantity("bytes", counter=True)),
+    **dict.fromkeys(("rios", "wios", "dios"), EVENTS),
+    # Of the cost controller: block/blk-iocost.c.
+    **dict.fromkeys(("cost.usage", "cost.wait", "cost.indebt", "cost.indelay"), Quantity("us", counter=True)),
+    "cost.vrate": _PERCENT,
+    # Of the latency controller: block/blk-iolatency.c.
+    **dict.fromkeys(("depth", "use_delay"), Quantity("count")),
+    **dict.fromkeys(("missed", "total"), EVENTS),
+    "avg_lat": _MICROSECONDS,
+    "delay_nsec": Quantity("ns"),
+    "win": Quantity("ms"),
+}
+_QOS = {
+    "enable": FLAG,
+    **dict.fromkeys(("rpct", "wpct", "min", "max"), _PERCENT),
+    **dict.fromkeys(("rlat", "wlat"), _MICROSECONDS),
+}
 
 
 def _limited(table: DeviceTable[dict[str, Limit]]) -> dict[Device, dict[str, Limit]]:
@@ -99,6 +123,7 @@ class Io:
         File("io.stat", device_rows),
         "device table",
         "bytes and requests by device: rbytes, wbytes, rios, wios, dbytes, dios",
+        keys=(_STAT,),
         no_v1="Blkio.throttle_io_service_bytes and Blkio.throttle_io_serviced",
     )
     max = read_write(
@@ -114,6 +139,7 @@ class Io:
         ),
         "device table",
         "limits by device: rbps, wbps, riops, wiops; set replaces the whole, and a key that a row lacks is MAX",
+        keys=(_RATES,),
         no_v1="the Blkio.throttle_… parameters",
     )
     weight = read_write(
@@ -146,10 +172,11 @@ class Io:
         _cost("io.cost.qos"),
         "device table",
         "quality of service of the cost controller; the root alone",
+        keys=(_QOS,),
         no_v1=_NO_V1,
     )
     cost_model = read_write(
-        None, _cost("io.cost.model"), "device table", "the cost model; the root alone", no_v1=_NO_V1
+        None, _cost("io.cost.model"), "device table", "the cost model; the root alone", no_v1=_NO_V1, keys=(_RATES,)
     )
     prio_class: ReadWrite[str, str] = read_write(
         File("blkio.prio.class", word_of("no-change", "promote-to-rt", "restrict-to-be", "idle", "none-to-rt")),

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from .._interface import Cells, Numbers, Shape
 from ..errors import CgroupOSError, InvalidValue
-from ..values import MAX, Limit, MemoryEvents, MemoryStat, OomControl
-from .binding import Constant, Custom, File, Key, KeyOf, Named, Sum, read_file
+from ..values import EVENTS, FLAG, MAX, Limit, MemoryEvents, MemoryStat, OomControl, Quantity
+from .binding import Constant, Custom, File, Key, Named, Sum, read_file
 from .codecs import (
     PAGE_LIMIT,
     Converter,
+    Reader,
     boolean,
     bounded_int,
     count,
@@ -111,9 +112,16 @@ def _read_oom_kills(cgroup: Cgroup, parameter: str) -> OomControl:
     return OomControl(None, None, events.oom_kill)
 
 
+# The one key of memory.events.local that v1's memory.oom_control has too.
+_oom_kills = Reader(dict, Shape.KEYED, Numbers(name=lambda _row, key, _ordinal: key if key == "oom_kill" else None))
 _oom_control = Converter(_decode_oom_control, boolean.encode, Shape.KEYED, boolean.literal)
 _oom_control.numbers = Numbers()
 
+
+# The sums over nodes, and the kinds of memory with descendants, that only v1's numa_stat has.
+_NUMA_V1 = dict.fromkeys(
+    ("total", *(f"hierarchical_{kind}" for kind in ("total", "file", "anon", "unevictable"))), Quantity("bytes")
+)
 
 # Under v1's name and under v2's: one meaning.
 _CURRENT = File("memory.usage_in_bytes", count), File("memory.current", count)
@@ -135,6 +143,7 @@ class Memory:
         File("memory.stat", stat_of(MemoryStat, aliases=_ALIASES)),
         "bytes",
         "memory by kind, in bytes, and counts of events; v2 has v1's names too where it has the number",
+        keys=(MemoryStat,),
     )
     usage_in_bytes = readable(
         *_CURRENT,
@@ -180,12 +189,14 @@ class Memory:
         Key("memory.events.local", "max", hint="the counters of memory.events never restart"),
         "count",
         "how often the limit was hit, by this cgroup itself",
+        counter=True,
     )
     memsw_failcnt = read_reset(
         File("memory.memsw.failcnt", count, reset="0"),
         Key("memory.swap.events", "max", hint="the counters of memory.swap.events never restart"),
         "count",
         "how often the limit of memory and swap was hit; v2: swap refused, which is nearest",
+        counter=True,
     )
     soft_limit_in_bytes = read_write(
         File("memory.soft_limit_in_bytes", limit_v1),
@@ -225,17 +236,19 @@ class Memory:
         Custom[OomControl, bool](
             "memory.events.local",
             read=_read_oom_kills,
-            sampled=KeyOf(File("memory.events.local", stat_of(MemoryEvents)), "oom_kill"),
+            sampled=File("memory.events.local", _oom_kills),
             hint="v2 cannot disable the OOM killer; Memory.oom_group makes it end the whole cgroup",
         ),
         "OomControl",
         "reads an OomControl, takes a bool: True pauses processes at the limit instead of killing; EINVAL on the root",
+        keys=({"oom_kill_disable": FLAG, "under_oom": FLAG, "oom_kill": EVENTS},),
     )
     numa_stat = readable(
         File("memory.numa_stat", numa_stat(mmap.PAGESIZE)),
         File("memory.numa_stat", numa_stat(1)),
         "bytes",
         "memory by kind and node (v1's file counts pages)",
+        keys=(MemoryStat, _NUMA_V1),
     )
 
     kmem_usage_in_bytes = readable(
@@ -264,6 +277,7 @@ class Memory:
         None,
         "count",
         "how often that limit was hit",
+        counter=True,
         no_v2="Memory.failcnt",
     )
     kmem_slabinfo = readable(
@@ -295,6 +309,7 @@ class Memory:
         None,
         "count",
         "how often that limit was hit",
+        counter=True,
         no_v2="Memory.failcnt",
     )
     pressure_level = Parameter(
@@ -352,6 +367,7 @@ class Memory:
         File("memory.events", stat_of(MemoryEvents)),
         "count",
         "how often limits were hit and processes killed, descendants included",
+        counter=True,
         no_v1="Memory.failcnt and Memory.oom_control",
     )
     events_local = keyed(
@@ -359,6 +375,7 @@ class Memory:
         File("memory.events.local", stat_of(MemoryEvents)),
         "count",
         "the same of this cgroup alone",
+        counter=True,
         no_v1="Memory.failcnt and Memory.oom_control",
     )
     swap_current = readable(
@@ -386,6 +403,7 @@ class Memory:
         File("memory.swap.events", stat_of(MemoryEvents)),
         "count",
         "how often swap limits were hit",
+        counter=True,
         no_v1="Memory.memsw_failcnt",
     )
     zswap_current = readable(

@@ -7,21 +7,28 @@ type checkers and at run time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 
 from ..errors import InvalidValue, ParameterNotSupported, shown
-from ..values import Pressure, Stat
+from ..values import UNKNOWN, Pressure, PressureLine, Quantity, Stat, quantities
 
 if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
     from .binding import Binding
 
-    class Hints(TypedDict, total=False):
-        """What to use instead on a version that has no such file."""
+    class Facts(TypedDict, total=False):
+        """Facts of a parameter that only some entries have: see :class:`Parameter`."""
 
         no_v1: str | None
         no_v2: str | None
+        counter: bool
+        keys: Keys
+
+
+Keys = tuple[Union[type[Stat[Any]], Mapping[str, Quantity]], ...]
+"""The quantities of the keys of a parameter: stat types that declare them, and tables."""
 
 
 R = TypeVar("R")
@@ -35,7 +42,18 @@ class Parameter:
     """A control file by its name in the API.
 
     Attributes: ``controller`` and ``name`` (``str()`` joins them:
-    ``memory.limit_in_bytes``), ``unit``, and ``doc``, what it says.
+    ``memory.limit_in_bytes``), ``unit``, ``counter``, and ``doc``, what it says.
+
+    Args:
+        v1: binding on version 1 of control groups; None if the kernel has no such file there.
+        v2: binding on version 2.
+        unit: unit of its number or numbers.
+        doc: what it says.
+        no_v1: what to use instead on version 1.
+        no_v2: what to use instead on version 2.
+        counter: True if its numbers only grow; see :class:`Quantity`.
+        keys: quantities by key, if the numbers differ in unit or kind.  A key that is not among them is of an
+            unknown unit, and no counter.
     """
 
     def __init__(
@@ -46,11 +64,17 @@ class Parameter:
         doc: str,
         no_v1: str | None = None,
         no_v2: str | None = None,
+        *,
+        counter: bool = False,
+        keys: Keys = (),
     ) -> None:
         self.controller = ""
         self.name = ""
         self.unit = unit
+        self.counter = counter
         self.doc = doc
+        self._kinds = keys
+        self._quantities: dict[str, Quantity] = {}
         self._bindings = {1: v1, 2: v2}
         self._hints = {1: no_v1, 2: no_v2}
 
@@ -76,6 +100,23 @@ class Parameter:
         """What to use instead on a version that has no such file."""
         return self._hints[version]
 
+    def quantity(self, key: Any = None) -> Quantity:
+        """Return the unit of one of its numbers, and whether that number is a counter.
+
+        Args:
+            key: which number: None if the parameter has one; ``"anon"``, or ``("8:0", "rbytes")``, as in
+                :attr:`Column.key`.
+        """
+        if not self._kinds or key is None:
+            return Quantity(self.unit, self.counter)
+        if not self._quantities:
+            # Not at import, which has to stay cheap.
+            self._quantities = {name: one for kind in self._kinds for name, one in _quantities(kind).items()}
+        parts = key if isinstance(key, tuple) else (key,)
+        # A line of a device has the declared key last; memory.numa_stat has it first.
+        found = (self._quantities.get(part) for part in reversed(parts))
+        return next((one for one in found if one is not None), UNKNOWN)
+
     def binding(self, version: int) -> Binding[Any, Any]:
         """How it is done on a version; ParameterNotSupported where the kernel has no such thing."""
         binding = self._bindings[version]
@@ -94,6 +135,10 @@ class Parameter:
         from . import parameter_named  # noqa: PLC0415 - the tables import this module
 
         return parameter_named, (str(self),)
+
+
+def _quantities(kind: type[Stat[Any]] | Mapping[str, Quantity]) -> Mapping[str, Quantity]:
+    return quantities(kind) if isinstance(kind, type) else kind
 
 
 class Readable(Parameter, Generic[R_co]):
@@ -121,7 +166,8 @@ class KeyParameter(Readable[R]):
 
     def __init__(self, whole: Parameter, key: Any, bindings: dict[int, Any]) -> None:
         hints = (whole.hint(1), whole.hint(2))
-        super().__init__(bindings[1], bindings[2], whole.unit, f"{key} of {whole.doc}", *hints)
+        unit, counter = whole.quantity(key)
+        super().__init__(bindings[1], bindings[2], unit, f"{key} of {whole.doc}", *hints, counter=counter)
         self._whole = whole
         self._key = key
         self.named(whole.controller, f"{whole.name}[{', '.join(key) if isinstance(key, tuple) else key}]")
@@ -159,6 +205,11 @@ class Keyed(Readable[S_co]):
 class PressureParameter(Readable[Pressure]):
     """A pressure file; ``Memory.pressure["some", "avg10"]`` is the parameter for one number."""
 
+    def __init__(
+        self, v1: Binding[Pressure, Any] | None, v2: Binding[Pressure, Any] | None, unit: str, doc: str, **facts: Any
+    ) -> None:
+        super().__init__(v1, v2, unit, doc, keys=(PressureLine,), **facts)
+
     def __getitem__(self, key: tuple[str, str]) -> Readable[float]:
         return Keyed._key(self, key)  # type: ignore[arg-type, no-any-return]  # noqa: SLF001 - the same, for a pair
 
@@ -169,36 +220,36 @@ class PressureParameter(Readable[Pressure]):
 
 
 def readable(
-    v1: Binding[R, Any] | None, v2: Binding[R, Any] | None, unit: str, doc: str, **hints: Unpack[Hints]
+    v1: Binding[R, Any] | None, v2: Binding[R, Any] | None, unit: str, doc: str, **facts: Unpack[Facts]
 ) -> Readable[R]:
-    return Readable(v1, v2, unit, doc, **hints)
+    return Readable(v1, v2, unit, doc, **facts)
 
 
 def writable(
-    v1: Binding[Any, W] | None, v2: Binding[Any, W] | None, unit: str, doc: str, **hints: Unpack[Hints]
+    v1: Binding[Any, W] | None, v2: Binding[Any, W] | None, unit: str, doc: str, **facts: Unpack[Facts]
 ) -> Writable[W]:
-    return Writable(v1, v2, unit, doc, **hints)
+    return Writable(v1, v2, unit, doc, **facts)
 
 
 def read_write(
-    v1: Binding[R, W] | None, v2: Binding[R, W] | None, unit: str, doc: str, **hints: Unpack[Hints]
+    v1: Binding[R, W] | None, v2: Binding[R, W] | None, unit: str, doc: str, **facts: Unpack[Facts]
 ) -> ReadWrite[R, W]:
-    return ReadWrite(v1, v2, unit, doc, **hints)
+    return ReadWrite(v1, v2, unit, doc, **facts)
 
 
 def read_reset(
-    v1: Binding[R, Any] | None, v2: Binding[R, Any] | None, unit: str, doc: str, **hints: Unpack[Hints]
+    v1: Binding[R, Any] | None, v2: Binding[R, Any] | None, unit: str, doc: str, **facts: Unpack[Facts]
 ) -> ReadReset[R]:
-    return ReadReset(v1, v2, unit, doc, **hints)
+    return ReadReset(v1, v2, unit, doc, **facts)
 
 
 def resettable(
-    v1: Binding[Any, Any] | None, v2: Binding[Any, Any] | None, unit: str, doc: str, **hints: Unpack[Hints]
+    v1: Binding[Any, Any] | None, v2: Binding[Any, Any] | None, unit: str, doc: str, **facts: Unpack[Facts]
 ) -> Resettable:
-    return Resettable(v1, v2, unit, doc, **hints)
+    return Resettable(v1, v2, unit, doc, **facts)
 
 
 def keyed(
-    v1: Binding[S_co, Any] | None, v2: Binding[S_co, Any] | None, unit: str, doc: str, **hints: Unpack[Hints]
+    v1: Binding[S_co, Any] | None, v2: Binding[S_co, Any] | None, unit: str, doc: str, **facts: Unpack[Facts]
 ) -> Keyed[S_co]:
-    return Keyed(v1, v2, unit, doc, **hints)
+    return Keyed(v1, v2, unit, doc, **facts)

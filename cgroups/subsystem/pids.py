@@ -42,10 +42,12 @@ class Pids:
         File("pids.events", _events),
         "count",
         "how often a fork was refused, descendants included",
+        counter=True,
     )
     events_local = keyed(
         File("pids.events.local", _events),
         File("pids.events.local", _events),
         "count",
         "the same of this cgroup alone (from Linux 6.12)",
+        counter=True,
     )

@@ -110,13 +110,18 @@ class Misc:
         "what the machine has; the root alone",
     )
     events = readable(
-        File("misc.events", keyed_limits), File("misc.events", keyed_limits), "count", "how often a limit was hit"
+        File("misc.events", keyed_limits),
+        File("misc.events", keyed_limits),
+        "count",
+        "how often a limit was hit",
+        counter=True,
     )
     events_local = readable(
         File("misc.events.local", keyed_limits),
         File("misc.events.local", keyed_limits),
         "count",
         "the same of this cgroup alone (from Linux 6.12)",
+        counter=True,
     )
 
 

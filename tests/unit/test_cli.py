@@ -271,7 +271,7 @@ def test_get_on_a_terminal_has_units(command: Any, v2_root: Path) -> None:
     assert lines["memory.stat[anon]"] == ["1048576", "(1.0", "MiB)", "bytes"]
     assert lines["memory.stat[file]"] == ["1023", "bytes"]
     assert lines["memory.stat[pgfault]"] == ["4096", "count"]
-    assert lines["memory.stat[workingset_refault_anon]"] == ["2048", "count"]
+    assert lines["memory.stat[workingset_refault_anon]"] == ["2048", "pages"]
     assert lines["cpu.stat[usage_usec]"][-1] == "us"
     assert "PARAMETER" in lines
     assert "memory.max 1610612736\n" in command.run("get", ":/job/a", "memory.max", root=v2_root).out
