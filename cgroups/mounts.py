@@ -247,7 +247,8 @@ class Tables:
             rows = backend.scan_mounts(source.fd)
         except Failure as failure:
             raise _unreadable(failure, source.path) from None
-        return Table(source, [Mount(row, self._root) for row in rows])
+        # A NUL is in no path: such a line is of a damaged capture, and names another directory in C.
+        return Table(source, [Mount(row, self._root) for row in rows if not any("\0" in str(field) for field in row)])
 
 
 def _unreadable(failure: Failure, path: str) -> CgroupError:

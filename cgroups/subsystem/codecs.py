@@ -290,31 +290,61 @@ pressure: Reader[Pressure] = Reader(_decode_pressure, Shape.NESTED, Numbers(hund
 
 
 def numa_stat(unit: int) -> Reader[NumaStat]:
-    """memory.numa_stat, whose numbers are of this many bytes each."""
+    """Make the reader of memory.numa_stat, whose numbers are of this many bytes each.
+
+    A line of a name and plain numbers, such as a vendor's ``numa_locality 0 0``, is left out.
+    """
 
     def decode(cells: Cells) -> NumaStat:
         kinds: dict[str, dict[int, int]] = {}
         totals: dict[str, int] = {}
-        for name, items in rows_of(cells):
+        for name, items in _numa_lines(cells):
             kind, nodes = name, {}
             for key, value in items:
-                is_node = key[:1] == "N" and key[1:].isdigit()
-                if not is_node and kind:
+                if kind and not _is_node(key):
                     continue  # a further column of a newer kernel
                 if not isinstance(value, int):
                     message = f"{key}={value} is no number"
                     raise ValueError(message)  # noqa: TRY004 - what a decoder raises
-                if is_node:
-                    nodes[int(key[1:])] = value * unit
-                else:
+                if not kind:
                     kind = key
                     totals[key] = value * unit
+                else:
+                    nodes[int(key[1:])] = value * unit
             kinds[kind] = nodes
         result: NumaStat = NumaStat.of(kinds)
         result.totals = totals
         return result
 
     return Reader(decode, Shape.NESTED, Numbers(scale=unit))
+
+
+def _is_node(key: str) -> bool:
+    return key[:1] == "N" and key[1:].isdigit()
+
+
+def _numa_lines(cells: Cells) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """Return the lines of a kind and its numbers by node; raise ValueError for any other but a vendor's.
+
+    A field without ``=`` opens a row of its own: a vendor's ``numa_locality 0 0``
+    is three rows without items, of which all but the first are named by numbers.
+    """
+    lines: list[tuple[str, list[tuple[str, Any]]]] = []
+    plain = False  # the row below this one is a plain number
+    for name, items in reversed(rows_of(cells)):
+        if not items and name.isdigit():
+            plain = True
+        elif not items and name and plain and not _is_node(name):
+            plain = False
+        elif items and not plain and (name or not _is_node(items[0][0])):
+            lines.append((name, items))
+        else:
+            message = f"the line {shown(name or items[0][0])} is not a kind of memory and its numbers by node"
+            raise ValueError(message)
+    if plain:
+        message = "the first line is a plain number"
+        raise ValueError(message)
+    return lines[::-1]
 
 
 def _device_table(rows: Iterable[tuple[str, Any]]) -> tuple[dict[Any, Any], dict[str, Any]]:
@@ -381,6 +411,21 @@ def _decode_device_rules(cells: Cells) -> list[DeviceRule]:
     return [_device_rule([name, *(value for _, value in items)]) for name, items in rows_of(cells)]
 
 
+def _checked_rule(rule: DeviceRule) -> DeviceRule:
+    """Return a rule that the kernel could have; raise ValueError for another."""
+    if rule.type not in ("a", "b", "c"):
+        message = f"{shown(rule.type)} is not a type of device: a, b or c"
+        raise ValueError(message)
+    for number in (rule.major, rule.minor):
+        if number is not None and not 0 <= to_int(number) <= converter.U32_MAX:
+            message = f"{shown(number)} is not the number of a device"
+            raise ValueError(message)
+    if not isinstance(rule.access, str) or not rule.access or set(rule.access) - set("rwm"):
+        message = f"access {shown(rule.access)} is not of the letters r, w and m"
+        raise ValueError(message)
+    return rule
+
+
 def _device_rule(fields: list[Any]) -> DeviceRule:
     if len(fields) != 3 or fields[0] not in ("a", "b", "c"):  # noqa: PLR2004 - type, device, access
         message = f"{' '.join(map(str, fields))!r} is not a line such as 'c 1:3 rwm'"
@@ -391,7 +436,7 @@ def _device_rule(fields: list[Any]) -> DeviceRule:
         message = f"{device!r} is not the major:minor of a device"
         raise ValueError(message)
     major, minor = (None if number == "*" else int(number) for number in numbers)
-    return DeviceRule(kind, major, minor, access)
+    return _checked_rule(DeviceRule(kind, major, minor, access))
 
 
 device_rules: Reader[list[DeviceRule]] = Reader(_decode_device_rules, Shape.TABLE)
@@ -399,22 +444,17 @@ device_rules: Reader[list[DeviceRule]] = Reader(_decode_device_rules, Shape.TABL
 
 def _encode_device_rule(rule: DeviceRule | str) -> str:
     """A rule, or its text; all numbers and letters are looked at before anything is written."""
-    if isinstance(rule, str):
-        try:
-            rule = DeviceRule("a", None, None, "rwm") if rule == "a" else _device_rule(rule.split())
-        except ValueError as error:
-            raise InvalidValue(str(error)) from None
-    if not isinstance(rule, DeviceRule) or rule.type not in ("a", "b", "c"):
+    if not isinstance(rule, (DeviceRule, str)):
         message = f"{shown(rule)} is not a DeviceRule of type a, b or c"
         raise InvalidValue(message)
-    for number in (rule.major, rule.minor):
-        if number is not None and not 0 <= to_int(number) <= converter.U32_MAX:
-            message = f"{shown(number)} is not the number of a device"
-            raise InvalidValue(message)
-    if not rule.access or set(rule.access) - set("rwm"):
-        message = f"access {rule.access!r} is not of the letters r, w and m"
-        raise InvalidValue(message)
-    return str(rule)
+    try:
+        if isinstance(rule, str):
+            rule = DeviceRule("a", None, None, "rwm") if rule == "a" else _device_rule(rule.split())
+        return str(_checked_rule(rule))
+    except InvalidValue:
+        raise
+    except ValueError as error:
+        raise InvalidValue(str(error)) from None
 
 
 device_rule: Writer[DeviceRule | str] = Writer(_encode_device_rule)
