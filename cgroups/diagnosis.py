@@ -39,8 +39,9 @@ ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
 WITH_DEVICES = frozenset({"io", "blkio", "devices", "rdma", "dmem", "net_prio"})
 """Controllers whose files take the names of devices, which may not be there."""
 
-ROOT_ONLY = frozenset({"release_agent", "cgroup.sane_behavior", "cpuset.memory_pressure_enabled"})
-"""Control files of the root cgroup alone."""
+
+CORE = frozenset({"cgroup", "tasks", "notify_on_release", "release_agent"})
+"""What the names of control files that belong to no controller begin with."""
 
 
 def is_absence(failure: Failure) -> bool:
@@ -156,7 +157,7 @@ def _missing(cgroup: Cgroup, name: str, tried: str, what: str, error: int) -> Cg
         )
     controller = name.partition(".")[0]
     facts: dict[str, Any] = {"path": path, "parameter": what, "errno": error}
-    if name in ROOT_ONLY and not cgroup.is_root:
+    if not cgroup.is_root and _is_root_only(name) and (controller in CORE or cgroup.hierarchy.has(controller)):
         return ExpectedRoot(
             f"{tried}: only the root of a hierarchy has it", hint=f"use {cgroup.hierarchy.root()}", **facts
         )
@@ -170,6 +171,13 @@ def _missing(cgroup: Cgroup, name: str, tried: str, what: str, error: int) -> Cg
         return CgroupGone(message, path=cgroup.path, parameter=what, errno=error)
     hint = "the root cgroup has fewer files than the others" if cgroup.is_root else "this kernel has no such file"
     return ParameterNotSupported(f"{tried}: there is no {name}", hint=hint, **facts)
+
+
+def _is_root_only(name: str) -> bool:
+    """Return whether the declaration of a control file says that only the root of a hierarchy has it."""
+    from .subsystem.controllers import root_only_files  # noqa: PLC0415 - the tables import this module
+
+    return name in root_only_files()
 
 
 def has_file(cgroup: Cgroup, name: str) -> bool:
@@ -214,7 +222,7 @@ def _is_passing(cgroup: Cgroup, name: str) -> bool:
 
 def missing_controller(cgroup: Cgroup, controller: str, tried: str, facts: dict[str, Any]) -> CgroupError | None:
     """The error that a controller is not in a cgroup; None when it is, or the name is no controller."""
-    if controller in ("cgroup", "tasks", "notify_on_release", "release_agent") or controller in cgroup.subsystems:
+    if controller in CORE or controller in cgroup.subsystems:
         return None
     if cgroup.version == 2 and controller in IMPLICIT | {"cpu"} and cgroup.is_root:  # noqa: PLR2004
         return None

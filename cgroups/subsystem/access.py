@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from ..errors import InvalidValue, shown
+from ..errors import (
+    CgroupGone,
+    ExpectedRoot,
+    InvalidValue,
+    ParameterNotSupported,
+    SubsystemNotAttached,
+    SubsystemNotAvailable,
+    shown,
+)
 from .binding import Binding, File
 from .core import notify_on_release, release_agent
 from .parameter import (
@@ -49,12 +58,38 @@ __all__ = [
     "set",
 ]
 
+D = TypeVar("D")
 R = TypeVar("R")
 W = TypeVar("W")
 
 
-def get(parameter: Readable[R], cgroup: Cgroup) -> R:
-    """The value of a parameter of a cgroup.
+class _Raise(Enum):
+    """The default of :func:`get` that is none: the error is raised."""
+
+    RAISE = "raise"
+
+
+_RAISE: Final = _Raise.RAISE
+
+_NOT_THERE: Final = (CgroupGone, SubsystemNotAttached, SubsystemNotAvailable, ParameterNotSupported, ExpectedRoot)
+"""What says that a cgroup does not have a parameter."""
+
+
+@overload
+def get(parameter: Readable[R], cgroup: Cgroup) -> R: ...
+@overload
+def get(parameter: Readable[R], cgroup: Cgroup, default: D) -> R | D: ...
+def get(parameter: Readable[Any], cgroup: Cgroup, default: Any = _RAISE) -> Any:
+    """Return the value of a parameter of a cgroup.
+
+    Args:
+        parameter: what to read.
+        cgroup: where.
+        default: what to return if the cgroup does not have the parameter, so that a loop over cgroups
+            goes on.  It replaces the first five errors below, and no other.
+
+    Returns:
+        The value, in the parameter's unit, or the default.
 
     Raises:
         CgroupGone: the cgroup has been removed.
@@ -65,12 +100,16 @@ def get(parameter: Readable[R], cgroup: Cgroup) -> R:
         AccessDenied: not permitted.
         ParseError: the file is not of its shape.
     """
+    if default is not _RAISE:
+        try:
+            return get(parameter, cgroup)
+        except _NOT_THERE:
+            return default
     try:
         read = cgroup.readers[parameter]
     except (KeyError, AttributeError, TypeError):
         read = _bind(parameter, cgroup)
-    value: R = read(cgroup)
-    return value
+    return read(cgroup)
 
 
 def _bind(parameter: Any, cgroup: Any) -> Any:

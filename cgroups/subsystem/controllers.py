@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from ..errors import InvalidValue, from_errno, shown
@@ -126,6 +127,13 @@ def parameters(controller: str | Controller | None = None) -> list[Parameter]:
         return found
     names = {name, ALIASES.get(name)}
     return [parameter for parameter in found if parameter.controller in names]
+
+
+@lru_cache(maxsize=1)
+def root_only_files() -> frozenset[str]:
+    """Return the names of the control files that only the root of a hierarchy has."""
+    found = (parameter for table in TABLES for parameter in _table(table) if parameter.root_only)
+    return frozenset(name for parameter in found for version in (1, 2) for name in parameter.files(version))
 
 
 def parameter_named(name: str) -> Parameter:

@@ -161,7 +161,12 @@ class Core:
         no_v2="v2 cpusets inherit",
     )
     sane_behavior = readable(
-        File("cgroup.sane_behavior", boolean), None, "bool", "a relic; the root alone", no_v2="v2 is what it was for"
+        File("cgroup.sane_behavior", boolean),
+        None,
+        "bool",
+        "a relic",
+        no_v2="v2 is what it was for",
+        root_only=True,
     )
     event_control = Parameter(
         Named("cgroup.event_control"),
@@ -181,8 +186,9 @@ class _Everywhere:
         File("release_agent", _agent),
         None,
         "path",
-        "the program that runs when a cgroup with notify_on_release gets empty; the root alone",
+        "the program that runs when a cgroup with notify_on_release gets empty",
         no_v2="watch the key populated of Core.events",
+        root_only=True,
     )
     notify_on_release = read_write(
         File("notify_on_release", boolean),

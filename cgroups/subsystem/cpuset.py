@@ -120,8 +120,9 @@ class Cpuset:
         File("cpuset.memory_pressure_enabled", boolean),
         None,
         "bool",
-        "whether memory_pressure is computed; the root alone",
+        "whether memory_pressure is computed",
         no_v2="Memory.pressure measures it",
+        root_only=True,
     )
     sched_relax_domain_level = read_write(
         File("cpuset.sched_relax_domain_level", bounded_int(min=-1, max=10)),
@@ -179,6 +180,7 @@ class Cpuset:
         None,
         File("cpuset.cpus.isolated", cpu_list),
         "cpus",
-        "all isolated CPUs; the root alone (from Linux 6.8)",
+        "all isolated CPUs (from Linux 6.8)",
         no_v1="Cpuset.sched_load_balance",
+        root_only=True,
     )

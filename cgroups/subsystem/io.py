@@ -171,12 +171,19 @@ class Io:
         None,
         _cost("io.cost.qos"),
         "device table",
-        "quality of service of the cost controller; the root alone",
+        "quality of service of the cost controller",
         keys=(_QOS,),
         no_v1=_NO_V1,
+        root_only=True,
     )
     cost_model = read_write(
-        None, _cost("io.cost.model"), "device table", "the cost model; the root alone", no_v1=_NO_V1, keys=(_RATES,)
+        None,
+        _cost("io.cost.model"),
+        "device table",
+        "the cost model",
+        keys=(_RATES,),
+        no_v1=_NO_V1,
+        root_only=True,
     )
     prio_class: ReadWrite[str, str] = read_write(
         File("blkio.prio.class", word_of("no-change", "promote-to-rt", "restrict-to-be", "idle", "none-to-rt")),

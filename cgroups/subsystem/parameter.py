@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         no_v2: str | None
         counter: bool
         keys: Keys
+        root_only: bool
 
 
 Keys = tuple[Union[type[Stat[Any]], Mapping[str, Quantity]], ...]
@@ -42,7 +43,7 @@ class Parameter:
     """A control file by its name in the API.
 
     Attributes: ``controller`` and ``name`` (``str()`` joins them:
-    ``memory.limit_in_bytes``), ``unit``, ``counter``, and ``doc``, what it says.
+    ``memory.limit_in_bytes``), ``unit``, ``counter``, ``doc``, what it says, and ``root_only``.
 
     Args:
         v1: binding on version 1 of control groups; None if the kernel has no such file there.
@@ -54,6 +55,7 @@ class Parameter:
         counter: True if its numbers only grow; see :class:`Quantity`.
         keys: quantities by key, if the numbers differ in unit or kind.  A key that is not among them is of an
             unknown unit, and no counter.
+        root_only: True if only the root of a hierarchy has it.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class Parameter:
         *,
         counter: bool = False,
         keys: Keys = (),
+        root_only: bool = False,
     ) -> None:
         self.controller = ""
         self.name = ""
         self.unit = unit
         self.counter = counter
-        self.doc = doc
+        self.doc = f"{doc}; only in the root" if root_only else doc
+        self.root_only = root_only
         self._kinds = keys
         self._quantities: dict[str, Quantity] = {}
         self._bindings = {1: v1, 2: v2}

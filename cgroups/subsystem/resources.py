@@ -107,7 +107,8 @@ class Misc:
         File("misc.capacity", keyed_limits),
         File("misc.capacity", keyed_limits),
         "count",
-        "what the machine has; the root alone",
+        "what the machine has",
+        root_only=True,
     )
     events = readable(
         File("misc.events", keyed_limits),
@@ -153,5 +154,5 @@ class Dmem:
     )
     current = readable(None, File("dmem.current", keyed_limits), "bytes", "what is used, by region", no_v1=_NO_DMEM)
     capacity = readable(
-        None, File("dmem.capacity", keyed_limits), "bytes", "what there is; the root alone", no_v1=_NO_DMEM
+        None, File("dmem.capacity", keyed_limits), "bytes", "what there is", no_v1=_NO_DMEM, root_only=True
     )

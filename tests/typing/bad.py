@@ -20,6 +20,12 @@ def finding() -> None:
     Host("/").find("memory:/a").inode.bit_length()  # E: find may give None
 
 
+def a_default(cgroup: Cgroup) -> None:
+    Parameters.get(Memory.current, cgroup, default=None).bit_length()  # E: the default may be None
+    Parameters.get(Memory.current, cgroup, fallback=0)  # E: there is no such argument
+    Parameters.get(Memory.current, cgroup, 0, 1)  # E: one default
+
+
 def cgroup_facts(cgroup: Cgroup) -> None:
     cgroup.location = "/b"  # E: read-only
     cgroup.hierarchy = Hierarchy.scan()[0]  # E: read-only

@@ -105,6 +105,8 @@ def creating(root: Cgroup) -> Cgroup:
 
 def limits(cgroup: Cgroup) -> int:
     limit = Parameters.get(Memory.limit_in_bytes, cgroup)
+    assert_type(Parameters.get(Memory.current, cgroup, None), int | None)
+    assert_type(Parameters.get(Memory.current, cgroup, default="none"), int | str)
     assert_type(limit, int | Max)
     if limit is not MAX:
         return limit + 1
