@@ -32,7 +32,8 @@ def plot(
 ) -> None:
     """Draws what was recorded: a chart for each number, a line for each cgroup.
 
-    A counter is drawn as its growth per second.
+    A counter is drawn as its growth per second, by the monotonic clock. Of a
+    file that was cut short all that is whole is drawn.
 
     \b
     Examples: cgroups plot job.csv -o job.svg
@@ -42,6 +43,11 @@ def plot(
         message = f"{output}: a chart's name has to end in one of {', '.join(FORMATS)}"
         raise InvalidValue(message, path=output)
     table = tables.read(file)
+    if table.missing is not None:
+        typer.echo(f"cgroups: {file}: {table.missing}", err=True)
+    if not table.rows:
+        message = f"cannot draw {file}: no rows are in it"
+        raise InvalidValue(message, path=file)
     titles = _chosen(table, column)
     _draw({title: _lines(table, title) for title in titles}, output)
 

@@ -20,6 +20,7 @@ from ..values import MAX
 from . import tables
 from .activity import parameters_on
 from .arguments import PARAMETER, Spec, cgroup_of, seconds
+from .render import printable
 from .values import Name, selected
 
 __all__ = ["record"]
@@ -53,10 +54,11 @@ def record(
 ) -> None:
     """Records what cgroups use, at each tick of a timer, into a file.
 
-    A line has a time (Unix seconds), a cgroup, and a number for each
-    parameter, as the kernel counts it: CPU time in ns, memory in bytes. max
-    is no limit, and what a cgroup has not is empty. It ends with Ctrl-C, after
-    the duration, or when every cgroup is gone, and the file is then whole.
+    A line has a time (Unix seconds), the monotonic clock (seconds), a cgroup,
+    and a number for each parameter, as the kernel counts it: CPU time in ns,
+    memory in bytes. max is no limit, and what a cgroup has not is empty. It
+    ends with Ctrl-C, after the duration, or when every cgroup is gone. The file
+    can be read at any time, also if the command is killed or the disk is full.
 
     \b
     Examples: cgroups record memory:/job -o job.csv --duration 10
@@ -183,7 +185,7 @@ def _record(sampler: Sampler, file: tables.Writer, interval: int, duration: floa
 def _rows(sampler: Sampler, times: Sequence[int], values: Any, statuses: Any) -> Iterator[tables.Row]:
     """Frames as rows of a file."""
     since = time.time_ns() - time.monotonic_ns()
-    names = [str(cgroup) for cgroup in sampler.cgroups]
+    names = [printable(str(cgroup)) for cgroup in sampler.cgroups]
     scaled = [at for at, column in enumerate(sampler.columns) if column.scale != 1]
     for at, taken in enumerate(times):
         # One frame at a time: as lists they take eight times the memory.
@@ -191,7 +193,7 @@ def _rows(sampler: Sampler, times: Sequence[int], values: Any, statuses: Any) ->
         for name, row, marks in zip(names, numbers, states):
             for column in scaled:
                 row[column] /= sampler.columns[column].scale
-            yield (since + taken, name, *(map(_cell, row, marks) if any(marks) else row))
+            yield (since + taken, taken, name, *(map(_cell, row, marks) if any(marks) else row))
 
 
 def _lists(frames: Any, at: int) -> list[list[Any]]:
@@ -215,9 +217,14 @@ def _cell(value: Any, mark: int) -> Any:
 
 @contextmanager
 def _interrupted() -> Iterator[threading.Event]:
-    """Set by Ctrl-C or SIGTERM, which otherwise would end it between two lines, or within one."""
+    """Set by a signal that asks to end, which otherwise would end it between two lines, or within one.
+
+    A signal that whoever started it wants ignored, as nohup does with SIGHUP, stays ignored.
+    """
     event = threading.Event()
-    before = {one: signal.signal(one, lambda *_: event.set()) for one in (signal.SIGINT, signal.SIGTERM)}
+    ending = [signal.SIGINT, signal.SIGTERM]
+    ending += [one for one in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, lambda *_: event.set()) for one in ending}
     try:
         yield event
     finally:

@@ -1,23 +1,38 @@
-"""Files of recorded numbers: a line for each cgroup and tick, a column for each number; by their suffix."""
+"""Files of recorded numbers: a line for each cgroup and tick, a column for each number; by their suffix.
+
+A file is readable at any time: however its program ends, and also if the disk
+is full, what was written before can be read.  A reader takes a file that was
+cut short, and says what is missing.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import InvalidValue, shown
+from ..errors import CgroupOSError, InvalidValue, from_errno, shown
 from ..sampling.columns import Column
 from ..values import MAX
 
-__all__ = ["SUFFIXES", "Row", "Writer", "create", "header", "read", "title"]
+__all__ = ["SUFFIXES", "Row", "Table", "Writer", "create", "header", "read", "title"]
 
 Row = Sequence[Any]
-"""A time in Unix nanoseconds, a cgroup, and its numbers: int, float, MAX, or None for no number."""
+"""A time in Unix nanoseconds, CLOCK_MONOTONIC in nanoseconds, a cgroup, and its numbers.
 
-FIXED = ("time", "cgroup")
+A number is an int, a float, MAX, or None if there is none.
+"""
+
+FIXED = ("time", "monotonic", "cgroup")
+"""The first columns: both clocks, since the wall clock may be set while a file is written."""
+WITHOUT_MONOTONIC = ("time", "cgroup")
+"""Those of files that have one clock."""
 
 
 def title(column: Column) -> str:
@@ -39,6 +54,48 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
+class _File:
+    """A file that is written in whole pieces: a piece that the disk has no room for is taken back."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
+        self.end = 0
+
+    def put(self, data: bytes, instead: bytes = b"") -> None:
+        """Write a piece at the end.
+
+        Args:
+            data: the piece.
+            instead: what is at the end now, and is replaced; it is put back if the piece cannot be written.
+
+        Raises:
+            CgroupOSError: the piece could not be written.
+        """
+        at = self.end - len(instead)
+        try:
+            self._write(data, at)
+        except BrokenPipeError:
+            raise  # whoever reads has read enough
+        except OSError as error:
+            with suppress(OSError):
+                self._write(instead, at)
+                os.ftruncate(self._fd, self.end)
+            what, hint = f"cannot write {self._path}", "what was recorded before is in the file"
+            raise from_errno(error.errno or 0, what, path=self._path, hint=hint, kind=CgroupOSError) from None
+        self.end = at + len(data)
+
+    def _write(self, data: bytes, at: int) -> None:
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self._fd, rest, at) if self._regular else os.write(self._fd, rest)
+            rest, at = rest[written:], at + written
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
 def _seconds(nanoseconds: int) -> str:
     return f"{nanoseconds // 10**9}.{nanoseconds % 10**9 // 1000:06}"
 
@@ -47,13 +104,16 @@ class _Csv:
     """Comma-separated: a heading, ``max`` for no limit, nothing for no number."""
 
     def __init__(self, path: str, columns: Sequence[Column]) -> None:
-        self._file = open(path, "w", newline="", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 - closed by close()
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(header(columns))
+        self._file = _File(path)
+        self._put([header(columns)])
+
+    def _put(self, rows: Iterable[Sequence[Any]]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._file.put(text.getvalue().encode())
 
     def write(self, rows: Iterable[Row]) -> None:
-        self._writer.writerows((_seconds(time), *rest) for time, *rest in rows)
-        self._file.flush()
+        self._put((_seconds(time), _seconds(monotonic), *rest) for time, monotonic, *rest in rows)
 
     def close(self) -> None:
         self._file.close()
@@ -63,14 +123,16 @@ class _Jsonl:
     """An object a line; a cgroup has not the keys that it has no number for."""
 
     def __init__(self, path: str, columns: Sequence[Column]) -> None:
-        self._file = open(path, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 - closed by close()
-        self._titles = header(columns)[1:]
+        self._file = _File(path)
+        self._titles = header(columns)[2:]
 
     def write(self, rows: Iterable[Row]) -> None:
-        for time, *rest in rows:
-            values = {title: plain for title, one in zip(self._titles, rest) if (plain := _plain(one)) is not None}
-            self._file.write(f'{{"time": {_seconds(time)}, {json.dumps(values)[1:]}\n')
-        self._file.flush()
+        self._file.put("".join(map(self._line, rows)).encode())
+
+    def _line(self, row: Row) -> str:
+        time, monotonic, *rest = row
+        values = {title: plain for title, one in zip(self._titles, rest) if (plain := _plain(one)) is not None}
+        return f'{{"time": {_seconds(time)}, "monotonic": {_seconds(monotonic)}, {json.dumps(values)[1:]}\n'
 
     def close(self) -> None:
         self._file.close()
@@ -80,97 +142,244 @@ def _plain(value: Any) -> Any:
     return str(value) if value is MAX else value
 
 
+SEGMENT_S = 2.0
+"""How long rows wait in memory at least, before they are written as a segment of a .parquet file ..."""
+SEGMENT_SHARE = 0.05
+"""... and which share of the time so far, so that the segments of a long recording do not get many ..."""
+SEGMENT_CELLS = 1 << 22
+"""... and how many numbers wait at most."""
+
+SEGMENT_ROOM = 1 << 16
+"""What a segment may take for a column, besides its numbers."""
+
+SEGMENT = b"cgroups.segment"
+"""A mark of the footer of a segment, which is not the whole file's."""
+MAGIC = b"PAR1"
+"""What a .parquet file begins with, and each segment of it ends with."""
+
+
 class _Parquet:
-    """Columns of int64, or float64 where a number has decimals; 2**63 - 1 is no limit, and null no number."""
+    """Columns of int64, or float64 where a number has decimals; 2**63 - 1 is no limit, and null no number.
+
+    A file of this format is readable only with a footer at its end, which has the place of all that is before.
+    So it is written in segments, each with a footer of its own, and after the last segment there is a footer of all;
+    the next segment replaces that one, in one write.  Of a file that was cut short, each whole segment can be read.
+    """
 
     def __init__(self, path: str, columns: Sequence[Column]) -> None:
-        try:
-            import pyarrow as pa
-            from pyarrow import parquet
-        except ModuleNotFoundError:
-            message = "a .parquet file needs pyarrow"
-            raise InvalidValue(message, hint="pip install 'cgroups-cffi[arrow]'") from None
+        self._arrow, self._parquet = _pyarrow()
+        pa = self._arrow
         types = [pa.int64() if column.scale == 1 else pa.float64() for column in columns]
-        fixed = [pa.timestamp("us", tz="UTC"), pa.string()]
+        fixed = [pa.timestamp("us", tz="UTC"), pa.float64(), pa.string()]
         self._schema = pa.schema(list(zip(header(columns), [*fixed, *types])))
-        self._batch = pa.RecordBatch
-        self._array = pa.array
-        self._writer = parquet.ParquetWriter(path, self._schema)
+        self._waiting: list[Any] = []
+        self._cells = 0
+        self._started = self._written = time.monotonic()
+        self._file = _File(path)
+        self._footer = b""
+        self._metadata: Any = None
+        self._put_segment()
 
     def write(self, rows: Iterable[Row]) -> None:
-        columns = list(zip(*([time // 1000, cgroup, *map(_bounded, rest)] for time, cgroup, *rest in rows)))
+        columns = list(
+            zip(*([time // 1000, mono / 1e9, cgroup, *map(_bounded, rest)] for time, mono, cgroup, *rest in rows))
+        )
         if columns:
-            arrays = [self._array(column, type=field.type) for column, field in zip(columns, self._schema)]
-            self._writer.write_batch(self._batch.from_arrays(arrays, schema=self._schema))
+            arrays = [self._arrow.array(column, type=field.type) for column, field in zip(columns, self._schema)]
+            self._waiting.append(self._arrow.RecordBatch.from_arrays(arrays, schema=self._schema))
+            self._cells += len(columns) * len(columns[0])
+        now = time.monotonic()
+        wait = max(SEGMENT_S, SEGMENT_SHARE * (now - self._started))
+        if self._waiting and (now - self._written >= wait or self._cells >= SEGMENT_CELLS):
+            self._put_segment()
+
+    def _put_segment(self) -> None:
+        segment, metadata = self._segment(self._file.end - len(self._footer))
+        if self._metadata is None:
+            self._metadata = metadata
+        else:
+            self._metadata.append_row_groups(metadata)
+        sink = self._arrow.BufferOutputStream()
+        self._metadata.write_metadata_file(sink)
+        footer = sink.getvalue().to_pybytes()[len(MAGIC) :]
+        self._waiting, self._cells, self._written = [], 0, time.monotonic()
+        self._file.put(segment + footer, instead=self._footer)
+        self._footer = footer
+
+    def _segment(self, at: int) -> tuple[bytes, Any]:
+        """Return what waits as a file, to be written at an offset of another, and its metadata."""
+        at = max(at, len(MAGIC))
+        waiting = sum(batch.nbytes for batch in self._waiting)
+        fd = os.memfd_create("cgroups-record")
+        try:
+            # A hole, so that the offsets of the segment begin where it is in the other file; and room for more
+            # than it can take, of which only what is written is memory.
+            os.ftruncate(fd, at + 4 * waiting + SEGMENT_ROOM * len(self._schema))
+            path = f"/proc/self/fd/{fd}"
+            with self._arrow.memory_map(path, "r+") as sink:
+                schema = self._schema.with_metadata({SEGMENT: b""}) if self._waiting else self._schema
+                with self._parquet.ParquetWriter(sink, schema) as writer:
+                    sink.seek(at)
+                    if self._waiting:
+                        writer.write_table(self._arrow.Table.from_batches(self._waiting, schema))
+                end = sink.tell()
+            os.ftruncate(fd, end)
+            begin = 0 if at == len(MAGIC) else at
+            return os.pread(fd, end - begin, begin), self._parquet.read_metadata(path)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
-        self._writer.close()
+        try:
+            if self._waiting:
+                self._put_segment()
+        finally:
+            self._file.close()
 
 
 def _bounded(value: Any) -> Any:
     return 2**63 - 1 if value is MAX else value
 
 
-# ---- reading ---------------------------------------------------------------------------
-
-
-class Table(NamedTuple):
-    """A file that was read: the names of its numbers, and its rows."""
-
-    titles: list[str]
-    rows: list[tuple[float, str, list[float | None]]]
-
-
-def _number(value: Any) -> float | None:
+def _pyarrow() -> tuple[Any, Any]:
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None  # max, or nothing
-
-
-def _read_csv(path: str) -> Table:
-    with open(path, newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
-        titles = next(lines, [])
-        _check(titles, path)
-        return Table(titles[2:], [(float(time), cgroup, [*map(_number, rest)]) for time, cgroup, *rest in lines])
-
-
-def _read_jsonl(path: str) -> Table:
-    with open(path, encoding="utf-8") as file:
-        objects = [json.loads(line) for line in file]
-    titles = list(dict.fromkeys(name for one in objects for name in one))
-    _check(titles if objects else FIXED, path)
-    titles = titles[2:]
-    return Table(
-        titles, [(one["time"], one["cgroup"], [_number(one.get(title)) for title in titles]) for one in objects]
-    )
-
-
-def _read_parquet(path: str) -> Table:
-    try:
+        import pyarrow as pa
         from pyarrow import parquet
     except ModuleNotFoundError:
         message = "a .parquet file needs pyarrow"
         raise InvalidValue(message, hint="pip install 'cgroups-cffi[arrow]'") from None
-    table = parquet.read_table(path)
+    return pa, parquet
+
+
+# ---- reading ---------------------------------------------------------------------------
+
+
+class Table(NamedTuple):
+    """A file that was read.
+
+    Attributes:
+        titles: the names of its numbers.
+        rows: a time in seconds, a cgroup and its numbers each.  The time is of CLOCK_MONOTONIC if the file has it.
+        missing: what the file lacks, for example because it was cut short; None if it is whole.
+    """
+
+    titles: list[str]
+    rows: list[tuple[float, str, list[float | None]]]
+    missing: str | None = None
+
+
+def _number(value: Any) -> float | None:
+    """Return a number of a file, None for max or nothing; ValueError for anything else."""
+    return None if value in ("", "max", None) else float(value)
+
+
+class _Lines:
+    """The lines of a text that was perhaps cut short, and what is left out of it."""
+
+    def __init__(self, path: str) -> None:
+        with open(path, "rb") as file:
+            whole, newline, rest = file.read().rpartition(b"\n")
+        self._text = whole + newline
+        self._cut = bool(rest)
+        self._damaged = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return io.StringIO(self._text.decode("utf-8", "backslashreplace"), newline="\n")
+
+    def rows(self, lines: Iterable[Any], convert: Callable[[Any], Any]) -> list[Any]:
+        """Return each line converted; those that are no rows are counted, and left out."""
+        rows = []
+        for line in lines:
+            try:
+                rows.append(convert(line))
+            except (ValueError, TypeError, KeyError):
+                self._damaged += 1
+        return rows
+
+    @property
+    def missing(self) -> str | None:
+        found = ["its last line is cut short, and left out"] * self._cut
+        found += [f"{self._damaged} damaged line{'s' * (self._damaged != 1)} left out"] * bool(self._damaged)
+        return "; ".join(found) or None
+
+
+def _read_csv(path: str) -> Table:
+    lines = _Lines(path)
+    table = csv.reader(lines)
+    titles = next(table, [])
+    first = _check(titles, path)
+    cgroup = first - 1
+
+    def row(fields: list[str]) -> tuple[float, str, list[float | None]]:
+        if len(fields) != len(titles):
+            raise ValueError
+        times = [*map(float, fields[:cgroup])]
+        return times[-1], fields[cgroup], [*map(_number, fields[first:])]
+
+    rows = lines.rows(table, row)
+    return Table(titles[first:], rows, lines.missing)
+
+
+def _read_jsonl(path: str) -> Table:
+    lines = _Lines(path)
+    objects = lines.rows(lines, lambda line: {**json.loads(line)})
+    titles = list(dict.fromkeys(name for one in objects for name in one))
+    first = _check(titles or FIXED, path)
+
+    def row(one: dict[str, Any]) -> tuple[float, str, list[float | None]]:
+        return float(one[clock]), one["cgroup"], [_number(one.get(title)) for title in titles[first:]]
+
+    clock = (titles or FIXED)[first - 2]
+    return Table(titles[first:], lines.rows(objects, row), lines.missing)
+
+
+def _read_parquet(path: str) -> Table:
+    pa, parquet = _pyarrow()
+    table, missing = None, None
+    with suppress(pa.ArrowInvalid):
+        table = parquet.read_table(path)
+    if table is None or SEGMENT in (table.schema.metadata or {}):
+        table, missing = _whole_segments(path), "it is cut short, and its end left out"
     titles = table.column_names
-    _check(titles, path)
-    times = table.column("time").cast("int64").to_pylist()
-    columns = [[_unbounded(one) for one in table.column(title).to_pylist()] for title in titles[2:]]
+    first = _check(titles, path)
+    times = table.column(first - 2).cast("float64" if first == len(FIXED) else "int64").to_pylist()
+    columns = [[_unbounded(one) for one in table.column(title).to_pylist()] for title in titles[first:]]
     cgroups = table.column("cgroup").to_pylist()
     rows = zip(*columns) if columns else ((),) * len(times)
-    return Table(titles[2:], [(time / 1e6, cgroup, [*row]) for time, cgroup, row in zip(times, cgroups, rows)])
+    unit = 1 if first == len(FIXED) else 1e6
+    found = [(time / unit, cgroup, [*row]) for time, cgroup, row in zip(times, cgroups, rows)]
+    return Table(titles[first:], found, missing)
+
+
+def _whole_segments(path: str) -> Any:
+    """Return the rows of all whole segments of a file without a footer."""
+    pa, parquet = _pyarrow()
+    with open(path, "rb") as file:
+        data = file.read()
+    tables = []
+    at = data.find(MAGIC)
+    while at >= 0:
+        with suppress(pa.ArrowInvalid, OSError):
+            tables.append(parquet.read_table(pa.BufferReader(pa.py_buffer(data).slice(0, at + len(MAGIC)))))
+        at = data.find(MAGIC, at + 1)
+    if not tables:
+        message = f"{path} is not a file that 'cgroups record' has written, or cut short before its first rows"
+        raise InvalidValue(message, path=path)
+    return pa.concat_tables([table.replace_schema_metadata() for table in tables])
 
 
 def _unbounded(value: Any) -> Any:
     return None if value == 2**63 - 1 else value
 
 
-def _check(titles: Sequence[str], path: str) -> None:
-    if tuple(titles[:2]) != FIXED:
-        message = f"{path} is not a file that 'cgroups record' has written: it begins with {shown(list(titles[:2]))}"
-        raise InvalidValue(message, path=path)
+def _check(titles: Sequence[str], path: str) -> int:
+    """Return how many columns are before the numbers."""
+    for fixed in (FIXED, WITHOUT_MONOTONIC):
+        if tuple(titles[: len(fixed)]) == fixed:
+            return len(fixed)
+    begins = f"it begins with {shown(list(titles[:3]))}" if titles else "it has no whole line"
+    message = f"{path} is not a file that 'cgroups record' has written: {begins}"
+    raise InvalidValue(message, path=path)
 
 
 # ---- by suffix ---------------------------------------------------------------------------

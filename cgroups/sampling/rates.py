@@ -233,10 +233,10 @@ class _Cells:
 
     def __init__(self, frame: Frame) -> None:
         width = len(frame.columns)
-        rows = range(0, len(frame) * width, width) if width else ()
+        starts = [row * width for row in range(len(frame))]
         values, states = frame.values.cast("B").cast("q").tolist(), bytes(frame.status)
-        self.values = [values[at : at + width] for at in rows]
-        self.states = [states[at : at + width] for at in rows]
+        self.values = [values[at : at + width] for at in starts]
+        self.states = [states[at : at + width] for at in starts]
         self._errno = frame.errno
 
     def number(self, row: int, column: int) -> int | None:

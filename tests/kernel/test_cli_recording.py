@@ -149,6 +149,45 @@ def test_sigterm_does_too(make_cgroup: MakeCgroup, tmp_path: Path) -> None:
     assert path.read_text().endswith("\n")
 
 
+@pytest.mark.anywhere
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
+def test_record_killed_leaves_a_readable_file(
+    sent: signal.Signals, suffix: str, make_cgroup: MakeCgroup, tmp_path: Path
+) -> None:
+    """A .parquet file without its footer was lost as a whole."""
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    cgroup, path = make_cgroup("cpuacct"), tmp_path / f"out{suffix}"
+    words = ["record", str(cgroup), "-p", "cpuacct.usage", "-o", str(path), "--interval", "0.01"]
+    with subprocess.Popen([*WORDS, *words], cwd="/", stderr=subprocess.PIPE, text=True) as recording:
+        until(lambda: path.exists() and path.stat().st_size and rows_of(path))
+        recording.send_signal(sent)
+        _, told = recording.communicate(timeout=60)
+    rows = rows_of(path)
+    assert all("cpuacct.usage" in row and "monotonic" in row for row in rows)
+    if sent == signal.SIGKILL:
+        assert recording.returncode == -sent
+        assert len(rows) > 1
+    else:
+        assert (recording.returncode, told.partition(" of ")[0]) == (0, f"{len(rows)} ticks")
+
+
+@pytest.mark.anywhere
+def test_record_under_nohup_survives_sighup(make_cgroup: MakeCgroup, tmp_path: Path) -> None:
+    cgroup, path = make_cgroup("cpuacct"), tmp_path / "out.csv"
+    words = ["record", str(cgroup), "-p", "cpuacct.usage", "-o", str(path), "--interval", "0.01"]
+    with subprocess.Popen(["nohup", *WORDS, *words], cwd="/", stderr=subprocess.PIPE, text=True) as recording:
+        until(lambda: path.exists() and len(path.read_text().splitlines()) > 3)
+        recording.send_signal(signal.SIGHUP)
+        before = len(path.read_text().splitlines())
+        until(lambda: len(path.read_text().splitlines()) > before + 50)
+        assert recording.poll() is None
+        recording.send_signal(signal.SIGTERM)
+        recording.communicate(timeout=60)
+    assert recording.returncode == 0
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 
 

@@ -215,6 +215,13 @@ def test_a_parameter_that_is_not_there(v2: Host) -> None:
         assert rate.pressure == {}
 
 
+def test_rate_of_a_table_without_lines_is_none(job: Cgroup, change: Change) -> None:
+    """A keyed file that is empty when the sampler is made gives no columns, and a frame no cells."""
+    rate = change(job, [Io.stat], {"io.stat": ("", "")})
+    assert (rate.read_bytes, rate.writes, rate.cpu, rate.memory, rate.pressure) == (None, None, None, None, {})
+    assert rate[Io.stat] == rate.delta(Io.stat) == rate.now(Io.stat) == {}
+
+
 def test_a_cgroup_made_again_has_no_past(job: Cgroup, keep_no_files: None) -> None:
     write(job, "cpu.stat", stat(usage_usec=5))
     with Sampler([job], [Cpuacct.usage, Memory.current]) as sampler:
