@@ -28,6 +28,10 @@ class Shape(IntEnum):
     TEXT = 8
 
 
+NUMERIC: Final = frozenset({Shape.VALUE, Shape.VALUES, Shape.KEYED, Shape.NESTED, Shape.TRIPLES})
+"""The shapes whose numbers a sampler can take: each is a whole field."""
+
+
 class Status(IntEnum):
     """The statuses of a failure, as in cg_abi.h."""
 

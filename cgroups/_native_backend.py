@@ -201,10 +201,8 @@ def _checked(pointer: Any) -> Any:
     return pointer
 
 
-_cache = _checked(lib.cg_cache_create(_default_budget()))
-
-if lib.cg_cache_survive_forks(_cache) != 0:
-    raise MemoryError
+# The process has one, whichever interpreter of it imports this module, and however often.
+_cache = _checked(lib.cg_cache_shared(_default_budget()))
 
 
 def set_fd_budget(budget: int) -> None:
@@ -389,14 +387,13 @@ _sample, _buffer = lib.cg_sampler_sample, ffi.buffer  # looked up once: a frame 
 
 
 class Program:
-    """A struct cg_program, and the memory that it points to."""
+    """The numbers of one control file that are wanted: a sampler has a copy of its own in C."""
+
+    __slots__ = ("shape", "targets")
 
     def __init__(self, shape: int, targets: Sequence[Target]) -> None:
-        names = {name: name.encode("utf-8", "surrogateescape") for one in targets for name in (one.row, one.key)}
-        texts = {name: ffi.new("char[]", text) for name, text in names.items()}
-        rows = [(texts[row], texts[key], *rest) for row, key, *rest in targets]
-        self._memory = (texts, ffi.new("struct cg_target[]", rows))
-        self.c = ffi.new("struct cg_program *", {"shape": shape, "count": len(targets), "targets": self._memory[1]})
+        self.shape = shape
+        self.targets = tuple(targets)
 
 
 class _Pool:
@@ -428,29 +425,39 @@ class _Pool:
         return piece
 
 
+def _check(status: int) -> None:
+    """Raises what a call answered with, 0 or -errno."""
+    if status == -errno.ENOMEM:
+        raise MemoryError
+    if status:
+        raise Failure(Status.OS, -status)
+
+
 class Sampler:
     """A struct cg_sampler: cg_abi.h, "sampling"."""
 
     def __init__(self, columns: int) -> None:
         self._columns = columns
         self._c = ffi.gc(_checked(lib.cg_sampler_create(_cache, columns)), lib.cg_sampler_destroy)
-        self._keep: dict[Any, Any] = {}
+        self._programs: dict[tuple[str, Program], int] = {}  # by number in C
         self._pool = _Pool(0, columns)
 
-    def _name(self, text: str) -> Any:
-        return self._keep.setdefault(text, ffi.new("char[]", encode_name(text)))
+    def _number(self, name: str, program: Program) -> int:
+        key = name, program
+        if key not in self._programs:
+            texts = {text for target in program.targets for text in (target.row, target.key)}
+            strings = {text: ffi.new("char[]", text.encode("utf-8", "surrogateescape")) for text in texts}
+            targets = [(strings[row], strings[key], *rest) for row, key, *rest in program.targets]
+            number = ffi.new("uint32_t *")
+            array = ffi.new("struct cg_target[]", targets)
+            _check(lib.cg_sampler_program(self._c, encode_name(name), program.shape, array, len(targets), number))
+            self._programs[key] = number[0]
+        return self._programs[key]
 
     def add(self, directory: Directory, path: str, sources: Sequence[tuple[str, Program]]) -> None:
-        count = len(sources)
-        names = ffi.new("char *[]", [self._name(name) for name, _ in sources])
-        programs = ffi.new("struct cg_program *[]", [program.c for _, program in sources])
-        self._keep.update((id(one), one) for one in (directory, *(program for _, program in sources)))
-        status = lib.cg_sampler_add(
-            *(self._c, directory._c, encode_name(path)),  # noqa: SLF001 - its own module
-            *(ffi.cast("const char **", names), ffi.cast("const struct cg_program **", programs), count),
-        )
-        if status != 0:
-            raise MemoryError
+        numbers = [self._number(name, program) for name, program in sources]
+        directory_c = directory._c  # noqa: SLF001 - its own module
+        _check(lib.cg_sampler_add(self._c, directory_c, encode_name(path), numbers, len(numbers)))
 
     def remove(self, rows: Sequence[int]) -> None:
         lib.cg_sampler_remove(self._c, ffi.new("uint32_t[]", list(rows)), len(rows))
@@ -477,20 +484,15 @@ class Sampler:
 
     def record(self, interval: int, capacity: int) -> Recorder:
         """A recorder of the rows as they are."""
-        return Recorder(self, self._c, interval, capacity)
+        return Recorder(self._c, interval, capacity)
 
 
 class Recorder:
     """A struct cg_recorder: cg_abi.h, "recording"."""
 
-    def __init__(self, sampler: Sampler, c: Any, interval: int, capacity: int) -> None:
+    def __init__(self, sampler: Any, interval: int, capacity: int) -> None:
         made = ffi.new("struct cg_recorder **")
-        error = -lib.cg_recorder_start(c, interval, capacity, made)
-        if error == errno.ENOMEM:
-            raise MemoryError
-        if error:
-            raise Failure(Status.OS, error)
-        self._sampler = sampler  # it has to outlive the recorder
+        _check(lib.cg_recorder_start(sampler, interval, capacity, made))
         self._c = ffi.gc(made[0], lib.cg_recorder_destroy)
         self._size = ffi.new("size_t[2]")
         lib.cg_recorder_size(self._c, self._size, self._size + 1)
@@ -504,7 +506,9 @@ class Recorder:
         timestamps, values, statuses, inodes = (ffi.cast(one, part) for one, part in zip(types, memory))
         block = ffi.new("struct cg_block *", (frames, timestamps, values, statuses, inodes))
         taken = lib.cg_recorder_take(self._c, block)
-        return RawBlock(taken, *(memoryview(ffi.buffer(part, size)) for part, size in zip(memory, sizes)))
+        # Fewer than waited where another thread took some meanwhile.
+        used = (8 * taken, 8 * taken * cells, taken * cells, 8 * taken * rows)
+        return RawBlock(taken, *(memoryview(ffi.buffer(part, size)) for part, size in zip(memory, used)))
 
     def state(self) -> Recording:
         state = ffi.new("struct cg_recording *")

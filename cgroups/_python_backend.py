@@ -21,6 +21,7 @@ from ._interface import (
     CHANGED,
     EXCERPT,
     FOREIGN,
+    NUMERIC,
     RANGE_LAST,
     ROW,
     SAME,
@@ -639,6 +640,9 @@ class Sampler:
         self._unknown: dict[tuple[int, int], bool] = {}
 
     def add(self, directory: Directory, path: str, sources: Sequence[tuple[str, Program]]) -> None:
+        for _, program in sources:
+            if program.shape not in NUMERIC or any(one.column >= self._columns for one in program.targets):
+                raise Failure(Status.OS, errno.EINVAL)
         self._rows.append(_Row(directory, path, list(sources)))
         self._inodes.append(max(directory.inode(path), 0))
 

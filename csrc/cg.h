@@ -66,11 +66,19 @@ void cg_file_adopt(struct cg_file *file, int fd, uint64_t inode);
  * the child.  Taken before the cache's own lock, never after. */
 struct cg_guard {
     pthread_mutex_t lock;
+    bool forked; /* this process is a child of the one that made it, and has none of its threads */
     struct cg_guard *next;
     struct cg_guard **link;
 };
 void cg_guard_create(struct cg_cache *cache, struct cg_guard *guard);
 void cg_guard_destroy(struct cg_cache *cache, struct cg_guard *guard);
+
+/* One more count of an object, for what uses it; *_destroy gives it back. */
+struct cg_cache *cg_cache_retain(struct cg_cache *cache);
+struct cg_file *cg_file_retain(struct cg_file *file);
+struct cg_sampler *cg_sampler_retain(struct cg_sampler *sampler);
+
+struct cg_cache *cg_sampler_cache(struct cg_sampler *sampler);
 
 /* Rows and columns of a sampler as they are now. */
 void cg_sampler_size(struct cg_sampler *sampler, size_t *rows_ret, size_t *columns_ret);

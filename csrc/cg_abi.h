@@ -11,13 +11,16 @@
  *     unless said otherwise.
  *   - Lengths are explicit; text is bytes, need not end in NUL, and is never
  *     interpreted by locale.
- *   - The caller owns all memory that it passes.  What a *_create function
- *     returns belongs to the caller until the matching *_destroy.
- *   - There are no globals but one (cg_cache_survive_forks).  A function without a struct cg_cache or struct
- *     cg_file among its arguments is a pure function or a system call, and
- *     may be called from any thread.  All functions on a cache and its files
- *     may be called from any thread at once, except *_destroy, which must be
- *     the last call on its object.
+ *   - The caller owns all memory that it passes, and may free it when the
+ *     call returns: what an object needs later, it copies.
+ *   - Objects are counted.  A *_create or *_start function returns one count,
+ *     which belongs to the caller until the matching *_destroy; each object
+ *     holds a count of every object that it uses.  So the *_destroy functions
+ *     may be called in any order, and an object is freed by the last of them.
+ *   - The only global is the cache of the process (cg_cache_shared).  A
+ *     function without an object among its arguments is a pure function or a
+ *     system call.  All functions may be called from any thread at once,
+ *     except *_destroy, which must be the last call with the caller's count.
  *   - Every file descriptor is close-on-exec.  EINTR is retried.
  */
 
@@ -197,19 +200,19 @@ struct cg_file;
 
 /* NULL when out of memory.  The budget is the count of descriptors kept. */
 struct cg_cache *cg_cache_create(size_t budget);
-/* All of its files must have been destroyed. */
+/* The one cache of this process: the first call makes it, with this budget.
+ * It lives until the process ends, and survives fork(2), in parent and child,
+ * however and by whom it is called: by pthread_atfork(3), so that nothing runs
+ * between taking the locks and the fork, which waits for frames being read.
+ * In the child, whose other threads are gone, all pins are dropped.  NULL when
+ * out of memory. */
+struct cg_cache *cg_cache_shared(size_t budget);
 void cg_cache_destroy(struct cg_cache *cache);
 /* Closes what exceeds the new budget; what is in use, when its use ends. */
 void cg_cache_set_budget(struct cg_cache *cache, size_t budget);
 size_t cg_cache_budget(struct cg_cache *cache);
 /* Descriptors kept now. */
 size_t cg_cache_kept(struct cg_cache *cache);
-/* Makes the cache survive fork(2), in parent and child, however and by whom
- * it is called: by pthread_atfork(3), so that nothing runs between taking the
- * locks and the fork, which waits for frames being read.  In the child, whose
- * other threads are gone, all pins are dropped.  For one cache of a process, which is never destroyed: what
- * keeps it is the one global.  An errno. */
-int cg_cache_survive_forks(struct cg_cache *cache);
 
 enum cg_file_flags {
     CG_FILE_DIRECTORY = 1, /* a directory, to open others beneath (O_PATH) */
@@ -223,7 +226,7 @@ enum cg_file_flags {
 };
 
 /* A directory has an absolute path and no parent; a file a path beneath its
- * directory, which it keeps alive.  NULL when out of memory.  Opens nothing. */
+ * directory.  NULL when out of memory.  Opens nothing. */
 struct cg_file *cg_file_create(struct cg_cache *cache, struct cg_file *directory, const char *path, int flags);
 void cg_file_destroy(struct cg_file *file);
 /* Gives the descriptor back; the file may be read again. */
@@ -308,13 +311,6 @@ struct cg_target {
     uint64_t threshold; /* from here on it stands for no limit; 0: never */
 };
 
-/* The caller's, until the sampler is destroyed. */
-struct cg_program {
-    int shape;
-    size_t count;
-    const struct cg_target *targets;
-};
-
 /* One frame, and memory for it, the caller's.  values, statuses and errors have
  * a cell for each row and column, row by row; inodes one for each row. */
 struct cg_frame {
@@ -335,12 +331,18 @@ struct cg_sampler;
 struct cg_sampler *cg_sampler_create(struct cg_cache *cache, size_t columns);
 void cg_sampler_destroy(struct cg_sampler *sampler);
 
-/* Rows are added at the end.  File i is names[i] beneath path, and is read by
- * programs[i]; names and programs stay the caller's until the sampler is
- * destroyed.  -errno when out of memory; what cannot be opened is looked for
- * again, a cgroup at each frame, a file once a second. */
-int cg_sampler_add(struct cg_sampler *sampler, struct cg_file *directory, const char *path, const char *const *names,
-                   const struct cg_program *const *programs, size_t count);
+/* Adds a program: of the control file `name`, which has a shape of numbers
+ * (CG_VALUE, CG_VALUES, CG_KEYED, CG_NESTED or CG_TRIPLES).  Returns 0,
+ * -ENOMEM, or -EINVAL for another shape or a column that does not exist. */
+int cg_sampler_program(struct cg_sampler *sampler, const char *name, int shape, const struct cg_target *targets,
+                       size_t count, uint32_t *program_ret);
+
+/* Adds a row at the end: the cgroup at path beneath the directory, with the
+ * control files of these programs.  Returns 0, -ENOMEM, or -EINVAL for a
+ * program that does not exist.  What cannot be opened is looked for again, a
+ * cgroup at each frame, a file once a second. */
+int cg_sampler_add(struct cg_sampler *sampler, struct cg_file *directory, const char *path, const uint32_t *programs,
+                   size_t count);
 /* Takes rows out, ascending; those below move up. */
 void cg_sampler_remove(struct cg_sampler *sampler, const uint32_t *rows, size_t count);
 
@@ -358,7 +360,8 @@ size_t cg_sampler_unknown(struct cg_sampler *sampler, uint32_t *pairs_ret, size_
  * The thread reads a frame at each tick of an absolute timer (CLOCK_MONOTONIC)
  * into a ring, from which another takes them as blocks.  It runs no code but
  * this, takes no signals, and ends by itself when every cgroup is gone.  In a
- * forked child there is no thread: what was recorded before can be taken there.
+ * child forked from a process that samples on the cache of cg_cache_shared
+ * there is no thread: what was recorded before can be taken there.
  */
 struct cg_recorder;
 
@@ -382,12 +385,11 @@ struct cg_block {
     uint64_t *inodes;
 };
 
-/* Starts.  The ring has room for capacity frames of the sampler's rows as they are; the sampler
- * must outlive the recorder.  0 or -errno. */
+/* Starts.  The ring has room for capacity frames of the sampler's rows as they are.  0 or -errno. */
 int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capacity, struct cg_recorder **recorder_ret);
 /* Rows and cells of each of its frames. */
 void cg_recorder_size(const struct cg_recorder *recorder, size_t *rows_ret, size_t *cells_ret);
-/* Takes the oldest frames, as many as the block has room for; from one thread at a time. */
+/* Takes the oldest frames, as many as the block has room for.  Each frame is taken once. */
 size_t cg_recorder_take(struct cg_recorder *recorder, struct cg_block *block);
 size_t cg_recorder_waiting(struct cg_recorder *recorder);
 void cg_recorder_state(struct cg_recorder *recorder, struct cg_recording *recording_ret);

@@ -11,6 +11,7 @@ struct cg_cache *cg_cache_create(size_t budget)
 {
     struct cg_cache *cache = calloc(1, sizeof *cache);
     if (cache != NULL) {
+        atomic_init(&cache->references, 1);
         pthread_mutex_init(&cache->lock, NULL);
         pthread_mutex_init(&cache->guards_lock, NULL);
         cache->budget = budget;
@@ -19,8 +20,16 @@ struct cg_cache *cg_cache_create(size_t budget)
     return cache;
 }
 
+struct cg_cache *cg_cache_retain(struct cg_cache *cache)
+{
+    atomic_fetch_add_explicit(&cache->references, 1, memory_order_relaxed);
+    return cache;
+}
+
 void cg_cache_destroy(struct cg_cache *cache)
 {
+    if (atomic_fetch_sub_explicit(&cache->references, 1, memory_order_acq_rel) > 1)
+        return;
     pthread_mutex_destroy(&cache->lock);
     pthread_mutex_destroy(&cache->guards_lock);
     free(cache->kept);
@@ -154,11 +163,13 @@ size_t cg_cache_kept(struct cg_cache *cache)
 /* ---- fork(2) -------------------------------------------------------------- */
 
 /* The handlers of pthread_atfork(3) have no argument. */
-static struct cg_cache *survivor;
+static struct cg_cache *shared;
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void cg_guard_create(struct cg_cache *cache, struct cg_guard *guard)
 {
     pthread_mutex_init(&guard->lock, NULL);
+    guard->forked = false;
     pthread_mutex_lock(&cache->guards_lock);
     guard->next = cache->guards;
     guard->link = &cache->guards;
@@ -180,27 +191,28 @@ void cg_guard_destroy(struct cg_cache *cache, struct cg_guard *guard)
 
 static void before_fork(void)
 {
-    pthread_mutex_lock(&survivor->guards_lock);
-    for (struct cg_guard *guard = survivor->guards; guard != NULL; guard = guard->next)
+    pthread_mutex_lock(&shared_lock);
+    pthread_mutex_lock(&shared->guards_lock);
+    for (struct cg_guard *guard = shared->guards; guard != NULL; guard = guard->next)
         pthread_mutex_lock(&guard->lock);
-    pthread_mutex_lock(&survivor->lock);
+    pthread_mutex_lock(&shared->lock);
 }
 
-static void after_fork_in_parent(void)
+/* In the child too: its one thread is the one that took them. */
+static void unlock_all(void)
 {
-    pthread_mutex_unlock(&survivor->lock);
-    for (struct cg_guard *guard = survivor->guards; guard != NULL; guard = guard->next)
+    pthread_mutex_unlock(&shared->lock);
+    for (struct cg_guard *guard = shared->guards; guard != NULL; guard = guard->next)
         pthread_mutex_unlock(&guard->lock);
-    pthread_mutex_unlock(&survivor->guards_lock);
+    pthread_mutex_unlock(&shared->guards_lock);
+    pthread_mutex_unlock(&shared_lock);
 }
 
 static void after_fork_in_child(void)
 {
-    struct cg_cache *cache = survivor;
-    pthread_mutex_init(&cache->lock, NULL);
-    pthread_mutex_init(&cache->guards_lock, NULL);
+    struct cg_cache *cache = shared;
     for (struct cg_guard *guard = cache->guards; guard != NULL; guard = guard->next)
-        pthread_mutex_init(&guard->lock, NULL);
+        guard->forked = true;
     cache->phases[0].readers = cache->phases[1].readers = 0;
     cg_cache_tidy(cache);
     for (size_t i = cache->count; i-- > 0;) {
@@ -210,12 +222,18 @@ static void after_fork_in_child(void)
             int fd CG_CLOSE = cg_cache_detach(cache, file);
         }
     }
+    unlock_all();
 }
 
-int cg_cache_survive_forks(struct cg_cache *cache)
+struct cg_cache *cg_cache_shared(size_t budget)
 {
-    if (survivor != NULL)
-        return EBUSY;
-    survivor = cache;
-    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    pthread_mutex_lock(&shared_lock);
+    if (shared == NULL && (shared = cg_cache_create(budget)) != NULL &&
+        pthread_atfork(before_fork, unlock_all, after_fork_in_child) != 0) {
+        cg_cache_destroy(shared);
+        shared = NULL;
+    }
+    struct cg_cache *cache = shared == NULL ? NULL : cg_cache_retain(shared);
+    pthread_mutex_unlock(&shared_lock);
+    return cache;
 }

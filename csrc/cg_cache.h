@@ -8,6 +8,8 @@
 #ifndef CG_CACHE_H
 #define CG_CACHE_H
 
+#include <stdatomic.h>
+
 #include "cg.h"
 
 /* Descriptors that left the cache while many were read, to be closed when none
@@ -21,6 +23,7 @@ struct phase {
 };
 
 struct cg_cache {
+    atomic_size_t references;
     pthread_mutex_t lock;
     struct cg_file **kept; /* the files that hold a descriptor */
     size_t count;
@@ -40,7 +43,7 @@ struct cg_file {
     int flags;
     uint64_t inode; /* that it has to have, or 0 */
     /* All below under cache->lock. */
-    unsigned references; /* the owner's, and one for each file beneath */
+    unsigned references; /* the caller's, one for each file beneath, one for each row of a sampler */
     unsigned pins;
     size_t slot; /* in cache->kept, while fd >= 0 */
     int fd;

@@ -147,16 +147,19 @@ struct cg_file *cg_file_create(struct cg_cache *cache, struct cg_file *directory
     if (file == NULL)
         return NULL;
     memcpy(file->path, path, size);
-    file->cache = cache;
-    file->directory = directory;
+    file->cache = cg_cache_retain(cache);
+    file->directory = directory == NULL ? NULL : cg_file_retain(directory);
     file->flags = flags;
     file->references = 1;
     file->fd = -1;
-    if (directory != NULL) {
-        pthread_mutex_lock(&cache->lock);
-        directory->references++;
-        pthread_mutex_unlock(&cache->lock);
-    }
+    return file;
+}
+
+struct cg_file *cg_file_retain(struct cg_file *file)
+{
+    pthread_mutex_lock(&file->cache->lock);
+    file->references++;
+    pthread_mutex_unlock(&file->cache->lock);
     return file;
 }
 
@@ -164,15 +167,17 @@ void cg_file_destroy(struct cg_file *file)
 {
     while (file != NULL) {
         struct cg_file *directory = file->directory;
+        struct cg_cache *cache = file->cache;
         int fd CG_CLOSE = -1;
-        pthread_mutex_lock(&file->cache->lock);
+        pthread_mutex_lock(&cache->lock);
         bool last = --file->references == 0;
         if (last && file->fd >= 0)
-            fd = cg_cache_detach(file->cache, file);
-        pthread_mutex_unlock(&file->cache->lock);
+            fd = cg_cache_detach(cache, file);
+        pthread_mutex_unlock(&cache->lock);
         if (!last)
             break;
         free(file);
+        cg_cache_destroy(cache);
         file = directory;
     }
 }

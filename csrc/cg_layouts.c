@@ -126,10 +126,74 @@ void cg_scratch_clear(struct cg_scratch *scratch)
     free(scratch->cells.value);
 }
 
-void cg_learned_clear(struct cg_learned *learned)
+/* ---- programs ------------------------------------------------------------------ */
+
+/* The shapes whose numbers are whole fields, as a layout has them: not those
+ * of CG_RANGES, which may share one. */
+static bool has_numbers(int shape)
 {
-    for (unsigned place = 0; place < learned->count; place++)
-        free(learned->known[place].memory);
+    return shape == CG_VALUE || shape == CG_VALUES || shape == CG_KEYED || shape == CG_NESTED || shape == CG_TRIPLES;
+}
+
+static bool is_valid(int shape, const struct cg_target *targets, size_t count, size_t columns)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (targets[i].column >= 0 && (size_t)targets[i].column >= columns)
+            return false;
+    }
+    return has_numbers(shape);
+}
+
+/* The target of a program that is one plain number, or NULL. */
+static const struct cg_target *simple_of(int shape, const struct cg_target *target, size_t count)
+{
+    bool simple = shape == CG_VALUE && count == 1 && target->column >= 0 && target->scale == 1 &&
+                  (target->flags & ~(unsigned)(CG_TARGET_UNSET | CG_TARGET_SIGNED)) == 0 && target->ordinal == 0 &&
+                  !*target->row && !*target->key;
+    return simple ? target : NULL;
+}
+
+/* Copies a string to *at, and moves that behind it. */
+static const char *copy(char **at, const char *text)
+{
+    char *from = *at;
+    *at = stpcpy(from, text) + 1;
+    return from;
+}
+
+struct cg_program *cg_program_create(const char *name, int shape, const struct cg_target *targets, size_t count,
+                                     size_t columns)
+{
+    size_t size = strlen(name) + 1;
+    if (!is_valid(shape, targets, count, columns)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        size += strlen(targets[i].row) + strlen(targets[i].key) + 2;
+    struct cg_program *program = calloc(1, sizeof *program + count * sizeof *targets + size);
+    if (program == NULL)
+        return NULL;
+    struct cg_target *own = (struct cg_target *)(program + 1);
+    char *at = (char *)(own + count);
+    program->name = copy(&at, name);
+    for (size_t i = 0; i < count; i++) {
+        own[i] = targets[i];
+        own[i].row = copy(&at, targets[i].row);
+        own[i].key = copy(&at, targets[i].key);
+    }
+    program->shape = shape;
+    program->targets = own;
+    program->count = count;
+    program->simple = simple_of(shape, own, count);
+    return program;
+}
+
+void cg_program_destroy(struct cg_program *program)
+{
+    for (unsigned place = 0; place < program->known_count; place++)
+        free(program->known[place].memory);
+    free(program);
 }
 
 /* ---- learning layouts -------------------------------------------------------- */
@@ -167,14 +231,14 @@ static int32_t find_target(const struct cg_program *program, size_t *hint, const
 }
 
 /* The place for one more layout of as many numbers, or NULL when out of memory. */
-static struct cg_known *make_room(struct cg_learned *learned, size_t length, size_t numbers)
+static struct cg_known *make_room(struct cg_program *program, size_t length, size_t numbers)
 {
     size_t ends = (numbers + 1) * sizeof(uint32_t), targets = numbers * sizeof(int32_t);
     void *memory = malloc(ends + targets + length);
     if (memory == NULL)
         return NULL;
-    unsigned place = learned->count < CG_KNOWN_MAX ? learned->count++ : learned->next++ % CG_KNOWN_MAX;
-    struct cg_known *known = &learned->known[place];
+    unsigned place = program->known_count < CG_KNOWN_MAX ? program->known_count++ : program->next++ % CG_KNOWN_MAX;
+    struct cg_known *known = &program->known[place];
     free(known->memory);
     known->memory = memory;
     known->layout.ends = memory;
@@ -185,13 +249,13 @@ static struct cg_known *make_room(struct cg_learned *learned, size_t length, siz
 }
 
 /* From a text and its cells. */
-static void learn(struct cg_learned *learned, const char *text, size_t length, const struct cg_cells *cells,
+static void learn(struct cg_program *program, const char *text, size_t length, const struct cg_cells *cells,
                   const int32_t *targets, struct cg_text_state *state)
 {
     size_t numbers = 0, at = 0, to = 0, i = 0;
     for (size_t c = 0; c < cells->count; c++)
         numbers += is_number(cells->kind[c]);
-    struct cg_known *known = make_room(learned, length, numbers);
+    struct cg_known *known = make_room(program, length, numbers);
     if (known == NULL)
         return; /* slower, and right */
     uint32_t *ends = known->memory;
@@ -207,7 +271,7 @@ static void learn(struct cg_learned *learned, const char *text, size_t length, c
     }
     memcpy(literals + to, text + at, length - at);
     ends[i] = (uint32_t)(to + length - at);
-    state->layout = (uint8_t)(known - learned->known);
+    state->layout = (uint8_t)(known - program->known);
 }
 
 /* ---- one text ------------------------------------------------------------------- */
@@ -215,7 +279,7 @@ static void learn(struct cg_learned *learned, const char *text, size_t length, c
 static bool try_known(struct cg_scratch *scratch, const struct cg_row_cells *cells, struct cg_text_state *state,
                       unsigned place, const char *text, size_t length)
 {
-    const struct cg_known *known = &state->learned->known[place];
+    const struct cg_known *known = &state->program->known[place];
     size_t count = known->layout.count;
     if (!reserve_numbers(scratch, count) ||
         cg_parse_layout(&known->layout, text, length, scratch->numbers, scratch->kinds) != CG_OK)
@@ -223,7 +287,7 @@ static bool try_known(struct cg_scratch *scratch, const struct cg_row_cells *cel
     state->layout = (uint8_t)place;
     for (size_t i = 0; i < count; i++) {
         if (known->targets[i] >= 0)
-            put_all(cells, state->learned->program, (size_t)known->targets[i], scratch->kinds[i], scratch->numbers[i]);
+            put_all(cells, state->program, (size_t)known->targets[i], scratch->kinds[i], scratch->numbers[i]);
     }
     return true;
 }
@@ -231,7 +295,7 @@ static bool try_known(struct cg_scratch *scratch, const struct cg_row_cells *cel
 static void put_parsed(struct cg_scratch *scratch, const struct cg_row_cells *cells, struct cg_text_state *state,
                        const char *text, size_t length)
 {
-    const struct cg_program *program = state->learned->program;
+    const struct cg_program *program = state->program;
     struct cg_cells *parsed = &scratch->cells;
     size_t offset, hint = 0;
     int status;
@@ -270,17 +334,17 @@ static void put_parsed(struct cg_scratch *scratch, const struct cg_row_cells *ce
         }
     }
     if (targets != NULL && plain)
-        learn(state->learned, text, length, parsed, targets, state);
+        learn(state->program, text, length, parsed, targets, state);
     free(targets);
 }
 
 void cg_put_text(struct cg_scratch *scratch, const struct cg_row_cells *cells, struct cg_text_state *state,
                  const char *text, size_t length)
 {
-    struct cg_learned *learned = state->learned;
-    if (state->layout < learned->count && try_known(scratch, cells, state, state->layout, text, length))
+    const struct cg_program *program = state->program;
+    if (state->layout < program->known_count && try_known(scratch, cells, state, state->layout, text, length))
         return;
-    for (unsigned place = 0; place < learned->count; place++) {
+    for (unsigned place = 0; place < program->known_count; place++) {
         if (place != state->layout && try_known(scratch, cells, state, place, text, length))
             return;
     }

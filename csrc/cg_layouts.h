@@ -13,14 +13,24 @@ struct cg_known {
     void *memory; /* literals, ends and targets */
 };
 
-/* A program and the layouts that its files were seen to have. */
-struct cg_learned {
-    const struct cg_program *program;
+/* Which numbers of one control file go to which columns, and the layouts that
+ * its files were seen to have. */
+struct cg_program {
+    const char *name; /* of the control file */
+    int shape;
+    const struct cg_target *targets;
+    size_t count;
+    const struct cg_target *simple; /* the only target, where the file is one number that goes to a column as it is */
     struct cg_known known[CG_KNOWN_MAX];
-    unsigned count;
+    unsigned known_count;
     unsigned next; /* to be learned anew when all places are taken */
 };
-void cg_learned_clear(struct cg_learned *learned);
+
+/* A program of its own copies.  NULL, with errno EINVAL or ENOMEM, for
+ * another shape than one of numbers, a column that does not exist, or no memory. */
+struct cg_program *cg_program_create(const char *name, int shape, const struct cg_target *targets, size_t count,
+                                     size_t columns);
+void cg_program_destroy(struct cg_program *program);
 
 /* Memory for one text, used again for the next. */
 struct cg_scratch {
@@ -42,7 +52,7 @@ struct cg_row_cells {
 
 /* What is known of one control file of one row. */
 struct cg_text_state {
-    struct cg_learned *learned;
+    struct cg_program *program;
     uint8_t layout; /* that fitted last */
     bool unknown;   /* it had a number without a target */
 };

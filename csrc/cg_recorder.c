@@ -1,7 +1,7 @@
 /* cg_recorder.c - a thread that reads a sampler on an absolute timer into a ring.
  *
- * One writes, one takes: the two counts below are all that they share, and
- * neither ever waits for the other.  A ring that is full costs the newest
+ * One writes, one at a time takes: the two counts below are all that they
+ * share, and neither ever waits for the other.  A ring that is full costs the newest
  * frame, never one that is being taken. */
 #include <errno.h>
 #include <signal.h>
@@ -16,7 +16,8 @@
 enum { STACK = 256 << 10, SECOND = 1000000000, LATE = 10 /* of an interval, a tenth */ };
 
 struct cg_recorder {
-    struct cg_sampler *sampler;
+    struct cg_sampler *sampler; /* a count of it */
+    struct cg_guard guard;      /* one taker at a time; and whether this process has the thread */
     int64_t interval;
     size_t rows;
     size_t cells; /* of a frame */
@@ -35,7 +36,6 @@ struct cg_recorder {
     int64_t first;
 
     pthread_t thread;
-    pid_t process; /* that has the thread: a forked child has not */
     atomic_bool started;
     pthread_mutex_t lock; /* of stopping, with its condition */
     pthread_cond_t stop;
@@ -129,6 +129,8 @@ static void *reserve(size_t frames, size_t each, size_t size)
 
 static void free_recorder(struct cg_recorder *recorder)
 {
+    cg_guard_destroy(cg_sampler_cache(recorder->sampler), &recorder->guard);
+    cg_sampler_destroy(recorder->sampler);
     free(recorder->timestamps);
     free(recorder->values);
     free(recorder->inodes);
@@ -179,10 +181,10 @@ int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capac
     if (recorder == NULL)
         return -ENOMEM;
     cg_sampler_size(sampler, &recorder->rows, &columns);
-    recorder->sampler = sampler;
+    recorder->sampler = cg_sampler_retain(sampler);
+    cg_guard_create(cg_sampler_cache(sampler), &recorder->guard);
     recorder->interval = interval;
     recorder->capacity = capacity;
-    recorder->process = getpid();
     int error = __builtin_mul_overflow(recorder->rows, columns, &recorder->cells) || !make_ring(recorder) ? ENOMEM : 0;
     if (!error) {
         recorder->first = now() + interval;
@@ -198,9 +200,10 @@ int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capac
     return 0;
 }
 
+/* Not in a forked child. */
 static bool has_thread(const struct cg_recorder *recorder)
 {
-    return recorder->started && recorder->process == getpid();
+    return recorder->started && !recorder->guard.forked;
 }
 
 void cg_recorder_stop(struct cg_recorder *recorder)
@@ -229,10 +232,19 @@ void cg_recorder_size(const struct cg_recorder *recorder, size_t *rows_ret, size
 
 /* ---- taking ---------------------------------------------------------------------- */
 
-size_t cg_recorder_waiting(struct cg_recorder *recorder)
+/* Under the guard: how many frames wait. */
+static size_t waiting(struct cg_recorder *recorder)
 {
     uint64_t written = atomic_load_explicit(&recorder->written, memory_order_acquire);
     return (size_t)(written - atomic_load_explicit(&recorder->read, memory_order_relaxed));
+}
+
+size_t cg_recorder_waiting(struct cg_recorder *recorder)
+{
+    pthread_mutex_lock(&recorder->guard.lock);
+    size_t frames = waiting(recorder);
+    pthread_mutex_unlock(&recorder->guard.lock);
+    return frames;
 }
 
 /* Frames that stand one after another in the ring. */
@@ -247,14 +259,16 @@ static void copy(const struct cg_recorder *recorder, struct cg_block *block, siz
 
 size_t cg_recorder_take(struct cg_recorder *recorder, struct cg_block *block)
 {
+    pthread_mutex_lock(&recorder->guard.lock);
     uint64_t read = atomic_load_explicit(&recorder->read, memory_order_relaxed);
-    size_t frames = cg_recorder_waiting(recorder), slot = (size_t)(read % recorder->capacity);
+    size_t frames = waiting(recorder), slot = (size_t)(read % recorder->capacity);
     if (frames > block->capacity)
         frames = block->capacity;
     size_t first = recorder->capacity - slot < frames ? recorder->capacity - slot : frames;
     copy(recorder, block, slot, 0, first);
     copy(recorder, block, 0, first, frames - first);
     atomic_store_explicit(&recorder->read, read + frames, memory_order_release);
+    pthread_mutex_unlock(&recorder->guard.lock);
     return frames;
 }
 

@@ -6,6 +6,7 @@
  * is looked for at the next frame, under its name. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,10 +22,8 @@ static const int64_t LOOK_AGAIN = 1000000000; /* ns, for a file that is not ther
 struct source {
     struct cg_file *file;
     struct cg_text_state state;
-    const struct cg_target *simple; /* what its one number is, if it is one, as it stands */
     uint32_t row;
     bool again; /* to be read once more in this frame */
-    const char *name;
 };
 
 struct row {
@@ -38,6 +37,7 @@ struct row {
 };
 
 struct cg_sampler {
+    atomic_size_t references;
     struct cg_guard guard; /* one frame at a time */
     size_t columns;
     struct row *rows;
@@ -45,8 +45,8 @@ struct cg_sampler {
     struct source *sources;
     size_t sources_capacity;
     struct cg_batch batch; /* the file of each source, or NULL while it is not there */
-    struct cg_learned **learned;
-    size_t learned_count;
+    struct cg_program **programs;
+    size_t program_count;
     char *text;
     size_t text_capacity;
     struct cg_scratch scratch;
@@ -102,7 +102,7 @@ static void open_source(struct cg_sampler *sampler, size_t i, int directory)
     struct stat found;
     int fd, error;
     leave_out(sampler, i);
-    if (cg_open_beneath(directory, source->name, O_RDONLY, &fd, &error) != CG_OK) {
+    if (cg_open_beneath(directory, source->state.program->name, O_RDONLY, &fd, &error) != CG_OK) {
         mark_absent(sampler, &sampler->rows[source->row]);
         return;
     }
@@ -193,7 +193,8 @@ static void got(void *context, size_t i, int status, int error, const char *text
     struct cg_sampler *sampler = reading->sampler;
     struct source *source = &sampler->sources[i];
     struct cg_row_cells cells = cells_of(sampler, reading->frame, source->row);
-    if (source->simple != NULL && status == CG_OK && put_simple(&cells, source->simple, text, length))
+    const struct cg_target *simple = source->state.program->simple;
+    if (simple != NULL && status == CG_OK && put_simple(&cells, simple, text, length))
         return;
     if (status == CG_OK) {
         cg_put_text(&sampler->scratch, &cells, &source->state, text, length);
@@ -201,10 +202,10 @@ static void got(void *context, size_t i, int status, int error, const char *text
         reading->small = true;
         source->again = true;
     } else if (status == CG_OS && error != ENODEV && error != ENOENT && error != ESTALE) {
-        cg_put_failure(&cells, source->state.learned->program, CG_CELL_ERROR, error);
+        cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, error);
     } else {
         uint8_t what = status == CG_FOREIGN ? CG_CELL_GONE : what_is_gone(sampler, source, i);
-        cg_put_failure(&cells, source->state.learned->program, what, what == CG_CELL_GONE ? ENODEV : ENOENT);
+        cg_put_failure(&cells, source->state.program, what, what == CG_CELL_GONE ? ENODEV : ENOENT);
     }
 }
 
@@ -225,7 +226,7 @@ static void read_larger(struct reading *reading)
         source->again = false;
         if (text == NULL) {
             struct cg_row_cells cells = cells_of(sampler, reading->frame, source->row);
-            cg_put_failure(&cells, source->state.learned->program, CG_CELL_ERROR, ENOMEM);
+            cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, ENOMEM);
             continue;
         }
         struct reading one = {sampler, reading->frame, false};
@@ -245,7 +246,7 @@ static void put_missing(struct cg_sampler *sampler, struct cg_frame *frame)
             if (row->gone)
                 leave_out(sampler, i);
             if (sampler->batch.files[i] == NULL)
-                cg_put_failure(&cells, sampler->sources[i].state.learned->program, row->gone ? CG_CELL_GONE : CG_CELL_ABSENT,
+                cg_put_failure(&cells, sampler->sources[i].state.program, row->gone ? CG_CELL_GONE : CG_CELL_ABSENT,
                             row->gone ? ENODEV : ENOENT);
         }
     }
@@ -303,8 +304,9 @@ struct cg_sampler *cg_sampler_create(struct cg_cache *cache, size_t columns)
         free(text);
         return NULL;
     }
+    atomic_init(&sampler->references, 1);
     cg_guard_create(cache, &sampler->guard);
-    sampler->batch.cache = cache;
+    sampler->batch.cache = cg_cache_retain(cache);
     sampler->columns = columns;
     sampler->text = text;
     sampler->text_capacity = FIRST_TEXT;
@@ -317,19 +319,32 @@ static void free_row(struct cg_sampler *sampler, struct row *row)
         if (sampler->sources[i].file != NULL)
             cg_file_destroy(sampler->sources[i].file);
     }
+    cg_file_destroy(row->directory);
     free(row->path);
+}
+
+struct cg_sampler *cg_sampler_retain(struct cg_sampler *sampler)
+{
+    atomic_fetch_add_explicit(&sampler->references, 1, memory_order_relaxed);
+    return sampler;
+}
+
+struct cg_cache *cg_sampler_cache(struct cg_sampler *sampler)
+{
+    return sampler->batch.cache;
 }
 
 void cg_sampler_destroy(struct cg_sampler *sampler)
 {
+    if (atomic_fetch_sub_explicit(&sampler->references, 1, memory_order_acq_rel) > 1)
+        return;
     for (size_t i = 0; i < sampler->count; i++)
         free_row(sampler, &sampler->rows[i]);
-    for (size_t i = 0; i < sampler->learned_count; i++) {
-        cg_learned_clear(sampler->learned[i]);
-        free(sampler->learned[i]);
-    }
+    for (size_t i = 0; i < sampler->program_count; i++)
+        cg_program_destroy(sampler->programs[i]);
     cg_guard_destroy(sampler->batch.cache, &sampler->guard);
-    free(sampler->learned);
+    cg_cache_destroy(sampler->batch.cache);
+    free(sampler->programs);
     free(sampler->rows);
     free(sampler->sources);
     free(sampler->batch.files);
@@ -339,32 +354,28 @@ void cg_sampler_destroy(struct cg_sampler *sampler)
     free(sampler);
 }
 
-/* The target of a program that is one plain number, or NULL. */
-static const struct cg_target *simple_of(const struct cg_program *program)
+static int add_program(struct cg_sampler *sampler, const char *name, int shape, const struct cg_target *targets,
+                       size_t count)
 {
-    const struct cg_target *target = program->targets;
-    bool simple = program->shape == CG_VALUE && program->count == 1 && target->column >= 0 && target->scale == 1 &&
-                  (target->flags & ~(unsigned)(CG_TARGET_UNSET | CG_TARGET_SIGNED)) == 0 && target->ordinal == 0 && !*target->row &&
-                  !*target->key;
-    return simple ? target : NULL;
+    struct cg_program **all = realloc(sampler->programs, (sampler->program_count + 1) * sizeof(struct cg_program *));
+    if (all == NULL)
+        return -ENOMEM;
+    sampler->programs = all;
+    struct cg_program *program = cg_program_create(name, shape, targets, count, sampler->columns);
+    if (program == NULL)
+        return -errno;
+    all[sampler->program_count++] = program;
+    return 0;
 }
 
-static struct cg_learned *learned_of(struct cg_sampler *sampler, const struct cg_program *program)
+int cg_sampler_program(struct cg_sampler *sampler, const char *name, int shape, const struct cg_target *targets,
+                       size_t count, uint32_t *program_ret)
 {
-    for (size_t i = sampler->learned_count; i-- > 0;) {
-        if (sampler->learned[i]->program == program)
-            return sampler->learned[i];
-    }
-    struct cg_learned **all = realloc(sampler->learned, (sampler->learned_count + 1) * sizeof *all);
-    if (all == NULL)
-        return NULL;
-    sampler->learned = all;
-    struct cg_learned *learned = calloc(1, sizeof *learned);
-    if (learned == NULL)
-        return NULL;
-    learned->program = program;
-    all[sampler->learned_count++] = learned;
-    return learned;
+    lock(sampler);
+    *program_ret = (uint32_t)sampler->program_count;
+    int status = add_program(sampler, name, shape, targets, count);
+    unlock(sampler);
+    return status;
 }
 
 static bool reserve_rows(struct cg_sampler *sampler, size_t sources)
@@ -413,23 +424,22 @@ static struct cg_file *file_of(struct cg_sampler *sampler, struct cg_file *direc
     return file;
 }
 
-static bool add_row(struct cg_sampler *sampler, struct cg_file *directory, const char *path, const char *const *names,
-                    const struct cg_program *const *programs, size_t count)
+static bool add_row(struct cg_sampler *sampler, struct cg_file *directory, const char *path, const uint32_t *programs,
+                    size_t count)
 {
     if (!reserve_rows(sampler, count))
         return false;
     struct row *row = &sampler->rows[sampler->count];
-    *row = (struct row){.directory = directory, .path = strdup(path), .first = (uint32_t)sampler->batch.count};
+    *row = (struct row){.path = strdup(path), .first = (uint32_t)sampler->batch.count};
+    row->directory = cg_file_retain(directory);
     bool done = row->path != NULL;
     for (size_t i = 0; i < count && done; i++) {
         struct source *source = &sampler->sources[row->first + i];
         *source = (struct source){.row = (uint32_t)sampler->count};
-        source->state.learned = learned_of(sampler, programs[i]);
-        source->simple = simple_of(programs[i]);
-        source->name = names[i];
-        source->file = file_of(sampler, directory, path, names[i]);
+        source->state.program = sampler->programs[programs[i]];
+        source->file = file_of(sampler, directory, path, source->state.program->name);
         sampler->batch.files[row->first + i] = NULL;
-        done = source->state.learned != NULL && source->file != NULL;
+        done = source->file != NULL;
         row->count++;
     }
     if (!done) {
@@ -443,13 +453,19 @@ static bool add_row(struct cg_sampler *sampler, struct cg_file *directory, const
     return true;
 }
 
-int cg_sampler_add(struct cg_sampler *sampler, struct cg_file *directory, const char *path, const char *const *names,
-                   const struct cg_program *const *programs, size_t count)
+int cg_sampler_add(struct cg_sampler *sampler, struct cg_file *directory, const char *path, const uint32_t *programs,
+                   size_t count)
 {
+    int status = 0;
     lock(sampler);
-    bool done = add_row(sampler, directory, path, names, programs, count);
+    for (size_t i = 0; i < count; i++) {
+        if (programs[i] >= sampler->program_count)
+            status = -EINVAL;
+    }
+    if (status == 0 && !add_row(sampler, directory, path, programs, count))
+        status = -ENOMEM;
     unlock(sampler);
-    return done ? 0 : -ENOMEM;
+    return status;
 }
 
 void cg_sampler_remove(struct cg_sampler *sampler, const uint32_t *rows, size_t count)

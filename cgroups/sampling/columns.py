@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .._interface import ROW, Cells, Flag, Shape, Target
+from .._interface import NUMERIC, ROW, Cells, Flag, Shape, Target
 from ..errors import InvalidValue, ParameterNotSupported, shown
 from ..subsystem.parameter import Readable
 from ..values import MAX
@@ -53,8 +53,6 @@ Place = tuple[str, str, int]
 
 Look = Callable[[int, str, Shape], Iterable[Cells]]
 """``look(version, file, shape)``: what the control file holds in each cgroup that has it."""
-
-_NUMERIC: Final = frozenset({Shape.VALUE, Shape.VALUES, Shape.KEYED, Shape.NESTED, Shape.TRIPLES})
 
 
 def plan(parameters: Iterable[Any], versions: Sequence[int], look: Look) -> Plan:
@@ -173,7 +171,7 @@ def _sources(parameter: Readable[Any], version: int) -> tuple[Source, ...]:
         sources = parameter.binding(version).sources()
     except ParameterNotSupported:
         return ()
-    return tuple(source for source in sources if source.shape in _NUMERIC)
+    return tuple(source for source in sources if source.shape in NUMERIC)
 
 
 def _refuse(parameter: Readable[Any], versions: Sequence[int]) -> None:

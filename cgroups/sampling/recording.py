@@ -163,10 +163,7 @@ class Recorder:
         return self._state().overrun
 
     def read(self) -> Block:
-        """The frames that are waiting, which may be none; each is given once.  Never waits itself.
-
-        From one thread at a time.
-        """
+        """The frames that are waiting, which may be none; each is given once, to one thread.  Never waits itself."""
         return Block(self._raw.take(), self._cgroups, self._columns, self._at)
 
     def stop(self) -> None:

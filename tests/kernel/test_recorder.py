@@ -237,6 +237,39 @@ def test_a_forked_child_has_no_thread_and_reads_what_was_recorded(sampler: Sampl
         assert recorder.running
 
 
+SAME_PID = """
+import ctypes
+from cgroups import Cpuacct, Sampler
+sampler = Sampler([Hierarchy.find_exn(sys.argv[1])], [Cpuacct.usage])
+recorder = sampler.record(0.0001, capacity=1000)
+while recorder.ticks < 10:
+    pass
+assert ctypes.CDLL(None, use_errno=True).unshare(0x20000000) == 0  # CLONE_NEWPID: of the next child
+child = os.fork()
+if child == 0:
+    try:
+        assert os.getpid() == 1
+        assert not recorder.running
+        recorder.stop()
+        assert len(recorder.read()) > 0
+        os._exit(0)
+    finally:
+        os._exit(1)
+assert os.getpid() == 1
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert recorder.running
+recorder.stop()
+"""
+
+
+@needs("native", "unshare")
+def test_recorder_forked_child_with_the_pid_of_its_parent_has_no_thread(make_cgroup: MakeCgroup, script: Any) -> None:
+    """Both are the first process of their pid namespace."""
+    command = ["unshare", "--pid", "--fork", "--kill-child", *script(SAME_PID, str(make_cgroup("cpuacct")))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 EXITS = """
 import ctypes, threading
 from cgroups import Cpuacct, Sampler

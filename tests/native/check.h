@@ -98,6 +98,45 @@ static inline void layout_destroy(struct cg_layout *layout)
     free((void *)(uintptr_t)layout->ends);
 }
 
+/* Which numbers of one control file a row has. */
+struct program {
+    int shape;
+    size_t count;
+    const struct cg_target *targets;
+};
+
+/* Adds a program from memory that is freed when the call returns. */
+static inline uint32_t program_add(struct cg_sampler *sampler, const char *name, const struct program *program)
+{
+    uint32_t number;
+    char *own_name = exact(name, strlen(name) + 1);
+    struct cg_target *targets = (struct cg_target *)(void *)exact((const char *)program->targets, program->count * sizeof *targets);
+    for (size_t i = 0; i < program->count; i++) {
+        targets[i].row = exact(targets[i].row, strlen(targets[i].row) + 1);
+        targets[i].key = exact(targets[i].key, strlen(targets[i].key) + 1);
+    }
+    CHECK_EQUAL(cg_sampler_program(sampler, own_name, program->shape, targets, program->count, &number), 0);
+    for (size_t i = 0; i < program->count; i++) {
+        free((void *)(uintptr_t)targets[i].row);
+        free((void *)(uintptr_t)targets[i].key);
+    }
+    free(targets);
+    free(own_name);
+    return number;
+}
+
+/* Adds a row, each of whose files has a program of its own. */
+static inline void row_add(struct cg_sampler *sampler, struct cg_file *directory, const char *path,
+                           const char *const *names, const struct program *const *programs, size_t count)
+{
+    uint32_t *numbers = malloc((count ? count : 1) * sizeof *numbers);
+    CHECK(numbers != NULL);
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = program_add(sampler, names[i], programs[i]);
+    CHECK_EQUAL(cg_sampler_add(sampler, directory, path, numbers, count), 0);
+    free(numbers);
+}
+
 /* How often memory was asked for, by the tests or what they test. */
 extern atomic_size_t allocations;
 
@@ -128,6 +167,9 @@ void test_not_kept(void);
 void test_recorder(void);
 void test_recorder_fork(void);
 void test_recorder_end(void);
+void test_recorder_takers(void);
+void test_references(void);
+void test_programs(void);
 void test_spawn(void);
 void test_spawn_files(void);
 void test_spawn_closes(void);

@@ -14,7 +14,7 @@ static const struct {
     TEST(mounts_check),  TEST(mounts_check_enosys), TEST(mounts_check_eperm),
     TEST(beneath),      TEST(beneath_enosys), TEST(beneath_eperm), TEST(budget),
     TEST(destroy_order), TEST(read),         TEST(not_kept),      TEST(sampler),    TEST(sampler_texts), TEST(sampler_rows),
-    TEST(recorder),      TEST(recorder_fork), TEST(recorder_end),
+    TEST(programs),      TEST(recorder),     TEST(recorder_fork), TEST(recorder_end), TEST(recorder_takers), TEST(references),
     TEST(spawn),         TEST(spawn_files),  TEST(spawn_closes),  TEST(spawn_fails), TEST(spawn_signals),
     TEST(spawn_threads), TEST(spawn_identity), TEST(spawn_memory),
     TEST(threads),       TEST(fork),

@@ -24,7 +24,8 @@ TESTS = (
     *("shapes", "shape_space", "layout", "mountinfo", "own_mountinfo", "read_all", "mounts_check"),
     *("mounts_check_enosys", "mounts_check_eperm"),
     *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "not_kept"),
-    *("sampler", "sampler_texts", "sampler_rows", "recorder", "recorder_fork", "recorder_end"),
+    *("sampler", "sampler_texts", "sampler_rows", "programs"),
+    *("recorder", "recorder_fork", "recorder_end", "recorder_takers", "references"),
     *("spawn", "spawn_files", "spawn_closes", "spawn_fails", "spawn_signals", "spawn_threads", "spawn_identity"),
     *("spawn_memory", "threads", "fork"),
 )
@@ -99,7 +100,7 @@ def test_under_address_sanitizer(compiler: str, name: str, build: Build, tmp_pat
     assert run(build(compiler, "main", ADDRESS), name, tmp_path) == ""
 
 
-@pytest.mark.parametrize("name", ["threads", "recorder", "spawn_threads"])
+@pytest.mark.parametrize("name", ["threads", "recorder", "recorder_takers", "references", "spawn_threads"])
 @pytest.mark.parametrize("compiler", THREAD_COMPILERS)
 def test_under_thread_sanitizer(compiler: str, name: str, build: Build, tmp_path: Path) -> None:
     options = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:die_after_fork=0"}

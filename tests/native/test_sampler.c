@@ -63,9 +63,9 @@ static void check_ok(const struct table *table, size_t row, size_t column, int64
 }
 
 static void add(struct table *table, const char *path, const char *const *names,
-                const struct cg_program *const *programs, size_t count)
+                const struct program *const *programs, size_t count)
 {
-    CHECK_EQUAL(cg_sampler_add(table->sampler, table->directory, path, names, programs, count), 0);
+    row_add(table->sampler, table->directory, path, names, programs, count);
 }
 
 /* ---- every kind of cell ---------------------------------------------------------- */
@@ -114,7 +114,7 @@ static const struct {
 
 void test_sampler(void)
 {
-    struct cg_program programs[COUNT(CELLS)];
+    struct program programs[COUNT(CELLS)];
     struct table table = table_create(COUNT(CELLS), COUNT(CELLS));
     char names[COUNT(CELLS)][16];
     CHECK_EQUAL(mkdir("a", 0700), 0);
@@ -124,8 +124,8 @@ void test_sampler(void)
         snprintf(path, sizeof path, "a/%s", names[i]);
         if (CELLS[i].text != NULL)
             write_file(path, CELLS[i].text);
-        programs[i] = (struct cg_program){CELLS[i].shape, 1, &CELLS[i].target};
-        add(&table, "a", (const char *const[]){names[i]}, (const struct cg_program *const[]){&programs[i]}, 1);
+        programs[i] = (struct program){CELLS[i].shape, 1, &CELLS[i].target};
+        add(&table, "a", (const char *const[]){names[i]}, (const struct program *const[]){&programs[i]}, 1);
     }
     for (size_t budget = COUNT(CELLS); ; budget /= 4) {
         cg_cache_set_budget(table.cache, budget);
@@ -161,11 +161,11 @@ void test_sampler_texts(void)
     };
     static const struct cg_target SUM[] = {{"", "", 0, 3, 0, 1, 0}}, MORE[] = {{"", "", 0, 3, CG_TARGET_ADD, 1, 0}};
     static const struct cg_target FIRST[] = {{"", "", 0, 4, 0, 1, 0}}, SECOND[] = {{"", "", 0, 4, CG_TARGET_SECOND, 1, 0}};
-    static const struct cg_program PROGRAMS[] = {
+    static const struct program PROGRAMS[] = {
         {CG_KEYED, 3, STAT}, {CG_VALUE, 1, SUM}, {CG_VALUE, 1, MORE}, {CG_VALUE, 1, FIRST}, {CG_VALUE, 1, SECOND},
     };
     static const char *const NAMES[] = {"stat", "one", "other", "first", "second"};
-    const struct cg_program *programs[COUNT(PROGRAMS)];
+    const struct program *programs[COUNT(PROGRAMS)];
     uint32_t pairs[2];
     for (size_t i = 0; i < COUNT(PROGRAMS); i++)
         programs[i] = &PROGRAMS[i];
@@ -286,9 +286,9 @@ static uint64_t inode_of(const char *name)
 void test_sampler_rows(void)
 {
     static const struct cg_target TARGET = {"", "", 0, 0, 0, 1, 0};
-    static const struct cg_program PROGRAM = {CG_VALUE, 1, &TARGET};
+    static const struct program PROGRAM = {CG_VALUE, 1, &TARGET};
     static const char *const NAMES[] = {"value"};
-    const struct cg_program *programs[] = {&PROGRAM};
+    const struct program *programs[] = {&PROGRAM};
     static const char *const ROWS[] = {"a", "b", "c", "none"};
     /* No descriptor is kept: a plain file that is gone would still answer. */
     struct table table = table_create(0, 10);
@@ -351,5 +351,28 @@ void test_sampler_rows(void)
         sample(&table);
     }
     check_ok(&table, 0, 0, 10);
+    table_destroy(&table);
+}
+
+/* ---- programs that are refused ----------------------------------------------------------- */
+
+void test_programs(void)
+{
+    static const struct cg_target TARGET = {"", "", 0, COLUMNS - 1, 0, 1, 0}, BEYOND = {"", "", 0, COLUMNS, 0, 1, 0};
+    static const int SHAPES[] = {CG_TABLE, CG_RANGES, CG_WORDS, CG_TEXT, CG_TEXT + 1, -1};
+    struct table table = table_create(4, 1);
+    uint32_t program;
+    for (size_t i = 0; i < COUNT(SHAPES); i++)
+        CHECK_EQUAL(cg_sampler_program(table.sampler, "list", SHAPES[i], &TARGET, 1, &program), -EINVAL);
+    CHECK_EQUAL(cg_sampler_program(table.sampler, "value", CG_VALUE, &BEYOND, 1, &program), -EINVAL);
+    program = 0;
+    CHECK_EQUAL(cg_sampler_add(table.sampler, table.directory, "", &program, 1), -EINVAL);
+
+    CHECK_EQUAL(cg_sampler_program(table.sampler, "value", CG_VALUE, &TARGET, 1, &program), 0);
+    CHECK_EQUAL(program, 0);
+    write_file("value", "7\n");
+    CHECK_EQUAL(cg_sampler_add(table.sampler, table.directory, "", &program, 1), 0);
+    sample(&table);
+    check_ok(&table, 0, COLUMNS - 1, 7);
     table_destroy(&table);
 }

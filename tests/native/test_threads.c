@@ -26,9 +26,10 @@ static void create(void)
 {
     char path[4096], name[16], text[32];
     CHECK(getcwd(path, sizeof path) != NULL);
-    cache = cg_cache_create(4);
-    CHECK_EQUAL(cg_cache_survive_forks(cache), 0);
-    CHECK_EQUAL(cg_cache_survive_forks(cache), EBUSY);
+    cache = cg_cache_shared(4);
+    CHECK(cg_cache_shared(7) == cache);
+    cg_cache_destroy(cache);
+    CHECK_EQUAL(cg_cache_budget(cache), 4);
     directory = cg_file_create(cache, NULL, path, CG_FILE_DIRECTORY);
     CHECK(cache && directory);
     for (size_t i = 0; i < FILES; i++) {
@@ -81,25 +82,25 @@ static void read_one(size_t i, bool short_way)
 struct table {
     struct cg_sampler *sampler;
     struct cg_target targets[FILES];
-    struct cg_program programs[FILES];
+    struct program programs[FILES];
     char names[FILES][16];
 };
 
 static void table_create(struct table *table)
 {
-    const struct cg_program *programs[FILES];
+    const struct program *programs[FILES];
     const char *names[FILES];
     for (size_t i = 0; i < FILES; i++) {
         table->targets[i] =
             (struct cg_target){.row = "", .key = i % 2 ? "key" : "", .column = (int32_t)i, .scale = 1};
-        table->programs[i] = (struct cg_program){i % 2 ? CG_KEYED : CG_VALUE, 1, &table->targets[i]};
+        table->programs[i] = (struct program){i % 2 ? CG_KEYED : CG_VALUE, 1, &table->targets[i]};
         snprintf(table->names[i], sizeof table->names[i], "f%zu", i);
         programs[i] = &table->programs[i];
         names[i] = table->names[i];
     }
     table->sampler = cg_sampler_create(cache, FILES);
     CHECK(table->sampler != NULL);
-    CHECK_EQUAL(cg_sampler_add(table->sampler, directory, "", names, programs, FILES), 0);
+    row_add(table->sampler, directory, "", names, programs, FILES);
 }
 
 static void read_all(struct table *table)

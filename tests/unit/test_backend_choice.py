@@ -161,3 +161,50 @@ def test_extension_older_than_its_sources_warns(changed: bool, tmp_path: Path) -
     result = run(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {SHOW}; print(cgroups.__file__)", "native")
     assert result.stdout == f"native\n{tmp_path}/cgroups/__init__.py\n"
     assert ("the extension is older than" in result.stderr) == changed, result.stderr
+
+
+AGAIN = """
+import sys
+sys.path[:] = {path!r}
+import cgroups
+job = cgroups.Host({root!r}).find_exn(":/job/a")
+sampler = cgroups.Sampler([job], [cgroups.Memory.current])
+number = cgroups.Parameters.get(cgroups.Memory.current, job)
+print(cgroups.backend, number, sampler.sample()[job, cgroups.Memory.current])
+"""
+REIMPORTED = """
+import sys
+exec({again!r})
+old = cgroups
+for name in [name for name in sys.modules if name.partition(".")[0] == "cgroups"]:
+    del sys.modules[name]
+exec({again!r})
+assert cgroups is not old
+"""
+INTERPRETERS = """
+try:
+    import _interpreters
+    made = [_interpreters.create("legacy") for _ in range(2)]
+except ImportError:
+    import _xxsubinterpreters as _interpreters
+    made = [_interpreters.create(isolated=False) for _ in range(2)]
+exec({again!r})
+for one in made:
+    failed = _interpreters.run_string(one, {again!r})
+    assert not failed, failed
+    _interpreters.destroy(one)
+exec({again!r})
+"""
+
+
+@pytest.mark.parametrize("code", [REIMPORTED, INTERPRETERS], ids=["reimported", "interpreters"])
+@pytest.mark.usefixtures("built")
+def test_import_a_second_time_in_one_process_works(code: str, v2_root: Path) -> None:
+    """As mod_wsgi does, which has an interpreter for each application."""
+    again = AGAIN.format(path=[str(Path(cgroups.__file__).parents[1]), *filter(None, sys.path)], root=str(v2_root))
+    result = run(code.format(again=again), "native")
+    assert result.stderr == ""
+    number = (v2_root / "sys/fs/cgroup/job/a/memory.current").read_text().strip()
+    lines = result.stdout.splitlines()
+    assert set(lines) == {f"native {number} {number}"}
+    assert len(lines) in (2, 4)  # twice here; with two more interpreters, once in each
