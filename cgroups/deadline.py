@@ -18,6 +18,9 @@ __all__ = ["PATIENCE", "Deadline"]
 PATIENCE: Final = 10.0
 """Seconds, where none are given, for what was killed to end, and for its cgroup to be removed."""
 
+GRACE: Final = 0.5
+"""Seconds that a round may go on after the deadline, or a timeout of 0 would try nothing."""
+
 SHORTEST, LONGEST = 0.0005, 0.02
 """Pauses, in seconds, before looking again at what the kernel gives no event for."""
 
@@ -58,6 +61,14 @@ class Deadline:
     def check(self, tried: str, tops: Sequence[Cgroup], hint: str | None = None) -> None:
         """CgroupTimeout once it is over."""
         if self.is_over:
-            raise CgroupTimeout(
-                f"{tried}: not within {self._timeout:g} s", path=tops[0].path, errno=errno.ETIMEDOUT, hint=hint
-            )
+            raise self._timed_out(tried, tops, hint)
+
+    def check_round(self, tried: str, tops: Sequence[Cgroup]) -> None:
+        """CgroupTimeout once the time of a round over all cgroups is over: the deadline and a grace."""
+        if time.monotonic() >= self._end + GRACE:
+            raise self._timed_out(tried, tops, "it has too many cgroups for this time: give it more, or try again")
+
+    def _timed_out(self, tried: str, tops: Sequence[Cgroup], hint: str | None) -> CgroupTimeout:
+        return CgroupTimeout(
+            f"{tried}: not within {self._timeout:g} s", path=tops[0].path, errno=errno.ETIMEDOUT, hint=hint
+        )

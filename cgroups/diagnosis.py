@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 from . import managed
 from ._interface import Failure, Shape, Status
 from .errors import (
-    CgroupBusy,
     CgroupError,
     CgroupGone,
     CgroupNotFound,
-    CgroupOSError,
     ExpectedRoot,
     InvalidValue,
     ParameterNotSupported,
@@ -319,21 +317,6 @@ def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
         except CgroupError:
             hint = "processes are inside, or cgroups below"
     return from_errno(error, tried, path=cgroup.path, hint=hint)
-
-
-def check_empty(cgroup: Cgroup, of: Cgroup) -> None:
-    """CgroupBusy when there are processes inside; so that a recursive removal does not stop half way."""
-    try:
-        inside = _count(cgroup)
-    except (CgroupGone, CgroupOSError):
-        return  # gone already; or threaded, and rmdir will tell
-    if inside:
-        raise CgroupBusy(
-            f"cannot remove {of} ({of.path}): processes in {cgroup}: {inside}",
-            path=cgroup.path,
-            errno=errno.EBUSY,
-            hint="end them, or move them away, first",
-        )
 
 
 def explain_create(error: int, cgroup: Cgroup) -> CgroupError:

@@ -308,9 +308,9 @@ class Group:
         """Lets them go on: :meth:`Cgroup.thaw`."""
         freeze.thaw(self.cgroups, timeout)
 
-    def signal(self, signum: int, *, recursive: bool = True) -> int:
+    def signal(self, signum: int, *, recursive: bool = True, timeout: float | None = 10.0) -> int:
         """Sends a signal to each process of it once: :meth:`Cgroup.signal`."""
-        return kill.signal(self.cgroups, signum, recursive=recursive)
+        return kill.signal(self.cgroups, signum, recursive=recursive, timeout=timeout)
 
     def kill(self, timeout: float | None = 10.0) -> int:
         """Ends all processes in it and below, in whichever of its cgroups they are: :meth:`Cgroup.kill`."""

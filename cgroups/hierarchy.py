@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from . import creation, diagnosis
 from ._interface import Failure, Shape, Status
 from .control import empty, freeze, kill, move, remove
+from .core.descent import descend
 from .errors import AccessDenied, CgroupGone, InvalidValue, ParameterNotSupported, from_errno, shown
 from .spec import ALIASES, IMPLICIT, check_name, split_path
 
@@ -150,8 +150,8 @@ class Hierarchy:
         cgroup.thaw(timeout)
 
     @staticmethod
-    def signal(cgroup: Cgroup, signum: int, *, recursive: bool = True) -> int:
-        return cgroup.signal(signum, recursive=recursive)
+    def signal(cgroup: Cgroup, signum: int, *, recursive: bool = True, timeout: float | None = 10.0) -> int:
+        return cgroup.signal(signum, recursive=recursive, timeout=timeout)
 
     @staticmethod
     def kill(cgroup: Cgroup, timeout: float | None = 10.0) -> int:
@@ -555,7 +555,7 @@ class Cgroup:
         """Lets them go on, but for those below that were frozen by themselves; CgroupBusy while one above is frozen."""
         freeze.thaw([self], timeout)
 
-    def signal(self, signum: int, *, recursive: bool = True) -> int:
+    def signal(self, signum: int, *, recursive: bool = True, timeout: float | None = 10.0) -> int:
         """Sends a signal to each process in it, and below, once; how many there were.
 
         A process is held by a pidfd and looked for again before it is
@@ -564,8 +564,9 @@ class Cgroup:
 
         Raises:
             AccessDenied: processes are of another user, or in a pid namespace that is not below this one.
+            CgroupTimeout: there are more cgroups than could be visited in so many seconds; those visited have it.
         """
-        return kill.signal([self], signum, recursive=recursive)
+        return kill.signal([self], signum, recursive=recursive, timeout=timeout)
 
     def kill(self, timeout: float | None = 10.0) -> int:
         """Ends all processes in it and below, and waits until they have ended; how many were seen.
@@ -614,16 +615,15 @@ class Cgroup:
 
     def walk(self) -> Iterator[Cgroup]:
         """This cgroup and all below it, parents first, sorted by name; what vanishes meanwhile is left out."""
-        # A stack, not recursion: a tree may be deeper than Python's.
-        ahead = [self]
-        while ahead:
-            cgroup = ahead.pop()
-            try:
-                below = cgroup.children()
-            except CgroupGone:
+        location, depth = self.location.rstrip("/"), 0
+        for node in descend(self):
+            if node.above is None:
+                yield self
                 continue
-            yield cgroup
-            ahead += reversed(below)
+            for _ in range(node.depth, depth + 1):
+                location = location[: location.rindex("/")]
+            location, depth = f"{location}/{node.name}", node.depth
+            yield Cgroup(self.hierarchy, location, visible=self._visible)
 
     def descendants(self) -> list[Cgroup]:
         """All cgroups below this one, parents first."""
@@ -686,13 +686,6 @@ class Cgroup:
             message = f"cannot remove {self}: it is the root of its hierarchy"
             raise InvalidValue(message, path=self.path)
         self.place_for_writing(f"remove {self}")
-
-    def remove_now(self, *, recursive: bool) -> None:
-        """The same without waiting, for this package."""
-        for cgroup in reversed(self.descendants() if recursive else ()):
-            with suppress(CgroupGone):
-                cgroup.remove_directory()
-        self.remove_directory()
 
     def remove_directory(self) -> None:
         """One rmdir(2), beneath the parent."""

@@ -238,6 +238,17 @@ class Host:
         who = self.name_in_proc(None)
         return self._cgroups_in(f"{self.root.rstrip('/')}/proc/{who}/cgroup", who)
 
+    def cgroups_of_threads(self) -> set[Cgroup]:
+        """Return the cgroups that a thread of this process is in; for this package."""
+        tasks = f"{self.root.rstrip('/')}/proc/self/task"
+        found: set[Cgroup] = set()
+        for thread in os.listdir(tasks):
+            try:
+                found.update(self._cgroups_in(f"{tasks}/{thread}/cgroup", thread))
+            except ProcessNotFound:  # it has exited
+                continue
+        return found
+
     def name_in_proc(self, pid: int | None) -> str:
         """What a process, by default the calling thread, is called in /proc; for this package."""
         if pid is not None:

@@ -13,58 +13,63 @@ from .. import diagnosis
 from .._interface import Failure, Shape
 from ..deadline import Deadline
 from ..errors import CgroupGone, ParameterNotSupported
-from .processes import Inside, Tops, held, listed, names, refuse_captured, room
+from .processes import Tops, held, names, refuse_captured, room, some_pids
 
 if TYPE_CHECKING:
     from ..hierarchy import Cgroup
 
-
 LOOK_AGAIN: Final = 1.0
 """Seconds after which the processes of v1 are listed again: one of them may have been moved away."""
-
 
 POLLIN, POLLPRI = 1, 2
 
 
-def is_populated(tops: Tops) -> bool:
-    """Whether something is inside; of v2 also what has no number here."""
-    return any(is_live(top) if top.version == 2 else bool(Inside(top.walk()).pids) for top in tops)  # noqa: PLR2004
+def is_populated(tops: Tops, tried: str, deadline: Deadline | None) -> bool:
+    """Return whether a process is inside; of v2 also one that has no number here, or is exiting."""
+    return any(is_live(top) if top.version == 2 else bool(some_pids([top], tried, deadline, 1)) for top in tops)  # noqa: PLR2004
 
 
 def is_live(top: Cgroup) -> bool:
+    """Return whether the kernel counts a process in a cgroup of v2 or below it.
+
+    Not its list: a process that is exiting may not be in the list, or be 0 there, and still keeps
+    the cgroup from being removed.
+    """
     try:
         return dict(top.read_cells("cgroup.events", Shape.KEYED)).get("populated") == 1
     except CgroupGone:
         return False
     except ParameterNotSupported:  # the root, which has no such file
-        return bool(listed(top)) or any(map(is_live, top.children()))
+        return bool(top.read_cells("cgroup.procs", Shape.VALUES, listing=True)) or any(map(is_live, top.children()))
 
 
 def wait_empty(tops: Tops, timeout: float | None = None) -> None:
-    """Waits until no process is inside."""
+    """Wait until no process is inside."""
     deadline = Deadline(timeout)
-    refuse_captured(tops, f"cannot wait until {names(tops)} is empty")
-    while is_populated(tops):
+    tried = f"cannot wait until {names(tops)} is empty"
+    refuse_captured(tops, tried)
+    while is_populated(tops, tried, deadline):
         deadline.check(f"{names(tops)} did not become empty", tops, "signal or kill what is inside")
-        wait_some(tops, deadline)
+        wait_some(tops, tried, deadline)
 
 
-def wait_some(tops: Tops, deadline: Deadline) -> None:
-    """Waits until something has ended, or it is time to look again."""
+def wait_some(tops: Tops, tried: str, deadline: Deadline) -> None:
+    """Wait until something has exited, or it is time to look again."""
     for top in tops:
         if top.version == 2:  # noqa: PLR2004 - the version
             _wait_unpopulated(top, deadline)
         else:
-            _wait_processes(top, deadline)
+            wait_exits(some_pids([top], tried, deadline, room()), deadline)
 
 
 def _wait_unpopulated(top: Cgroup, deadline: Deadline) -> None:
-    """Until cgroup.events says that v2 has no process in it or below."""
+    """Wait until cgroup.events says that v2 has no process in it or below."""
     try:
         with events_of(top) as (fd, poll):
             # Read after it is watched, or the last change might be one that nobody was told of.
             while b"populated 1" in os.pread(fd, 4096, 0):
-                if not poll.poll(deadline.milliseconds) and deadline.is_over:
+                poll.poll(deadline.milliseconds)
+                if deadline.is_over:  # also after an event: whoever freezes and thaws it makes them all the time
                     return
     except ParameterNotSupported:  # the root, which has no such file
         deadline.pause()
@@ -75,7 +80,7 @@ def _wait_unpopulated(top: Cgroup, deadline: Deadline) -> None:
 
 @contextmanager
 def events_of(cgroup: Cgroup) -> Iterator[tuple[int, select.poll]]:
-    """cgroup.events of v2, open, and a poll that tells when it changes."""
+    """Open cgroup.events of v2, with a poll that tells when it changes."""
     directory, below = cgroup.place()
     try:
         fd = directory.open(f"{below}/cgroup.events" if below else "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
@@ -88,10 +93,10 @@ def events_of(cgroup: Cgroup) -> Iterator[tuple[int, select.poll]]:
         os.close(fd)
 
 
-def _wait_processes(top: Cgroup, deadline: Deadline) -> None:
-    """Until some processes of v1 have ended; no longer than one of them may take to be moved away."""
+def wait_exits(pids: Iterable[int], deadline: Deadline) -> None:
+    """Wait until processes have exited; no longer than one of them may take to be moved away."""
     again = Deadline(deadline.left(LOOK_AGAIN))
-    with held(Inside(top.walk()).pids[: room()]) as fds:
+    with held(pids, all_of_them=False) as fds:
         left = set(fds.values())
         if -1 in left:
             deadline.pause()

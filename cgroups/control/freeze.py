@@ -13,7 +13,7 @@ from .._interface import Failure, Shape, Status
 from ..deadline import Deadline
 from ..errors import CgroupBusy, CgroupError, InvalidValue, SubsystemNotAttached
 from .empty import events_of
-from .processes import Inside, Tops, names, refuse_captured
+from .processes import Tops, check_outside, names, refuse_captured
 
 if TYPE_CHECKING:
     from ..hierarchy import Cgroup
@@ -78,7 +78,7 @@ def freeze(tops: Tops, timeout: float | None = 10.0) -> None:
     tried = f"cannot freeze {names(tops)}"
     refuse_captured(tops, tried)
     cgroup = _freezer(tops, "freeze")
-    Inside(cgroup.walk()).check_outside(tried)
+    check_outside([cgroup], tried, deadline)
     before = _told(cgroup)
     hint = "a process waits in the kernel" + ("" if before else "; it was thawed again")
     try:

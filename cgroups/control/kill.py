@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ..deadline import Deadline
+from ..deadline import PATIENCE, Deadline
 from ..errors import (
     AccessDenied,
     CgroupError,
@@ -18,26 +18,38 @@ from ..errors import (
     ParameterNotSupported,
     shown,
 )
-from .empty import is_populated, wait_some
+from .empty import is_live, is_populated, wait_exits, wait_some
 from .freeze import await_state, freezers, freezes, frozen_above, has_freezer, set_frozen
-from .processes import Inside, Tops, names, refuse_captured, send, tree
+from .processes import (
+    Signalled,
+    Tops,
+    check_outside,
+    check_visible,
+    names,
+    refuse_captured,
+    room,
+    signal_all,
+    some_pids,
+    visit,
+)
 
 if TYPE_CHECKING:
+    from ..core.descent import Node
     from ..hierarchy import Cgroup
 
-
 SIGKILL, SIGSTOP, LAST_SIGNAL = 9, 19, 64
-
 
 SWEEP: Final = 0.05
 """Seconds between two rounds of killing."""
 
+SIDE_WORK_S: Final = 1.0
+"""Seconds, and at most a part of the time left, for what makes killing surer: counting, freezing, stopping."""
 
-FREEZING: Final = 1.0
-"""Seconds that what is to be killed may take to freeze first."""
+SHOWN_PIDS: Final = 32
+"""How many of the processes that are left are looked for, to name them."""
 
 UNFREEZABLE: Final = (CgroupGone, AccessDenied, ParameterNotSupported)
-"""What is ended all the same: not permitted to freeze, or v2 before Linux 5.2."""
+"""What is killed all the same: not permitted to freeze, or v2 before Linux 5.2."""
 
 
 def _number(signum: object) -> int:
@@ -47,40 +59,54 @@ def _number(signum: object) -> int:
     raise InvalidValue(message)
 
 
-def signal(tops: Tops, signum: int, *, recursive: bool = True) -> int:
-    """Sends a signal to each process once; how many there were."""
+def signal(tops: Tops, signum: int, *, recursive: bool = True, timeout: float | None = PATIENCE) -> int:
+    """Send a signal to each process once; return how many there were."""
     number = _number(signum)
+    deadline = Deadline(timeout)
     tried = f"cannot send signal {number} to the processes of {names(tops)}"
     refuse_captured(tops, tried)
-    cgroups = tree(tops) if recursive else list(tops)
-    inside = Inside(cgroups)
-    inside.check_visible(tried)
-    return len(send(inside.pids, number, cgroups, tried))
+    check_visible(tops, tried, deadline, recursive=recursive)
+    done = Signalled()
+    signal_all(tops, number, tried, deadline, done, recursive=recursive)
+    done.check(tried)
+    return len(done.sent)
 
 
 def kill(tops: Tops, timeout: float | None = 10.0) -> int:
-    """Ends all processes; how many were seen to."""
+    """Kill all processes; return how many were seen to."""
     return kill_within(tops, Deadline(timeout))
 
 
 def kill_within(tops: Tops, deadline: Deadline) -> int:
-    tried = f"cannot end the processes of {names(tops)}"
+    """Kill all processes before a deadline; return how many were seen to."""
+    tried = f"cannot kill the processes of {names(tops)}"
     refuse_captured(tops, tried)
-    ended: set[int] = set()
+    check_outside(tops, tried, deadline)
+    seen: set[int] = set()
     for attempt in itertools.count():
-        inside = Inside(tree(tops))
-        inside.check_outside(tried)
-        if not inside.pids and not is_populated(tops):
-            break
         if attempt and deadline.is_over:
-            deadline.check(f"{tried}: {shown(inside.pids)} are left", tops, _why_alive(tops))
-        ended.update(inside.pids)
-        rest = [top for top in tops if not kill_at_once(top)]
-        if rest:
-            ended.update(kill_each(rest, tried, deadline, again=attempt > 0))
+            if is_populated(tops, tried, deadline):
+                left = some_pids(tops, tried, deadline, SHOWN_PIDS)
+                deadline.check(f"{tried}: {shown(left)} are left", tops, _why_alive(tops))
+            break
+        live = [top for top in tops if top.version == 1 or is_live(top)]
+        _count(live, tried, deadline, seen)
+        rest = [top for top in live if not kill_at_once(top)]
+        found = kill_each(rest, tried, deadline, again=attempt > 0) if rest else set()
+        seen |= found
+        if not found and all(top.version == 1 for top in live):
+            break
         # Not for long: what was made meanwhile makes others.
-        wait_some(tops, Deadline(deadline.left(SWEEP)))
-    return len(ended)
+        _wait(live, found, tried, Deadline(deadline.left(SWEEP)))
+    return len(seen)
+
+
+def _wait(live: Tops, found: set[int], tried: str, deadline: Deadline) -> None:
+    unified = [top for top in live if top.version != 1]
+    if unified:
+        wait_some(unified, tried, deadline)
+    else:
+        wait_exits(sorted(found)[: room()], deadline)
 
 
 def _why_alive(tops: Tops) -> str:
@@ -88,11 +114,28 @@ def _why_alive(tops: Tops) -> str:
         for above in map(frozen_above, freezers(tops)):
             if above is not None:
                 return f"{above}, which is above, is frozen: thaw it"
-    return "others begin there all the time, or those wait in the kernel, or in a frozen cgroup of another hierarchy"
+    return (
+        "new processes keep being forked, or some are in uninterruptible sleep, or frozen on another hierarchy, "
+        "or there are too many cgroups for this time"
+    )
+
+
+def _count(tops: Tops, tried: str, deadline: Deadline, seen: set[int]) -> None:
+    """Note which processes of v2 are inside: what is killed at once is not listed any more.
+
+    For a part of the time only: it is no reason to kill later, however many cgroups there are.
+    """
+    unified = [top for top in tops if top.version != 1]
+    short = _part_of(deadline)
+    with suppress(CgroupTimeout):
+        for _, _, pids in visit(unified, tried, short):
+            seen |= pids - {0}
+            if short.is_over:
+                return
 
 
 def kill_at_once(top: Cgroup) -> bool:
-    """Whether the kernel has ended all that was inside (v2, from Linux 5.14)."""
+    """Kill all that is inside by one write (v2, from Linux 5.14); False if that is not to be had."""
     if top.version == 1:
         return False
     try:
@@ -104,27 +147,34 @@ def kill_at_once(top: Cgroup) -> bool:
     return True
 
 
-def kill_each(tops: Tops, tried: str, deadline: Deadline, *, again: bool) -> list[int]:
-    """One by one, while they are frozen where that can be, and else, the second time, stopped: such make no others."""
-    Inside(tree(tops)).check_visible(tried)  # before anything is done
+def kill_each(tops: Tops, tried: str, deadline: Deadline, *, again: bool) -> set[int]:
+    """Kill one by one; return which processes were found.
+
+    Meanwhile they are frozen where that can be, and else, from the second round on, stopped: such fork no others.
+    """
+    check_visible(tops, tried, deadline)  # before anything is done
+    done = Signalled(spared=os.getpid())
     found = freezers(tops)
     try:
-        still = [one for one in found if _is_still(one, Deadline(deadline.left(FREEZING)), tried)]
-        cgroups = tree(tops)
+        still = [one for one in found if _is_still(one, _part_of(deadline), tried)]
         if again and not still:
-            stop(cgroups, tried, deadline)
-        inside = Inside(cgroups)
-        inside.check_visible(tried)
-        return send(inside.pids, SIGKILL, cgroups, tried)
+            _stop(tops, tried, _part_of(deadline))
+        signal_all(tops, SIGKILL, tried, deadline, done, after=_thaw)
     finally:
-        # Of v1 a process ends only then; and the tree may have been frozen before, or a part of it.
-        for one in [*found, *(one for one in tree(tops) if one.version == 1 and has_freezer(one))]:
+        # Of v1 a process exits only then; and it may have been frozen before.
+        for one in [*found, *(top for top in tops if top.version == 1 and has_freezer(top))]:
             with suppress(*UNFREEZABLE):
                 set_frozen(one, frozen=False)
+    done.check(tried)
+    return done.seen
+
+
+def _part_of(deadline: Deadline) -> Deadline:
+    return Deadline(min(SIDE_WORK_S, deadline.left() / 4))
 
 
 def _is_still(cgroup: Cgroup, deadline: Deadline, tried: str) -> bool:
-    """Freezes it, if that is permitted, before the deadline."""
+    """Freeze a cgroup, if that is permitted, before the deadline."""
     try:
         set_frozen(cgroup, frozen=True)
         await_state(cgroup, lambda: freezes(cgroup), deadline, tried, None)
@@ -133,9 +183,20 @@ def _is_still(cgroup: Cgroup, deadline: Deadline, tried: str) -> bool:
     return True
 
 
-def stop(cgroups: Sequence[Cgroup], tried: str, deadline: Deadline) -> None:
-    """SIGSTOP to all, until there are no new ones; under pids.max they take the places that others would."""
-    stopped: set[int] = set()
-    while not deadline.is_over and (new := set(Inside(cgroups).pids) - stopped):
-        send(sorted(new), SIGSTOP, cgroups, tried)
-        stopped |= new
+def _stop(tops: Tops, tried: str, deadline: Deadline) -> None:
+    """Send SIGSTOP to all, until there are no new ones; under pids.max they take the places that others would."""
+    done = Signalled(spared=os.getpid())
+    with suppress(CgroupTimeout):
+        while not deadline.is_over:
+            before = len(done.sent)
+            signal_all(tops, SIGSTOP, tried, deadline, done)
+            done.check(tried)
+            if len(done.sent) == before:
+                return
+
+
+def _thaw(top: Cgroup, node: Node, pids: set[int]) -> None:
+    """Thaw a cgroup of v1's freezer that was frozen by itself, or what was killed in it, or below, does not exit."""
+    if (pids or node.ahead) and top.version == 1 and has_freezer(top):
+        with suppress(OSError):
+            node.write("freezer.state", "THAWED")

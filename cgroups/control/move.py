@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..deadline import Deadline
 from ..errors import InvalidValue, ProcessNotFound
-from .processes import Inside, refuse_captured
+from .processes import FEW, check_visible, held, listed_in, refuse_captured
 
 if TYPE_CHECKING:
     from ..hierarchy import Cgroup
 
 
 def move_all(pairs: Sequence[tuple[Cgroup, Cgroup]], timeout: float | None = 10.0) -> int:
-    """Moves the processes of cgroups, not of those below, each into its other; the most that one had."""
+    """Move the processes of cgroups, not of those below, each into its other; return the most that one had."""
     deadline = Deadline(timeout)
     for source, to in pairs:
         if source.hierarchy != to.hierarchy:
@@ -31,18 +30,30 @@ def move_all(pairs: Sequence[tuple[Cgroup, Cgroup]], timeout: float | None = 10.
 def _move(source: Cgroup, to: Cgroup, deadline: Deadline) -> int:
     tried = f"cannot move the processes of {source} to {to}"
     moved: set[int] = set()
+    check_visible([source], tried, deadline, recursive=False)
     for attempt in itertools.count():
-        inside = Inside([source])
-        inside.check_visible(tried)
-        if not inside.pids:
+        pids = sorted(listed_in(source, tried) - {0})
+        if not pids:
             break
         if attempt:
             deadline.check(tried, [source], "its processes make others faster than they are moved")
         before = len(moved)
-        for pid in inside.pids:
-            with suppress(ProcessNotFound):
-                to.add_process(pid)
-                moved.add(pid)
+        for at in range(0, len(pids), FEW):
+            deadline.check_round(tried, [source])
+            moved |= _move_some(source, to, pids[at : at + FEW], tried)
         if len(moved) == before:
-            deadline.pause()  # they have ended, but for threads
+            deadline.pause()  # they have exited, but for threads
     return len(moved)
+
+
+def _move_some(source: Cgroup, to: Cgroup, pids: Sequence[int], tried: str) -> set[int]:
+    """Move processes that are still in the source, so that none is moved that was given a number since."""
+    moved = set()
+    with held(pids) as fds:
+        for pid in listed_in(source, tried) & fds.keys():
+            try:
+                to.add_process(pid)
+            except ProcessNotFound:
+                continue
+            moved.add(pid)
+    return moved
