@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..errors import CgroupNotFound
+from .. import diagnosis
+from ..errors import CgroupError, CgroupNotFound
 from ..hierarchy import Cgroup, Hierarchy
 from ..host import Host
 from ..sampling.rates import VITALS, Rate, Rates, rates
 from ..sampling.sampler import Sampler
 from ..sampling.table import Frame
-from ..subsystem import Memory, Pids
+from ..subsystem import Memory, Parameters, Pids
 from ..subsystem.parameter import Readable
 from ..values import Limit
 
@@ -21,8 +23,13 @@ PARAMETERS: tuple[Readable[Any], ...] = (*VITALS, Memory.limit_in_bytes, Pids.cu
 
 
 class Usage(NamedTuple):
-    """A cgroup and what it uses; a figure that it has not is None."""
+    """A cgroup and what it uses; a figure that it has not is None.
 
+    ``time`` is when it was read, in Unix seconds, and ``elapsed`` the seconds since the reading before.
+    """
+
+    time: float
+    elapsed: float | None
     location: str
     name: str
     cpu: float | None = None
@@ -40,7 +47,7 @@ class Usage(NamedTuple):
     io_pressure: float | None = None
 
 
-FIGURES = Usage._fields[2:]
+FIGURES = Usage._fields[4:]
 
 # A controller, and the figures that are its own.
 _OF_CONTROLLER: dict[str, tuple[str, ...]] = {
@@ -51,6 +58,9 @@ _OF_CONTROLLER: dict[str, tuple[str, ...]] = {
     "pids": ("pids",),
     "": FIGURES,  # of the unified hierarchy, all that no other has
 }
+
+
+_WITH_KERNEL = ("memory", "working_set")
 
 
 def _sum(*figures: float | None) -> float:
@@ -97,16 +107,20 @@ class Activity:
 
     def step(self) -> list[Usage]:
         """What each has used since last asked; nothing yet at the first time."""
+        since = time.time_ns() - time.monotonic_ns()
         usages: dict[str, dict[str, Any]] = {}
         cgroups: dict[str, Cgroup] = {}
         for one in self._followed:
             for rate in one.step():
-                figures = {name: value for name in one.figures if (value := _figure(rate, name)) is not None}
+                figures = {name: value for name in one.figures if (value := one.figure(rate, name)) is not None}
                 if figures:
                     below = rate.cgroup.location[len(one.root.location.rstrip("/")) :]
                     cgroups.setdefault(below, rate.cgroup)
-                    usages[below] = {**figures, **usages.get(below, {})}
-        return [Usage(cgroup.location, _name(cgroup), **usages[below]) for below, cgroup in cgroups.items()]
+                    times = {"time": (since + rate.timestamp_ns) / 1e9, "elapsed": rate.seconds}
+                    usages[below] = {**times, **figures, **usages.get(below, {})}
+        return [
+            Usage(location=cgroup.location, name=_name(cgroup), **usages[below]) for below, cgroup in cgroups.items()
+        ]
 
     def close(self) -> None:
         for one in self._followed:
@@ -121,11 +135,24 @@ class _Followed:
         self.figures = figures
         self._depth = depth
         self._previous: Frame | None = None
+        # Only the root of a hierarchy of v1 has the file release_agent.
+        self._is_v1_root = root.version == 1 and diagnosis.has_file(root, "release_agent")
         self.sampler = self._start()
 
     def _start(self) -> Sampler:
         parameters = parameters_on(self.root.hierarchy)
         return Sampler.follow(self.root, parameters, depth=self._depth)
+
+    def figure(self, rate: Rate, name: str) -> Any:
+        """Return one of the figures; None if the cgroup does not have it.
+
+        The memory of v1's root leaves kernel memory out, which that of every other cgroup includes: without it the
+        root would have less than its children.
+        """
+        value = _figure(rate, name)
+        if value is not None and name in _WITH_KERNEL and self._is_v1_root and rate.cgroup == self.root:
+            value += _kernel_memory(self.root)
+        return value
 
     def step(self) -> list[Rate]:
         previous, self._previous = self._previous, self.sampler.sample()
@@ -147,6 +174,14 @@ def _figure(rate: Rate, name: str) -> Any:
     if parameter is None:
         return getattr(rate, name)
     return rate.now(parameter)
+
+
+def _kernel_memory(cgroup: Cgroup) -> int:
+    """Return the kernel memory that a cgroup of v1 counts apart, 0 if the kernel does not count it."""
+    try:
+        return Parameters.get(Memory.kmem_usage_in_bytes, cgroup)
+    except CgroupError:
+        return 0
 
 
 def _name(cgroup: Cgroup) -> str:

@@ -8,8 +8,8 @@ system is printed with its control characters escaped.
 from __future__ import annotations
 
 import json
+import re
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -109,7 +109,23 @@ def _aligned(lines: Sequence[Sequence[str]], *, numbers: int = 0) -> str:
 
 def as_json(data: Any) -> str:
     """JSON, indented.  Integers are exact, whatever their size."""
-    return json.dumps(data, indent=2)
+    return json.dumps(_spelled(data), indent=2)
+
+
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+
+
+def _spelled(data: Any) -> Any:
+    """The same data, with bytes that are not UTF-8 spelled as in all other output."""
+    match data:
+        case str():
+            return _NO_UTF8.sub(lambda found: _escaped(found[0]), data)
+        case dict():
+            return {_spelled(key): _spelled(one) for key, one in data.items()}
+        case list() | tuple():
+            return [*map(_spelled, data)]
+        case _:
+            return data
 
 
 # ---- trees ---------------------------------------------------------------------------
@@ -324,7 +340,7 @@ def usages_as_text(found: Iterable[Usage]) -> str:
     return _aligned([titles, *([cell(one) for _, cell in _USAGE] for one in found)], numbers=len(_USAGE) - 1)
 
 
-def usages_as_json(found: Iterable[Usage]) -> str:
-    """A line of JSON for each, with the time."""
-    now = time.time()
-    return "".join(json.dumps({"time": now, **one._asdict(), "limit": plain(one.limit)}) + "\n" for one in found)
+def usages_as_json(found: Iterable[Usage], look: int) -> str:
+    """A line of JSON for each, with the number of the look."""
+    lines = ({"look": look, **one._asdict(), "limit": plain(one.limit)} for one in found)
+    return "".join(json.dumps(_spelled(line)) + "\n" for line in lines)

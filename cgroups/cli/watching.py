@@ -57,7 +57,11 @@ def watch(
     in which some task waited for CPU, memory or IO. Each is of the time since
     the look before; the first comes after one interval.
 
-    In a pipe it is plain text. --json is a line for each cgroup at each look.
+    In a pipe, and with TERM=dumb, it is plain text. --json is a line for each
+    cgroup at each look: "look" counts them, "time" is when the cgroup was read
+    (Unix seconds), and "elapsed" the seconds since the reading before, which the
+    rates are of. The memory of v1's root includes kernel memory, which the
+    kernel's own number for it leaves out.
 
     \b
     Examples: cgroups watch
@@ -70,9 +74,9 @@ def watch(
         sorted_looks = (sorted(look, key=SORTS[sort]) for look in looks)
         try:
             if json:
-                for look in sorted_looks:
-                    render.show(render.usages_as_json(look))
-            elif render.on_terminal() and not once:
+                for number, look in enumerate(sorted_looks, 1):
+                    render.show(render.usages_as_json(look, number))
+            elif live.possible() and not once:
                 live.show(render.usages, sorted_looks)
             else:
                 for number, look in enumerate(sorted_looks):

@@ -117,6 +117,16 @@ class Rate:
         inode: int = self._of.current.inodes[self._row]
         return inode
 
+    @property
+    def timestamp_ns(self) -> int:
+        """CLOCK_MONOTONIC when it was read for the later frame."""
+        return self._of.current.timestamp_ns
+
+    @property
+    def seconds(self) -> float | None:
+        """From its reading for the earlier frame to that for the later one; None if it was not there before."""
+        return None if self._before is None else self._of.seconds
+
     # ---- parameters
 
     def __getitem__(self, parameter: Readable[Any]) -> Any:

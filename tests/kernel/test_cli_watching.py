@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -151,10 +153,10 @@ def test_cgroups_that_come_and_go(make_cgroup: MakeCgroup) -> None:
 
         def until(there: bool) -> None:
             assert watching.stdout is not None
-            seen: dict[float, set[str]] = {}
+            seen: dict[int, set[str]] = {}
             for line in watching.stdout:
                 one = json.loads(line)
-                seen.setdefault(one["time"], set()).add(one["location"])
+                seen.setdefault(one["look"], set()).add(one["location"])
                 whole = list(seen.values())[:-1]  # the last may go on
                 if any((inner in look) is there for look in whole):
                     return
@@ -181,6 +183,7 @@ def test_whoever_reads_has_read_enough(make_cgroup: MakeCgroup) -> None:
 # ---- on a terminal -------------------------------------------------------------------------------
 
 ENTER, LEAVE, HOME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
+HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 
 
 @pytest.mark.anywhere
@@ -217,6 +220,68 @@ def test_count_on_a_terminal(make_cgroup: MakeCgroup) -> None:
     once = Terminal(*WORDS, str(make_cgroup("cpuacct")), "--interval", "0.05", "--once")
     assert once.wait() == 0
     assert ENTER not in once.text
+
+
+@pytest.mark.anywhere
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_watch_ended_by_a_signal_restores_the_terminal(number: signal.Signals, make_cgroup: MakeCgroup) -> None:
+    terminal = Terminal(*WORDS, str(make_cgroup("cpuacct")), "--interval", "0.1")
+    terminal.resize(20, 100)
+    terminal.read("READ/S")
+    terminal.forget()
+    os.kill(terminal.pid, number)
+    text = terminal.read(LEAVE)
+    assert terminal.wait() == -number
+    assert text.rindex(SHOWN) > text.rfind(HIDDEN)
+    assert "Traceback" not in terminal.text
+
+
+# A session's leader, as a shell is: it starts the command, says when that is stopped, and lets it go on.
+SHELL = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status = os.waitpid(pid, os.WUNTRACED)
+assert os.WIFSTOPPED(status), status
+print("STOPPED", flush=True)
+os.kill(pid, signal.SIGCONT)
+_, status = os.waitpid(pid, 0)
+print("ENDED", os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+@pytest.mark.anywhere
+def test_watch_stopped_by_ctrl_z_gives_the_terminal_back_and_goes_on(make_cgroup: MakeCgroup) -> None:
+    top = make_cgroup("cpuacct")
+    terminal = Terminal(sys.executable, "-c", SHELL, *WORDS, str(top), "--interval", "0.1")
+    terminal.resize(20, 100)
+    terminal.read("READ/S")
+    terminal.forget()
+    terminal.type("\x1a")
+    text = terminal.read("STOPPED")
+    assert text.rindex(LEAVE) > text.rfind(ENTER)
+    assert text.rindex(SHOWN) > text.rfind(HIDDEN)
+    terminal.forget()
+    text = terminal.read("READ/S")
+    assert ENTER in text
+    assert HIDDEN in text
+    terminal.type(CTRL_C)
+    assert "ENDED 0" in terminal.read("ENDED 0")
+    assert terminal.wait() == 0
+
+
+@pytest.mark.anywhere
+def test_watch_on_a_dumb_terminal_prints_plain_text(make_cgroup: MakeCgroup) -> None:
+    top = make_cgroup("cpuacct")
+    terminal = Terminal("/usr/bin/env", "TERM=dumb", *WORDS, str(top), "--interval", "0.05", "--count", "2")
+    assert terminal.wait() == 0
+    assert "\x1b" not in terminal.text
+    assert terminal.text.count(top.name) == 2
 
 
 # ---- for everybody -------------------------------------------------------------------------------
