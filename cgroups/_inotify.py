@@ -47,8 +47,9 @@ def _checked(result: int) -> int:
 class Watcher:
     """An inotify instance, which tells what is made and removed in directories."""
 
+    _fd = -1  # of the class: the handler of a signal may raise before the first line of __init__
+
     def __init__(self) -> None:
-        self._fd = -1
         self._fd = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
     def fileno(self) -> int:

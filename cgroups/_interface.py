@@ -201,6 +201,10 @@ class FramePlaces:
         self.size = self.statuses + cells
 
 
+OTHER_ROWS: Final = "cannot sample: the sampler has {} rows, not {}"
+"""The message of a RuntimeError: whoever asks for a frame has other rows in mind than the backend has."""
+
+
 class RawBlock(NamedTuple):
     """What a recorder gives: the parts of its frames, one frame after another."""
 

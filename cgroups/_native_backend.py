@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ._interface import (
     EXCERPT,
+    OTHER_ROWS,
     ROW,
     Cells,
     Failure,
@@ -471,8 +472,13 @@ class Sampler:
             places = pool.places
         frame = pool.take()
         if _sample(self._c, frame):
-            raise MemoryError
+            raise RuntimeError(OTHER_ROWS.format(self._rows(), rows))
         return memoryview(_buffer(frame, places.size)), places
+
+    def _rows(self) -> int:
+        rows = ffi.new("size_t *")
+        lib.cg_sampler_size(self._c, rows, ffi.new("size_t *"))
+        return int(rows[0])
 
     def unknown(self) -> list[tuple[int, int]]:
         """The sources that have had numbers without a target: row, and place among the row's."""

@@ -22,6 +22,7 @@ from ._interface import (
     EXCERPT,
     FOREIGN,
     NUMERIC,
+    OTHER_ROWS,
     RANGE_LAST,
     ROW,
     SAME,
@@ -655,6 +656,8 @@ class Sampler:
         self._unknown = {(moved[row], at): True for row, at in self._unknown if row in moved}
 
     def sample(self, rows: int) -> tuple[memoryview, FramePlaces]:
+        if rows != len(self._rows):
+            raise RuntimeError(OTHER_ROWS.format(len(self._rows), rows))
         places = FramePlaces(rows, self._columns)
         start = time.monotonic_ns()
         filled = [self._read(at) for at in range(rows)]

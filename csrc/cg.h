@@ -80,7 +80,4 @@ struct cg_sampler *cg_sampler_retain(struct cg_sampler *sampler);
 
 struct cg_cache *cg_sampler_cache(struct cg_sampler *sampler);
 
-/* Rows and columns of a sampler as they are now. */
-void cg_sampler_size(struct cg_sampler *sampler, size_t *rows_ret, size_t *columns_ret);
-
 #endif

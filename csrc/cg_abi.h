@@ -318,7 +318,7 @@ struct cg_frame {
     int64_t duration;
     size_t rows;
     size_t gone;     /* rows whose cgroup is */
-    size_t capacity; /* rows that there is room for; from here on the caller's */
+    size_t capacity; /* rows that there is room for: as many as the sampler has; from here on the caller's */
     int64_t *values;
     uint8_t *statuses;
     int32_t *errors;
@@ -346,8 +346,11 @@ int cg_sampler_add(struct cg_sampler *sampler, struct cg_file *directory, const 
 /* Takes rows out, ascending; those below move up. */
 void cg_sampler_remove(struct cg_sampler *sampler, const uint32_t *rows, size_t count);
 
-/* CG_OK; CG_SPACE when the frame has fewer rows than the sampler; CG_OS when
- * out of memory. */
+/* Rows and columns of a sampler as they are now. */
+void cg_sampler_size(struct cg_sampler *sampler, size_t *rows_ret, size_t *columns_ret);
+
+/* CG_OK; CG_SPACE when the frame has room for fewer or more rows than the
+ * sampler has: its numbers would be shown under other names. */
 int cg_sampler_sample(struct cg_sampler *sampler, struct cg_frame *frame);
 
 /* The files that have had numbers without a target: their rows and programs' places

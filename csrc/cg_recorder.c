@@ -86,7 +86,7 @@ static bool record_one(struct cg_recorder *recorder)
     frame->statuses = recorder->statuses + slot * recorder->cells;
     frame->inodes = recorder->inodes + slot * recorder->rows;
     if (cg_sampler_sample(recorder->sampler, frame) != CG_OK)
-        return false; /* it has more rows than there is room for */
+        return false; /* it has other rows than the ring */
     recorder->timestamps[slot] = frame->timestamp;
     atomic_store_explicit(&recorder->written, written + 1, memory_order_release);
     return frame->gone < frame->rows;

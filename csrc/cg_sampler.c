@@ -277,7 +277,7 @@ int cg_sampler_sample(struct cg_sampler *sampler, struct cg_frame *frame)
 {
     int status = CG_SPACE;
     lock(sampler);
-    if (frame->capacity >= sampler->count) {
+    if (frame->capacity == sampler->count) {
         read_all(sampler, frame);
         status = CG_OK;
     }

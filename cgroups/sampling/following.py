@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +29,20 @@ class Following(Sampler):
         _check(root, name, depth)
         self._root = root
         self._name = name
-        try:
+        self._torn = False
+        with self._watching():
             self._subtree = Subtree(root, depth)
-        except OSError as error:
-            message = f"cannot follow {root}"
-            hint = "fs.inotify.max_user_instances says how many a user may have"
-            raise from_errno(error.errno or 0, message, path=root.path, hint=hint) from None
         _, came = self._subtree.changes()
         super().__init__(self._wanted(came), parameters)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            message = f"cannot follow {self._root}"
+            hint = "fs.inotify.max_user_instances says how many a user may have"
+            raise from_errno(error.errno or 0, message, path=self._root.path, hint=hint) from None
 
     def _wanted(self, cgroups: Iterable[Cgroup]) -> list[Cgroup]:
         return [cgroup for cgroup in cgroups if fnmatchcase(cgroup.name, self._name)]
@@ -55,10 +62,33 @@ class Following(Sampler):
         """One frame, of the cgroups that there are now."""
         with self._subtree.lock:
             self._open()
-            went, came = self._subtree.changes()
-            if went or came:
-                self._change(went, came)
+            self._settle()
             return super().sample()
+
+    @property
+    def new_keys(self) -> Mapping[str, tuple[Any, ...]]:
+        """As of any sampler, for the rows of now."""
+        with self._subtree.lock:
+            self._open()
+            self._settle()
+            return super().new_keys
+
+    def _settle(self) -> None:
+        """Make the rows those that exist now.
+
+        The handler of a signal may raise anywhere in here, when what is watched, the rows in C and their names are
+        not of one moment any more.  So each change starts with a mark and ends by taking it off; where it still
+        stands, all of it is made anew.
+        """
+        torn, self._torn = self._torn, True
+        if torn:
+            with self._watching():
+                self._subtree.restart()
+            self._cgroups, self._sampler = (), self._make()
+        went, came = self._subtree.changes()
+        if torn or went or came:
+            self._change(went, came)
+        self._torn = False
 
     def _change(self, went: set[Cgroup], came: list[Cgroup]) -> None:
         gone = [row for row, cgroup in enumerate(self._cgroups) if cgroup in went]
@@ -66,9 +96,8 @@ class Following(Sampler):
         if gone:
             self._sampler.remove(gone)
         self._add(new)
-        if gone or new:
-            self._cgroups = (*(cgroup for cgroup in self._cgroups if cgroup not in went), *new)
-            self._index = self._index.of(self._cgroups)
+        self._cgroups = (*(cgroup for cgroup in self._cgroups if cgroup not in went), *new)
+        self._index = self._index.of(self._cgroups)
 
     def record(self, interval: float, capacity: int = 1024) -> Recorder:  # noqa: ARG002 - what it cannot do
         """Refused: what is recorded has fixed rows."""

@@ -68,7 +68,7 @@ class Sampler:
             version: [(file, backend.Program(shape, targets)) for file, (shape, targets) in files.items()]
             for version, files in self._plan.files.items()
         }
-        self._sampler: Any = backend.Sampler(len(self.columns))
+        self._sampler: Any = self._make()
         self._add(self._cgroups)
         self._index = Index(self._cgroups, parameters, self.columns)
 
@@ -101,6 +101,10 @@ class Sampler:
         from .following import Following  # noqa: PLC0415 - its own base is here
 
         return Following(root, parameters, name=name, depth=depth)
+
+    def _make(self) -> Any:
+        """A sampler of the backend's, without rows."""
+        return backend.Sampler(len(self.columns))
 
     def _versions(self) -> list[int]:
         return sorted({cgroup.version for cgroup in self._cgroups})

@@ -47,12 +47,16 @@ class Subtree:
 
     def __init__(self, root: Cgroup, depth: int | None = None) -> None:
         self.lock = threading.Lock()  # for whoever uses it: of what changed and what is done with that
-        self._root = _Node(root, 0)
         self._depth = depth
+        self._watcher = _inotify.Watcher()
+        self._begin(root)
+        _subtrees.add(self)
+
+    def _begin(self, root: Cgroup) -> None:
+        self._root = _Node(root, 0)
         self._watched: dict[int, _Node] = {}
         self._came: dict[Cgroup, None] = {root: None}
         self._went: set[Cgroup] = set()
-        self._watcher = _inotify.Watcher()
         self._unwatched = False  # some directory could not be
         self._stale = False  # the tree may be another than is known here
         self._doubt = True  # what was counted last may have come after the listing
@@ -60,7 +64,12 @@ class Subtree:
         self._checked = time.monotonic_ns()
         self._enter(self._root)
         self._uncounted = self._difference()
-        _subtrees.add(self)
+
+    def restart(self) -> None:
+        """Forget all that is known: everything that exists now has then come."""
+        self._watcher.close()
+        self._watcher = _inotify.Watcher()
+        self._begin(self._root.cgroup)
 
     def changes(self) -> tuple[set[Cgroup], list[Cgroup]]:
         """What went and what came since last asked; a cgroup that was made again is in both."""

@@ -46,6 +46,8 @@ static void table_destroy(struct table *table)
 
 static void sample(struct table *table)
 {
+    size_t columns;
+    cg_sampler_size(table->sampler, &table->frame.capacity, &columns);
     CHECK_EQUAL(cg_sampler_sample(table->sampler, &table->frame), CG_OK);
 }
 
@@ -146,8 +148,10 @@ void test_sampler(void)
         if (budget == 0)
             break;
     }
-    table.frame.capacity--;
-    CHECK_EQUAL(cg_sampler_sample(table.sampler, &table.frame), CG_SPACE);
+    for (size_t rows = COUNT(CELLS) - 1; rows <= COUNT(CELLS) + 1; rows += 2) {
+        table.frame.capacity = rows;
+        CHECK_EQUAL(cg_sampler_sample(table.sampler, &table.frame), CG_SPACE);
+    }
     table_destroy(&table);
 }
 
