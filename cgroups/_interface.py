@@ -299,6 +299,7 @@ class Spawn(NamedTuple):
     uid: int
     gid: int
     groups: list[int] | None
+    timeout: int
 
 
 class Step(IntEnum):
@@ -310,10 +311,12 @@ class Step(IntEnum):
     PREPARE = 3
     CWD = 4
     EXECUTE = 5
+    TIMEOUT = 6
+    KILLED = 7
 
 
 class Spawned(NamedTuple):
-    """What came of it: cg_abi.h, struct cg_spawned."""
+    """The result of a start: cg_abi.h, struct cg_spawned.  With an error, ``pid`` is a child to be reaped, or 0."""
 
     began: int
     pid: int

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import accumulate
 from typing import Any, Final
 
@@ -33,11 +32,10 @@ from ._interface import (
     learn,
 )
 from ._native import ffi, lib
+from .core.children import reap_later
 from .values import MAX
 
 NAME: Final = "native"
-
-SIGKILL: Final = 9
 
 
 def _warn_if_stale(sources: str) -> None:
@@ -559,7 +557,7 @@ def _environment(memory: list[Any]) -> Any:
 
 
 def spawn(spawn: Spawn) -> Spawned:
-    """Starts a program in its cgroups: cg_abi.h, "spawning"."""
+    """Start a program in its cgroups: cg_abi.h, "spawning"."""
     memory: list[Any] = []
     program, path, cwd = (
         ffi.NULL if text is None else ffi.new("char[]", text) for text in (spawn.program, spawn.path, spawn.cwd)
@@ -577,18 +575,18 @@ def spawn(spawn: Spawn) -> Spawned:
         *(program, path, ffi.cast("char **", args), ffi.cast("char **", env), cwd),
         *(places, len(where), spawn.files, spawn.close_files, keep, len(spawn.keep), spawn.restore_signals),
         *(spawn.new_session, spawn.process_group, spawn.umask, spawn.uid, spawn.gid),
-        *(-1 if spawn.groups is None else len(spawn.groups), groups),
+        *(-1 if spawn.groups is None else len(spawn.groups), groups, spawn.timeout),
     )
     said = ffi.new("struct cg_spawned *")
     request = ffi.new("struct cg_spawn *", what)
     try:
-        lib.cg_spawn(request, said)
+        status = lib.cg_spawn(request, said)
+        while status == lib.CG_INTERRUPTED:  # the signal's handler runs before the next call
+            status = lib.cg_spawn_resume(said)
         told = Spawned(said.began, said.pid, said.step, said.at, said.error)
     except BaseException:
-        # What the handler of a signal raised that came meanwhile: nobody else knows of the child.
-        if said.pid:
-            os.kill(said.pid, SIGKILL)
-            with suppress(ChildProcessError):  # reaped by a handler
-                os.waitpid(said.pid, 0)
+        # A signal handler raised: nobody else knows of the child.
+        lib.cg_spawn_cancel(said)
+        reap_later(said.pid)
         raise
     return told

@@ -4,17 +4,25 @@ With the C layer the child is born in its cgroup of v2, and moves itself into
 those of v1 before it executes (csrc/cg_spawn.c): not one instruction of the
 program is run, nor one page of it counted, elsewhere.  Without, subprocess
 forks, and the child moves itself into all of them.
+
+Where another user may write to a cgroup, that user can stop the child at any
+moment before it executes.  There the child never shares the caller's memory, and the
+wait for it is bounded and ends when a signal handler raises.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
+import stat
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any, AnyStr, Final, Literal, Union, overload
 
@@ -22,7 +30,9 @@ from . import diagnosis
 from ._backend import backend
 from ._interface import Failure, Spawn, Spawned, Status, Step
 from ._signals import Ended
-from .errors import CgroupBusy, CgroupError, InvalidValue, shown
+from .core import children
+from .deadline import A_DAY, EVER, PATIENCE, Deadline
+from .errors import CgroupBusy, CgroupError, CgroupOSError, CgroupTimeout, InvalidValue, shown
 from .group import Group
 from .hierarchy import Cgroup
 from .subsystem import Core, Freezer, Parameters
@@ -33,7 +43,9 @@ if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
     class Common(TypedDict, total=False):
-        """The keywords of subprocess.Popen but those that say whether its pipes are of text."""
+        """The keywords of subprocess.Popen, without those of text pipes, and those of the start."""
+
+        start_timeout: float | None
 
         bufsize: int
         executable: Word | None
@@ -105,16 +117,29 @@ class Popen(subprocess.Popen[AnyStr]):
     its other threads go on.  A ``preexec_fn`` makes it a fork of subprocess, with all
     the dangers of that; it runs in the cgroups.
 
+    A user who may write to one of the cgroups, or to one above, can freeze the child before it
+    executes, or run it out of memory.  If a user other than the caller and root may, or if the child's user or groups
+    change, the child gets a copy of the parent's memory, so that nothing done to it reaches the parent.  The wait for
+    it ends after ``start_timeout`` seconds, or when a signal handler raises; the child is then killed.
+
+    Args:
+        args: the program and its arguments.
+        cgroup: a Cgroup, a Group, or several, one of each hierarchy.
+        start_timeout: seconds until a child that others can stop has to execute its program; None waits for ever.
+
     Attributes:
         cgroups: where it was started, one cgroup of each hierarchy given.
         began_ns: CLOCK_MONOTONIC, in nanoseconds, when it was in all of them, before it executed.
+        returncode: as of subprocess.Popen; 255, with a RuntimeWarning, if the exit status is lost because
+            SIGCHLD is ignored or something else reaps all children.
 
     Raises, beside what subprocess.Popen does, with no process left behind:
         CgroupGone: a cgroup has been removed.
         CgroupBusy: a cgroup is frozen, or (v2) enables controllers for its children.
+        CgroupTimeout: the child did not execute within ``start_timeout`` seconds, and was killed.
         AccessDenied: not permitted to start a process there.
-        InvalidValue: two cgroups are of one hierarchy.
-        CgroupOSError: whatever else the kernel says, as EAGAIN over pids.max.
+        InvalidValue: two cgroups are of one hierarchy, or a user or group is 4294967295.
+        CgroupOSError: any other answer of the kernel, such as EAGAIN over pids.max.
     """
 
     @overload
@@ -157,16 +182,20 @@ class Popen(subprocess.Popen[AnyStr]):
     def __init__(
         self: Popen[bytes], args: Word | Sequence[Word], *, cgroup: Where, **keywords: Unpack[Common]
     ) -> None: ...
-    def __init__(self, args: Any, *, cgroup: Where, **keywords: Any) -> None:
+    def __init__(self, args: Any, *, cgroup: Where, start_timeout: float | None = PATIENCE, **keywords: Any) -> None:
         self.cgroups: Final[tuple[Cgroup, ...]] = members(cgroup)
         self.began_ns: int = 0
+        self._start_timeout: Final = start_timeout
+        self._deadline: Final = Deadline(start_timeout)
+        self._child_created: bool
+        children.reap()
         try:
             super().__init__(args, **keywords)
         except BaseException:
-            # What the handler of a signal raised that came meanwhile: nobody else knows of the child.
+            # A signal handler raised: nobody else knows of the child.
             if self._child_created and self.returncode is None:
-                self.kill()
-                self.wait()
+                self._child_created = False  # no warning that it still runs
+                children.end(self.pid)
             raise
 
     def __exit__(
@@ -190,6 +219,7 @@ class Popen(subprocess.Popen[AnyStr]):
         *rest: Any,
     ) -> None:
         """What subprocess.Popen calls to start its child, from Python 3.10 to 3.14."""
+        _check_identity(*rest[7:10])
         if backend.spawn is None or preexec_fn is not None:
             forked = (args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags, shell)
             self._fork(forked, rest)
@@ -198,25 +228,80 @@ class Popen(subprocess.Popen[AnyStr]):
         program = words[0] if executable is None else executable
         sys.audit("subprocess.Popen", program, words, cwd, env)
         places = [_place(one, program) for one in self.cgroups]
-        self._start(_request(words, program, places, close_fds, pass_fds, cwd, env, rest), program, cwd)
+        left = self._deadline.left(EVER)
+        self._start(_request(words, program, places, close_fds, pass_fds, cwd, env, rest, left), program, cwd)
         self._close_pipe_fds(*rest[:6])  # type: ignore[attr-defined]
 
     def _start(self, request: Spawn, program: Any, cwd: Any) -> None:
         """By the C layer."""
         said: Spawned = backend.spawn(request)
         if said.error:
+            children.reap_later(said.pid)
+            if said.step == Step.TIMEOUT:
+                raise self._late(program)
             raise _explained(said, self.cgroups, program, cwd)
         self.pid = said.pid
         self._child_created = True
         # A child that a limit ended before it could say so has said nothing.
         self.began_ns = said.began or time.monotonic_ns()
 
+    def _late(self, program: Any) -> CgroupError:
+        """The reason that the child has not executed in time."""
+        for one in self.cgroups:
+            try:
+                _check_thawed(one, program)
+            except CgroupBusy as error:
+                return error
+        names = ", ".join(map(str, self.cgroups))
+        message = f"cannot start {shown(program)} in {names}: not executed within {self._start_timeout:g} s"
+        hint = "a user who may write there throttles or stops what starts"
+        return CgroupTimeout(message, path=self.cgroups[0].path, errno=errno.ETIMEDOUT, hint=hint)
+
     def _fork(self, words: tuple[Any, ...], rest: tuple[Any, ...]) -> None:
         """By subprocess: the child moves itself by descriptors of cgroup.procs that were opened before."""
-        args, executable, preexec_fn, *others = words
+        args, executable, _, *others = words
         program = _words(args, others[-1], executable)[0]
         for one in self.cgroups:
             _check_thawed(one, program)
+        changes_identity = any(one is not None for one in rest[7:10])
+        if not changes_identity and not any(map(_is_stoppable_by_others, self.cgroups)):
+            self._fork_and_wait(program, words, rest)
+        elif not self._within_deadline(lambda: self._fork_and_wait(program, words, rest)):
+            raise self._late(program)
+
+    def _within_deadline(self, start: Callable[[], None]) -> bool:
+        """Run subprocess's start in a thread, since its wait for the child has no timeout; whether it ended in time.
+
+        If it is late, or a signal handler raises, the child is killed; the thread ends when the child does.
+        """
+        raised: list[BaseException] = []
+        given_up = threading.Event()
+
+        def work() -> None:
+            try:
+                start()
+            except BaseException as error:  # noqa: BLE001 - raised by whoever waits
+                raised.append(error)
+            if given_up.is_set() and self._child_created and self.returncode is None:
+                children.end(self.pid)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive() and not self._deadline.is_over:
+                thread.join(self._deadline.left(A_DAY))
+        finally:
+            if thread.is_alive():
+                given_up.set()
+                if self._child_created:
+                    children.end(self.pid)
+                self._child_created = False
+        if raised:
+            raise raised[0]
+        return not given_up.is_set()
+
+    def _fork_and_wait(self, program: Any, words: tuple[Any, ...], rest: tuple[Any, ...]) -> None:
+        args, executable, preexec_fn, *others = words
         with ExitStack() as files:
             doors = [_open_door(cgroup, files, program) for cgroup in self.cgroups]
             sides = files.enter_context(ExitStack())
@@ -248,12 +333,54 @@ class Popen(subprocess.Popen[AnyStr]):
             told = int.from_bytes(os.read(reading, WORD), "little")
             self.began_ns = told & ~BEGUN or self.began_ns
 
+    # ---- its end
+
+    def _try_wait(self, wait_flags: int) -> tuple[int, int]:
+        """What subprocess.Popen waits by; which takes an exit status that is lost for success."""
+        try:
+            return os.waitpid(self.pid, wait_flags)
+        except ChildProcessError:
+            message = f"the exit status of process {self.pid} is lost: SIGCHLD is ignored, or all children are reaped"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            return self.pid, LOST << 8
+
+    def _internal_poll(self, _deadstate: int | None = None, *_: Any, **__: Any) -> int | None:
+        """What subprocess.Popen polls by, likewise."""
+        lock: threading.Lock = self._waitpid_lock  # type: ignore[attr-defined]
+        if self.returncode is None and lock.acquire(blocking=False):
+            try:
+                if self.returncode is None:
+                    pid, status = self._try_wait(os.WNOHANG)
+                    if pid == self.pid:
+                        self._handle_exitstatus(status)  # type: ignore[attr-defined]
+            finally:
+                lock.release()
+        return self.returncode
+
+
+LOST: Final = 255
+"""The exit status of a child that somebody else has reaped, as of asyncio."""
 
 FROZEN: Final = Core.events["frozen"]
 
 WORD: Final = 8
 BEGUN: Final = 1 << 63
 """In what a forked child says: the time when it was everywhere; else which cgroup would not take it, and the errno."""
+
+
+def _is_stoppable_by_others(cgroup: Cgroup) -> bool:
+    """Whether a user other than the caller and root may stop what starts in the cgroup: csrc/cg_places.c."""
+    above: Cgroup | None = cgroup
+    while above is not None:
+        for name in (".", "cgroup.freeze", "freezer.state"):
+            try:
+                found = os.lstat(f"{above.path}/{name}")
+            except OSError:
+                continue
+            if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return True
+        above = above.parent
+    return False
 
 
 def _check_thawed(cgroup: Cgroup, program: Any) -> None:
@@ -305,6 +432,11 @@ def _explain(failure: Failure, cgroup: Cgroup, program: Any) -> CgroupError:
 def _explained(said: Spawned, cgroups: Sequence[Cgroup], program: Any, cwd: Any) -> Exception:
     if said.step == Step.FROZEN:
         return _frozen(cgroups[said.at], program)
+    if said.step == Step.KILLED:
+        names = ", ".join(map(str, cgroups))
+        message = f"cannot start {shown(program)} in {names}: it was killed before it executed"
+        hint = "out of memory there, or a user who may write there killed it"
+        return CgroupOSError(message, path=cgroups[0].path, errno=said.error, hint=hint)
     if said.step == Step.JOIN:
         return _explain(Failure(Status.OS, said.error), cgroups[said.at], program)
     # As of subprocess: the file is that which could not be executed, or entered.
@@ -317,6 +449,14 @@ def _explained(said: Spawned, cgroups: Sequence[Cgroup], program: Any, cwd: Any)
 INT_MAX: Final = 2**31 - 1
 ID_MAX: Final = 2**32 - 1
 """Of what C takes for a user or a group; the system call would cut a higher one, and 2**32 is root."""
+
+
+def _check_identity(gid: int | None, groups: Iterable[int] | None, uid: int | None) -> None:
+    """The kernel takes the highest id for "no change": the child would stay the caller, root perhaps."""
+    for name, ids in (("user", [uid]), ("group", [gid]), ("extra_groups", groups or ())):
+        if ID_MAX in ids:
+            message = f"{name} must be a user or group id below {ID_MAX}, got {ID_MAX}"
+            raise InvalidValue(message, hint="the kernel takes this number for no change")
 
 
 def _words(args: Any, shell: Any, executable: Any) -> list[Any]:
@@ -365,6 +505,7 @@ def _request(
     cwd: Any,
     env: Any,
     rest: tuple[Any, ...],
+    timeout: float,
 ) -> Spawn:
     stdin, _, _, stdout, _, stderr, restore_signals, gid, groups, uid, umask, new_session, *process_group = rest
     name = _encoded(program)
@@ -395,4 +536,5 @@ def _request(
         uid=-1 if uid is None else uid,
         gid=-1 if gid is None else gid,
         groups=groups,
+        timeout=math.ceil(timeout * 1e9),
     )

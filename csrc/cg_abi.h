@@ -34,7 +34,8 @@ enum cg_status {
     CG_EMPTY = 4,  /* a value was expected, and there is none */
     CG_SPACE = 5,  /* a buffer or column of the caller's is too small */
     CG_LAYOUT = 6, /* the text is not of the layout given */
-    CG_FOREIGN = 7 /* the directory opened is not of the file system asked for */
+    CG_FOREIGN = 7, /* the directory opened is not of the file system asked for */
+    CG_INTERRUPTED = 8 /* a signal arrived while a start was waited for */
 };
 
 /* ---- shapes: what a control file's text looks like --------------------
@@ -402,20 +403,29 @@ void cg_recorder_destroy(struct cg_recorder *recorder);
 
 /* ---- spawning: a program that starts inside its cgroups ----------------------
  *
- * The child is made as by vfork(2): it shares the caller's memory, which is not
- * copied, and the calling thread alone waits until it executes.  It runs system
- * calls and nothing else, on a stack of its own, with all signals blocked.  Where
- * its user or groups change it has a copy of the memory instead, since
- * the kernel would otherwise take the caller for a process of theirs; and where
- * memory.oom.group or cpuset.memory_migrate would make it one of the cgroup's.
+ * Between clone and exec the child makes system calls and nothing else, on a
+ * stack of its own, with all signals blocked (cg_child.c).  It is made in one of two ways:
+ *
+ * Shared.  Only the caller and root may write to its cgroups and to those
+ * above: the child is made as by vfork(2).  It shares the caller's memory, and
+ * the calling thread waits in the kernel until it executes.
+ *
+ * Copied.  Another user may write to one of these cgroups, and could freeze the
+ * child, throttle it or have it killed by memory.oom.group at any moment; or the
+ * child changes its user, who may then stop it; or memory.oom.group or
+ * cpuset.memory_migrate are set.  The child gets a copy of the memory, so that
+ * what happens to it never happens to the caller, and the wait for it is
+ * bounded and ends when a signal arrives.
  */
 enum cg_spawn_step {
     CG_SPAWN_CLONE = 0,   /* no child could be made */
-    CG_SPAWN_FROZEN = 1,  /* places[at] is: the child would stop before it executes, and the caller wait for it */
+    CG_SPAWN_FROZEN = 1,  /* places[at] is: the child would stop before it executes */
     CG_SPAWN_JOIN = 2,    /* it could not be made, or moved, in places[at] */
     CG_SPAWN_PREPARE = 3, /* descriptors, session, process group, user, groups */
     CG_SPAWN_CWD = 4,
-    CG_SPAWN_EXECUTE = 5
+    CG_SPAWN_EXECUTE = 5,
+    CG_SPAWN_TIMEOUT = 6, /* it did not execute within the timeout */
+    CG_SPAWN_KILLED = 7   /* a signal ended it before it executed; told of a copied child only */
 };
 
 /* A cgroup that it starts in, at path beneath the directory of its hierarchy.
@@ -444,11 +454,14 @@ struct cg_spawn {
     int new_session;
     int process_group;        /* -1: the caller's */
     int umask;                /* -1: the caller's */
-    int64_t uid;              /* -1: the caller's; so gid */
+    int64_t uid;              /* -1: the caller's; so gid.  2^32-1, which the kernel takes for -1, is EINVAL */
     int64_t gid;
     int64_t group_count;      /* -1: the caller's */
     const uint32_t *groups;
+    int64_t timeout;          /* ns until a copied child has to execute */
 };
+
+struct cg_start; /* a copied child that has not executed yet */
 
 struct cg_spawned {
     int64_t began; /* CLOCK_MONOTONIC when it was in all of its cgroups; 0 where it died before */
@@ -456,8 +469,18 @@ struct cg_spawned {
     int step; /* what failed, on CG_OS */
     int at;
     int error;
+    struct cg_start *pending; /* on CG_INTERRUPTED */
 };
 
-/* CG_OK once it executes, or has died of a signal before; on CG_OS there is no
- * child left. */
+/* CG_OK once it executes, or a shared child has died of a signal before.
+ *
+ * CG_INTERRUPTED: a signal arrived.  Call cg_spawn_resume until the status is
+ * another, or cg_spawn_cancel.  The request has to live until then.
+ *
+ * On CG_OS no child is left, unless the kernel could not end it at once: pid is
+ * then a killed child for the caller to reap, otherwise 0. */
 int cg_spawn(const struct cg_spawn *spawn, struct cg_spawned *spawned_ret);
+int cg_spawn_resume(struct cg_spawned *spawned);
+
+/* Kills and reaps the child, pending or started, within a second; a child that has not ended by then stays in pid. */
+void cg_spawn_cancel(struct cg_spawned *spawned);

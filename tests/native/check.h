@@ -178,6 +178,11 @@ void test_spawn_signals(void);
 void test_spawn_threads(void);
 void test_spawn_identity(void);
 void test_spawn_memory(void);
+void test_spawn_no_identity(void);
+void test_spawn_timeout(void);
+void test_spawn_interrupted(void);
+void test_spawn_killed(void);
+void test_spawn_beside_forks(void);
 void test_threads(void);
 void test_fork(void);
 

@@ -8,9 +8,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "check.h"
+
+static const int64_t SECOND = 1000000000;
 
 static struct cg_spawn plain(char *const *argv)
 {
@@ -25,6 +29,7 @@ static struct cg_spawn plain(char *const *argv)
         .uid = -1,
         .gid = -1,
         .group_count = -1,
+        .timeout = 60 * SECOND,
     };
 }
 
@@ -255,7 +260,9 @@ void test_spawn_signals(void)
     CHECK_EQUAL(run_script(spawn, "kill -USR2 $$; exit 3"), 3);
     spawn.restore_signals = 0;
     CHECK_EQUAL(run_script(spawn, "kill -PIPE $$; exit 4"), 4);
-    CHECK(sigprocmask(SIG_BLOCK, NULL, &after) == 0 && memcmp(&before, &after, sizeof before) == 0);
+    CHECK(sigprocmask(SIG_BLOCK, NULL, &after) == 0);
+    for (int number = 1; number <= SIGRTMAX; number++) /* sigset_t has more bits than there are signals */
+        CHECK_EQUAL(sigismember(&before, number), sigismember(&after, number));
     CHECK_EQUAL(handled, 0);
     CHECK(raise(SIGUSR1) == 0);
     CHECK_EQUAL(handled, 1);
@@ -308,6 +315,22 @@ void test_spawn_identity(void)
     fails(&spawn, CG_SPAWN_CWD, ENOENT);
 }
 
+/* The kernel takes the highest id for "no change". */
+void test_spawn_no_identity(void)
+{
+    struct cg_spawn spawn = of_script();
+    uint32_t groups[] = {7, UINT32_MAX};
+    spawn.uid = UINT32_MAX;
+    fails(&spawn, CG_SPAWN_CLONE, EINVAL);
+    spawn.uid = -1;
+    spawn.gid = UINT32_MAX;
+    fails(&spawn, CG_SPAWN_CLONE, EINVAL);
+    spawn.gid = -1;
+    spawn.groups = groups;
+    spawn.group_count = 2;
+    fails(&spawn, CG_SPAWN_CLONE, EINVAL);
+}
+
 /* Whether it shares its parent's memory, told by a filter that refuses a child that would. */
 static void starts(struct cg_file *hierarchy, const char *path, int version, bool shares)
 {
@@ -322,6 +345,29 @@ static void starts(struct cg_file *hierarchy, const char *path, int version, boo
     CHECK_EQUAL(run_script(spawn, "exit 7"), 7);
     spawn.program = "/no/such";
     fails(&spawn, CG_SPAWN_EXECUTE, ENOENT);
+}
+
+/* With each of these files in turn writable by others: by its mode and, as root, by its owner. */
+static void starts_in_reach(struct cg_file *hierarchy, const char *path, int version, const char *const *files)
+{
+    starts(hierarchy, path, version, true);
+    for (; *files != NULL; files++) {
+        const char *file = **files ? *files : ".";
+        struct stat found;
+        CHECK(stat(file, &found) == 0);
+        for (mode_t bit = S_IWOTH; bit <= S_IWGRP; bit <<= 3) {
+            CHECK(chmod(file, found.st_mode | bit) == 0);
+            starts(hierarchy, path, version, false);
+        }
+        CHECK(chmod(file, found.st_mode) == 0);
+        starts(hierarchy, path, version, true);
+        if (geteuid() == 0) {
+            CHECK(chown(file, 65534, 65534) == 0);
+            starts(hierarchy, path, version, false);
+            CHECK(chown(file, 0, 0) == 0);
+            starts(hierarchy, path, version, true);
+        }
+    }
 }
 
 static void starts_beside_others(void)
@@ -370,6 +416,20 @@ static void starts_beside_others(void)
     starts(directory, "a", 1, true);
     write_file("a/cpuset.memory_migrate", "1\n");
     starts(directory, "a", 1, false);
+    CHECK(unlink("memory.oom.group") == 0 && unlink("a/cpuset.memory_migrate") == 0);
+
+    /* Another user may write to the cgroup, to one above, or to one of the files that decide. */
+    static const char *const files[] = {"", "a", "a/b", "a/b/c", "a/b/c/memory.oom.group", "a/memory.oom.group", NULL};
+    write_file("a/memory.oom.group", "0\n");
+    write_file("a/b/c/freezer.state", "THAWED\n");
+    write_file("a/b/c/cgroup.freeze", "0\n");
+    write_file("a/freezer.state", "THAWED\n");
+    write_file("a/cgroup.freeze", "0\n");
+    starts_in_reach(directory, "a/b/c", 2, files);
+    starts_in_reach(directory, "a/b/c", 1, (const char *const[]){"", "a/b/c", "a/b/c/freezer.state", "a/freezer.state", NULL});
+    starts_in_reach(directory, "a/b/c", 2, (const char *const[]){"a/b/c/cgroup.freeze", "a/cgroup.freeze", NULL});
+    CHECK(chmod("a/b/c", 0777) == 0);
+    starts(directory, "a/b", 2, true);
     cg_file_destroy(directory);
     cg_cache_destroy(cache);
 }
@@ -377,4 +437,168 @@ static void starts_beside_others(void)
 void test_spawn_memory(void)
 {
     in_child(starts_beside_others);
+}
+
+/* ---- a child that somebody stops before it executes ---------------------------------- */
+
+/* A cgroup that another user may write to, and whose cgroup.procs holds whoever writes to it: a pipe that is full. */
+struct held {
+    struct cg_cache *cache;
+    struct cg_file *directory;
+    struct cg_place place;
+    int pipe;
+};
+
+static struct held hold(void)
+{
+    static char text[1 << 16];
+    struct held held = {.cache = cg_cache_create(4)};
+    char root[PATH_MAX];
+    CHECK(mkdir("held", 0777) == 0 && chmod("held", 0777) == 0 && mkfifo("held/cgroup.procs", 0644) == 0);
+    held.pipe = open("held/cgroup.procs", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    CHECK(held.pipe >= 0);
+    while (write(held.pipe, text, sizeof text) > 0)
+        continue;
+    CHECK(getcwd(root, sizeof root) != NULL);
+    held.directory = cg_file_create(held.cache, NULL, root, CG_FILE_DIRECTORY);
+    held.place = (struct cg_place){held.directory, "held", 1};
+    return held;
+}
+
+static void let_go(const struct held *held)
+{
+    char text[1 << 12];
+    CHECK(read(held->pipe, text, sizeof text) == sizeof text);
+}
+
+static void release(struct held *held)
+{
+    cg_file_destroy(held->directory);
+    cg_cache_destroy(held->cache);
+    close(held->pipe);
+}
+
+static int64_t clock_now(void)
+{
+    struct timespec time;
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &time) == 0);
+    return time.tv_sec * SECOND + time.tv_nsec;
+}
+
+void test_spawn_timeout(void)
+{
+    struct cg_spawn spawn = of_script();
+    size_t before = open_descriptors();
+    struct held held = hold();
+    spawn.places = &held.place;
+    spawn.place_count = 1;
+    for (int64_t timeout = 0; timeout <= SECOND / 2; timeout += SECOND / 4) {
+        int64_t began = clock_now();
+        spawn.timeout = timeout;
+        fails(&spawn, CG_SPAWN_TIMEOUT, ETIMEDOUT);
+        CHECK(clock_now() - began >= timeout && clock_now() - began < 10 * SECOND);
+    }
+    release(&held);
+    CHECK_EQUAL(open_descriptors(), before);
+}
+
+static void start_timer(long microseconds)
+{
+    struct sigaction action = {.sa_handler = handle};
+    struct itimerval timer = {.it_value = {.tv_usec = microseconds}};
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &timer, NULL) == 0);
+}
+
+/* A signal ends the wait, which can be gone on with, or given up. */
+void test_spawn_interrupted(void)
+{
+    char *const argv[] = {(char *)"sh", (char *)"-c", (char *)"exit 7", NULL};
+    struct cg_spawn spawn = plain(argv);
+    struct cg_spawned spawned;
+    size_t before = open_descriptors();
+    struct held held = hold();
+    spawn.program = "/bin/sh";
+    spawn.places = &held.place;
+    spawn.place_count = 1;
+    start_timer(100000);
+    CHECK_EQUAL(cg_spawn(&spawn, &spawned), CG_INTERRUPTED);
+    CHECK(handled == 1 && spawned.pending != NULL);
+    start_timer(100000);
+    CHECK_EQUAL(cg_spawn_resume(&spawned), CG_INTERRUPTED);
+    let_go(&held);
+    CHECK_EQUAL(cg_spawn_resume(&spawned), CG_OK);
+    CHECK(spawned.pending == NULL && spawned.began > 0);
+    CHECK_EQUAL(status_of(&spawned), 7);
+
+    CHECK(write(held.pipe, (char[1 << 12]){0}, (1 << 12) - 1) > 0);
+    start_timer(100000);
+    CHECK_EQUAL(cg_spawn(&spawn, &spawned), CG_INTERRUPTED);
+    cg_spawn_cancel(&spawned);
+    CHECK(spawned.pid == 0 && spawned.pending == NULL);
+    CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+    cg_spawn_cancel(&spawned); /* of nothing */
+    release(&held);
+    CHECK_EQUAL(open_descriptors(), before);
+}
+
+/* Ended by a signal before it executed: it is not taken for a program that a signal ended. */
+void test_spawn_killed(void)
+{
+    struct cg_spawn spawn = of_script();
+    struct cg_spawned spawned;
+    struct held held = hold();
+    spawn.places = &held.place;
+    spawn.place_count = 1;
+    start_timer(100000);
+    CHECK_EQUAL(cg_spawn(&spawn, &spawned), CG_INTERRUPTED);
+    FILE *children = fopen("/proc/thread-self/children", "r");
+    int pid = 0;
+    CHECK(children != NULL && fscanf(children, "%d", &pid) == 1 && fclose(children) == 0);
+    CHECK(kill(pid, SIGKILL) == 0);
+    CHECK_EQUAL(cg_spawn_resume(&spawned), CG_OS);
+    CHECK_EQUAL(spawned.step, CG_SPAWN_KILLED);
+    CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+    release(&held);
+}
+
+enum { FORKS = 20 };
+
+static void *fork_often(void *argument)
+{
+    pid_t *children = argument;
+    for (int i = 0; i < FORKS; i++) {
+        children[i] = fork();
+        CHECK(children[i] >= 0);
+        if (children[i] == 0) {
+            sleep(60); /* with a copy of every descriptor of the start */
+            _exit(0);
+        }
+    }
+    return NULL;
+}
+
+/* The wait for a copied child ends when it executes, also while another thread forks children that live long. */
+void test_spawn_beside_forks(void)
+{
+    struct cg_spawn spawn = of_script();
+    pthread_t thread;
+    pid_t children[FORKS];
+    char root[PATH_MAX];
+    struct cg_cache *cache = cg_cache_create(4);
+    CHECK(getcwd(root, sizeof root) != NULL && chmod(".", 0777) == 0);
+    write_file("cgroup.procs", "");
+    struct cg_file *directory = cg_file_create(cache, NULL, root, CG_FILE_DIRECTORY);
+    struct cg_place place = {directory, "", 1};
+    spawn.places = &place;
+    spawn.place_count = 1;
+    CHECK(pthread_create(&thread, NULL, fork_often, children) == 0);
+    int64_t began = clock_now();
+    for (int i = 0; i < 20; i++)
+        CHECK_EQUAL(run_script(spawn, "exit 7"), 7);
+    CHECK(clock_now() - began < 20 * SECOND);
+    CHECK(pthread_join(thread, NULL) == 0);
+    for (int i = 0; i < FORKS; i++)
+        CHECK(kill(children[i], SIGKILL) == 0 && waitpid(children[i], NULL, 0) == children[i]);
+    cg_file_destroy(directory);
+    cg_cache_destroy(cache);
 }
