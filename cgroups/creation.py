@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, Final, NamedTuple, Union
 
 from . import diagnosis, managed
 from ._interface import Failure, Shape
@@ -58,6 +58,10 @@ def rights_of(arguments: RightsArguments) -> Rights:
     return Rights(perm, arguments.get("owner"), arguments.get("file_perm"), arguments.get("tasks_perm"))
 
 
+NO_CHANGE: Final = 2**32 - 1
+"""What the kernel takes for -1: an owner of this id would stay as it is."""
+
+
 def _ids(owner: Owner) -> tuple[int, int]:
     if isinstance(owner, str):
         user, _, group = owner.partition(":")
@@ -66,7 +70,7 @@ def _ids(owner: Owner) -> tuple[int, int]:
             raise InvalidValue(message)
         return _uid(user) if user else -1, _gid(group) if group else -1
     valid = isinstance(owner, tuple) and len(owner) == 2  # noqa: PLR2004 - a pair
-    if not valid or not all(type(one) is int and -1 <= one < 1 << 32 for one in owner):
+    if not valid or not all(type(one) is int and -1 <= one < NO_CHANGE for one in owner):
         message = f"owner {shown(owner)} is neither (uid, gid) nor 'user:group'"
         raise InvalidValue(message)
     return owner
@@ -75,7 +79,7 @@ def _ids(owner: Owner) -> tuple[int, int]:
 def _uid(user: str) -> int:
     import pwd  # noqa: PLC0415 - importing the package has to stay cheap
 
-    if user.isascii() and user.isdigit() and int(user) < 1 << 32:
+    if user.isascii() and user.isdigit() and int(user) < NO_CHANGE:
         return int(user)
     try:
         return pwd.getpwnam(user).pw_uid
@@ -87,7 +91,7 @@ def _uid(user: str) -> int:
 def _gid(group: str) -> int:
     import grp  # noqa: PLC0415
 
-    if group.isascii() and group.isdigit() and int(group) < 1 << 32:
+    if group.isascii() and group.isdigit() and int(group) < NO_CHANGE:
         return int(group)
     try:
         return grp.getgrnam(group).gr_gid

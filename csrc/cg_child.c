@@ -18,7 +18,11 @@
 
 #include "cg_child.h"
 
-#define IN_CHILD __attribute__((no_sanitize_address, no_sanitize_thread)) static
+#ifdef __clang__ /* whose no_sanitize_thread leaves atomics and entries instrumented */
+#define IN_CHILD __attribute__((disable_sanitizer_instrumentation))
+#else
+#define IN_CHILD __attribute__((no_sanitize_address, no_sanitize_thread))
+#endif
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
@@ -37,7 +41,7 @@ enum { SET_GROUPS = SYS_setgroups, SET_GIDS = SYS_setregid, SET_UIDS = SYS_setre
 
 enum { LISTING = 1 << 10, SIGNALS = 64 };
 
-IN_CHILD _Noreturn void leave(const struct cg_child *child, int step, int at, int error)
+IN_CHILD static _Noreturn void leave(const struct cg_child *child, int step, int at, int error)
 {
     child->progress->step = step;
     child->progress->at = at;
@@ -47,7 +51,7 @@ IN_CHILD _Noreturn void leave(const struct cg_child *child, int step, int at, in
 }
 
 /* Lets the maker know when this executes or ends: cg_child.h. */
-IN_CHILD void announce(struct cg_progress *progress)
+IN_CHILD static void announce(struct cg_progress *progress)
 {
     progress->entry.next = &progress->robust.list;
     progress->robust.list.next = &progress->entry;
@@ -59,14 +63,14 @@ IN_CHILD void announce(struct cg_progress *progress)
     __atomic_store_n(&progress->running, word, __ATOMIC_RELEASE);
 }
 
-IN_CHILD int64_t now(void)
+IN_CHILD static int64_t now(void)
 {
     long time[2] = {0, 0}; /* the kernel's struct timespec, which the C library's is not everywhere */
     syscall(SYS_clock_gettime, CLOCK_MONOTONIC, time);
     return (int64_t)time[0] * 1000000000 + time[1];
 }
 
-IN_CHILD void join(const struct cg_child *child)
+IN_CHILD static void join(const struct cg_child *child)
 {
     for (int i = 0; i < (int)child->spawn->place_count; i++)
         if (i != child->born && syscall(SYS_write, child->doors[i], "0", (size_t)1) != 1)
@@ -80,7 +84,7 @@ struct action {
 };
 
 /* All bits 0 is SIG_DFL, without flags. */
-IN_CHILD void set_default(int number)
+IN_CHILD static void set_default(int number)
 {
     struct action action;
     for (size_t i = 0; i < sizeof action.words / sizeof *action.words; i++)
@@ -89,7 +93,7 @@ IN_CHILD void set_default(int number)
 }
 
 /* A handler of the caller's would run in the caller's memory. */
-IN_CHILD void clear_handlers(void)
+IN_CHILD static void clear_handlers(void)
 {
     struct action action;
     for (int number = 1; number <= SIGNALS; number++)
@@ -98,14 +102,14 @@ IN_CHILD void clear_handlers(void)
             set_default(number);
 }
 
-IN_CHILD int set_inherited(int fd)
+IN_CHILD static int set_inherited(int fd)
 {
     long flags = syscall(CONTROL, fd, F_GETFD);
     return flags < 0 ? -1 : (int)syscall(CONTROL, fd, F_SETFD, flags & ~FD_CLOEXEC);
 }
 
 /* Makes three descriptors 0, 1 and 2, of which each may be any of these now. */
-IN_CHILD int place_files(const int files[3])
+IN_CHILD static int place_files(const int files[3])
 {
     int from[3] = {files[0], files[1], files[2]};
     for (int i = 1; i < 3; i++)
@@ -120,7 +124,7 @@ IN_CHILD int place_files(const int files[3])
     return 0;
 }
 
-IN_CHILD bool is_kept(const struct cg_spawn *spawn, int fd)
+IN_CHILD static bool is_kept(const struct cg_spawn *spawn, int fd)
 {
     for (size_t i = 0; i < spawn->keep_count; i++)
         if (spawn->keep[i] == fd)
@@ -137,7 +141,7 @@ struct entry {
     char name[];
 };
 
-IN_CHILD int descriptor_limit(void)
+IN_CHILD static int descriptor_limit(void)
 {
     uint64_t limit[2]; /* the kernel's struct rlimit64 */
     if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, limit) < 0 || limit[0] > INT_MAX)
@@ -146,7 +150,7 @@ IN_CHILD int descriptor_limit(void)
 }
 
 /* Before Linux 5.9 there is no close_range: closes what /proc lists; without that, every number that may be open. */
-IN_CHILD void close_listed(const struct cg_spawn *spawn)
+IN_CHILD static void close_listed(const struct cg_spawn *spawn)
 {
     _Alignas(struct entry) char listing[LISTING];
     int directory = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -170,7 +174,7 @@ IN_CHILD void close_listed(const struct cg_spawn *spawn)
     syscall(SYS_close, directory);
 }
 
-IN_CHILD void close_others(const struct cg_spawn *spawn)
+IN_CHILD static void close_others(const struct cg_spawn *spawn)
 {
     unsigned first = 3;
     for (size_t i = 0; i <= spawn->keep_count; i++) {
@@ -189,7 +193,7 @@ IN_CHILD void close_others(const struct cg_spawn *spawn)
  * When an effective id changes the kernel takes the memory's right to be dumped, before the new user could trace the
  * child: a copy of root's memory cannot be read by the user that the child becomes (unless fs.suid_dumpable is 1, which
  * lets everybody read the memory of what they start). */
-IN_CHILD int set_identity(const struct cg_spawn *spawn)
+IN_CHILD static int set_identity(const struct cg_spawn *spawn)
 {
     if (spawn->group_count >= 0 && syscall(SET_GROUPS, (size_t)spawn->group_count, spawn->groups) < 0)
         return -1;
@@ -198,7 +202,7 @@ IN_CHILD int set_identity(const struct cg_spawn *spawn)
     return spawn->uid >= 0 ? (int)syscall(SET_UIDS, (uid_t)spawn->uid, (uid_t)spawn->uid) : 0;
 }
 
-IN_CHILD void prepare(const struct cg_child *child)
+IN_CHILD static void prepare(const struct cg_child *child)
 {
     const struct cg_spawn *spawn = child->spawn;
     child->progress->step = CG_SPAWN_PREPARE;
@@ -224,14 +228,14 @@ IN_CHILD void prepare(const struct cg_child *child)
         close_others(spawn);
 }
 
-IN_CHILD int execute_at(const struct cg_child *child, const char *path)
+IN_CHILD static int execute_at(const struct cg_child *child, const char *path)
 {
     syscall(SYS_execve, path, child->spawn->argv, child->environment);
     return errno;
 }
 
 /* Tries each directory, as execvp(3) does, and gives the errno. */
-IN_CHILD int execute(const struct cg_child *child)
+IN_CHILD static int execute(const struct cg_child *child)
 {
     const struct cg_spawn *spawn = child->spawn;
     char path[PATH_MAX];
@@ -260,7 +264,7 @@ IN_CHILD int execute(const struct cg_child *child)
     }
 }
 
-__attribute__((no_sanitize_address, no_sanitize_thread)) int cg_child_run(void *argument)
+IN_CHILD int cg_child_run(void *argument)
 {
     const struct cg_child *child = argument;
     if (!child->shares)

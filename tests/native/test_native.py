@@ -128,6 +128,42 @@ def test_source_compiles_alone(compiler: str, source: Path, tmp_path: Path) -> N
     run(need(compiler), "-std=c11", "-D_GNU_SOURCE", "-c", source, "-o", tmp_path / "one.o")
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_source_compiles_with_musl(source: Path, tmp_path: Path) -> None:
+    """musl 1.2 has fewer declarations than glibc: musl-tools of Debian 12 is 1.2.3."""
+    run(need("musl-gcc"), *WARNINGS, "-O2", "-c", source, "-o", tmp_path / "one.o")
+
+
+# What may be called between clone and exec: none of these locks, allocates or is a cancellation point.  The loader
+# has resolved them before, as Python loads extensions with RTLD_NOW.
+IN_CHILD = {"syscall", "memcpy", "memset", "strlen"}
+# errno's address, and what compilers and hardening add.
+OF_THE_COMPILER = {"__errno_location", "___errno_location", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
+
+
+@pytest.mark.parametrize("flags", [("-O0",), ("-O2", "-fPIC"), ("-O2", "-fstack-protector-strong")], ids=" ".join)
+@pytest.mark.parametrize("compiler", [*COMPILERS, "musl-gcc"])
+def test_child_calls_nothing_that_may_lock(compiler: str, flags: tuple[str, ...], tmp_path: Path) -> None:
+    """A copy of the caller's memory has its other threads' locks, which nobody releases there."""
+    run(need(compiler), *WARNINGS, *flags, "-c", CSRC / "cg_child.c", "-o", tmp_path / "child.o")
+    called = {line.split()[-1] for line in run(need("nm"), "--undefined-only", tmp_path / "child.o").splitlines()}
+    assert "syscall" in called
+    assert called <= IN_CHILD | OF_THE_COMPILER
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("sanitizer", ["address", "thread"])
+def test_no_function_of_the_child_is_instrumented(compiler: str, sanitizer: str, tmp_path: Path) -> None:
+    """What a sanitizer marks on the child's stack would stay marked in the caller's, since the child never returns."""
+    run(need(compiler), *WARNINGS, f"-fsanitize={sanitizer}", "-O1", "-S", CSRC / "cg_child.c", "-o", tmp_path / "a.s")
+    text = (tmp_path / "a.s").read_text()
+    calls = set(re.findall(r"\b__(?:asan|tsan)_\w+", text))
+    # What the file itself, not a function, has: it is registered when it is loaded.
+    assert {
+        name for name in calls if not re.search(r"_(init|version\w*|(un)?register_\w+|globals_registered)$", name)
+    } == set()
+
+
 def test_sources_are_there() -> None:
     names = {path.name for path in SOURCES}
     assert {"cg_parse.c", "cg_mountinfo.c", "cg_read.c", "cg_cache.c", "cg_sampler.c"} <= names

@@ -1,0 +1,273 @@
+"""Popen in a cgroup that another user may write to: bounded and harmless for the caller, whatever that user does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from common import SLOW, MakeCgroup, Need, path_of
+
+from cgroups import Cgroup, CgroupBusy, CgroupTimeout, Group, Hierarchy, InvalidValue, Popen, Subsystem
+from cgroups.core import children
+
+USER = 65534
+PROMPT_S = 5 * SLOW
+"""What a start may take beyond its timeout on a machine that has much else to do."""
+
+# A child that looks for its program for long enough that somebody can act before it executes.
+LONG_ENV = {"PATH": "/no:" * 30_000 + os.environ["PATH"]}
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
+
+FREEZERS = ["freezer"] * (Subsystem.find("freezer").version == 1) + [""] * (Hierarchy.find(":/") is not None)
+
+
+@pytest.fixture(params=FREEZERS, ids=[name or "unified" for name in FREEZERS])
+def theirs(request: pytest.FixtureRequest, make_cgroup: MakeCgroup) -> Iterator[Cgroup]:
+    """A cgroup with a freezer, that another user owns; thawed at the end, and without a child."""
+    top = make_cgroup(request.param)
+    cgroup = Hierarchy.find_or_create(f"{top}/theirs", owner=(USER, USER))
+    yield cgroup
+    brake(cgroup, "0")
+    deadline = time.monotonic() + 10 * SLOW
+    while cgroup.processes() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    children.reap()
+    assert cgroup.processes() == []
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def brake(cgroup: Cgroup, digit: str) -> None:
+    if cgroup.version == 2:
+        path_of(cgroup, "cgroup.freeze").write_text(digit)
+    else:
+        path_of(cgroup, "freezer.state").write_text("FROZEN" if digit == "1" else "THAWED")
+
+
+@contextmanager
+def attack(cgroup: Cgroup, act: Callable[[int], None]) -> Iterator[None]:
+    """What a user does as soon as a process is in the cgroup."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if inside := cgroup.processes():
+                act(inside[0])
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def freeze(cgroup: Cgroup) -> Callable[[int], None]:
+    return lambda _: brake(cgroup, "1")
+
+
+WAYS: dict[str, dict[str, Any]] = {"native": {}, "fork": {"preexec_fn": lambda: time.sleep(0.2)}}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_start_frozen_meanwhile_raises_busy_in_time(way: str, theirs: Cgroup) -> None:
+    """The check for a frozen cgroup comes before its user freezes it."""
+    began = time.monotonic()
+    with attack(theirs, freeze(theirs)), pytest.raises(CgroupBusy, match="frozen"):
+        Popen(["true"], cgroup=theirs, env=LONG_ENV, start_timeout=0.5, **WAYS[way])
+    assert 0.5 <= time.monotonic() - began < 0.5 + PROMPT_S
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_start_signal_handler_that_raises_ends_it(way: str, theirs: Cgroup) -> None:
+    """Handlers run while a start is held."""
+
+    def interrupt(*_: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    began = time.monotonic()
+    try:
+        with attack(theirs, freeze(theirs)), pytest.raises(InterruptedError):
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            Popen(["true"], cgroup=theirs, env=LONG_ENV, start_timeout=60, **WAYS[way])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 0.5 + PROMPT_S
+
+
+def test_start_signal_handler_that_returns_does_not_end_it(theirs: Cgroup) -> None:
+    handled: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: handled.append(number))
+    try:
+        with attack(theirs, freeze(theirs)):
+            signal.setitimer(signal.ITIMER_REAL, 0.1, 0.02)
+            thaw = threading.Timer(0.5, brake, (theirs, "0"))
+            thaw.start()
+            with Popen(["true"], cgroup=theirs, env=LONG_ENV, start_timeout=60) as process:
+                assert process.wait() == 0
+            thaw.join()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(handled) > 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_start_stopped_by_the_new_user_raises_timeout(way: str, make_ready: MakeCgroup, head: str) -> None:
+    """A child is its new user's before it executes, and nobody can block SIGSTOP."""
+    cgroup = make_ready(head)
+    began = time.monotonic()
+    with attack(cgroup, lambda pid: os.kill(pid, signal.SIGSTOP)), pytest.raises(CgroupTimeout, match=r"within 0\.5 s"):
+        Popen(["true"], cgroup=cgroup, env=LONG_ENV, start_timeout=0.5, user=USER, **WAYS[way])
+    assert time.monotonic() - began < 0.5 + PROMPT_S
+    assert cgroup.processes() == []
+
+
+def test_start_killed_before_it_executes_is_an_error(make_ready: MakeCgroup, head: str) -> None:
+    """Of a copied child; and no more than that: the caller goes on."""
+    cgroup = Hierarchy.find_or_create(f"{make_ready(head)}/theirs", owner=(USER, USER))
+    for _ in range(3):
+        with attack(cgroup, lambda pid: os.kill(pid, signal.SIGKILL)):
+            try:
+                with Popen(["sleep", "1000"], cgroup=cgroup, env=LONG_ENV, start_timeout=30) as process:
+                    process.kill()
+            except OSError as error:
+                assert "killed before it executed" in str(error)
+        assert cgroup.processes() == []
+    with Popen(["true"], cgroup=cgroup) as process:
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("timeout", [-1, "1", float("nan")])
+def test_start_timeout_that_is_none_raises_invalid_value(timeout: Any, make_cgroup: MakeCgroup, head: str) -> None:
+    with pytest.raises(InvalidValue, match="timeout"):
+        Popen(["true"], cgroup=make_cgroup(head), start_timeout=timeout)
+
+
+def test_start_timeout_none_waits(theirs: Cgroup) -> None:
+    with Popen(["true"], cgroup=theirs, start_timeout=None) as process:
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("ids", [{"user": 2**32 - 1}, {"group": 2**32 - 1}, {"extra_groups": [1, 2**32 - 1]}], ids=str)
+@pytest.mark.parametrize("way", WAYS)
+def test_start_highest_id_is_refused(way: str, ids: dict[str, Any], make_cgroup: MakeCgroup, head: str) -> None:
+    """The kernel takes it for "no change": the program would run as root."""
+    cgroup = make_cgroup(head)
+    with pytest.raises(InvalidValue, match="4294967295"):
+        Popen(["true"], cgroup=cgroup, stdin=subprocess.PIPE, **ids, **WAYS[way])
+    assert cgroup.processes() == []
+
+
+HOG = """
+import os, sys
+os.setgid(65534); os.setuid(65534)
+kept = []
+while True:
+    kept.append(b"x" * (1 << 20))
+"""
+
+DAEMON = """
+import signal
+theirs, seconds = Hierarchy.find_exn(sys.argv[1]), float(sys.argv[2])
+end, started, failed = time.monotonic() + seconds, 0, 0
+while time.monotonic() < end:
+    try:
+        Popen(["true"], cgroup=theirs).wait()
+        started += 1
+    except (CgroupError, OSError):
+        failed += 1
+print(started, failed)
+"""
+
+
+def test_start_oom_of_the_whole_group_spares_the_caller(
+    make_cgroup: MakeCgroup, need: Need, run_script: Callable[..., str]
+) -> None:
+    """A user sets memory.oom.group when it suits, and is out of memory all the time."""
+    if Subsystem.find("memory").version != 2:
+        pytest.skip("memory is not on v2")
+    need("memory")
+    theirs = Hierarchy.find_or_create(f"memory:{make_cgroup('memory').location}/theirs", owner=(USER, USER))
+    theirs.write_text("memory.max", str(12 << 20))
+    if path_of(theirs, "memory.swap.max").exists():
+        theirs.write_text("memory.swap.max", "0")
+    over = threading.Event()
+
+    def toggle() -> None:
+        with open(path_of(theirs, "memory.oom.group"), "wb", buffering=0) as file:
+            while not over.is_set():
+                for digit in (b"1", b"0"):
+                    file.write(digit)
+                    time.sleep(0.0003)
+
+    def hog() -> None:
+        while not over.is_set():
+            try:
+                with subprocess.Popen(["python3", "-c", HOG]) as process:
+                    theirs.add_process(process.pid)
+                    while process.poll() is None and not over.wait(0.001):
+                        pass
+                    process.kill()
+            except OSError:
+                continue  # it ended before it was moved
+
+    threads = [threading.Thread(target=one) for one in (toggle, hog)]
+    for thread in threads:
+        thread.start()
+    try:
+        counts = run_script(DAEMON, str(theirs), str(8 * SLOW), timeout=60 * SLOW)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        Group.of([theirs]).kill()
+    started, failed = map(int, counts.split())
+    assert started + failed > 0
+    kills = dict(line.split() for line in path_of(theirs, "memory.events").read_text().splitlines())
+    assert int(kills["oom_kill"]) > 0
+
+
+def test_start_in_a_cgroup_made_again_never_enters_another(make_ready: MakeCgroup, head: str) -> None:
+    """Its user removes it and makes it again, all the time: the child is in one of them, or it is an error."""
+    above = Hierarchy.find_or_create(f"{make_ready(head)}/theirs", owner=(USER, USER))
+    path = Path(str(above.path)) / "job"
+    over = threading.Event()
+
+    def replace() -> None:
+        while not over.is_set():
+            for act in (path.mkdir, path.rmdir):
+                try:
+                    act()
+                except OSError:
+                    continue
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        for _ in range(100):
+            try:
+                with Popen(["cat", "/proc/self/cgroup"], cgroup=above.child("job"), stdout=subprocess.PIPE) as process:
+                    text, _ = process.communicate()
+            except (OSError, ValueError):
+                continue
+            assert f":{above.location}/job" in text.decode()
+    finally:
+        over.set()
+        thread.join()
+        if path.exists():
+            path.rmdir()
