@@ -22,9 +22,33 @@ enum { NO_MAGICLINKS = 0x02, NO_SYMLINKS = 0x04, BENEATH = 0x08 };
 #define SYS_openat2 437
 #endif
 
-/* From <linux/stat.h> of 5.8; the C library's struct may not have the member. */
-enum { MOUNT_ID = 0x1000, MOUNT_ID_AT = 0x90 };
-_Static_assert(sizeof(struct statx) >= MOUNT_ID_AT + sizeof(uint64_t), "the kernel's struct statx");
+/* From <linux/stat.h> of 5.8: musl before 1.2.5 and glibc before 2.28 have no struct statx at all. */
+struct statx_v1 {
+    uint32_t mask;
+    uint32_t block_size;
+    uint64_t attributes;
+    uint32_t links;
+    uint32_t uid;
+    uint32_t gid;
+    uint16_t mode;
+    uint16_t padding;
+    uint64_t inode;
+    uint64_t size;
+    uint64_t blocks;
+    uint64_t attributes_mask;
+    uint64_t times[8];
+    uint32_t special_major;
+    uint32_t special_minor;
+    uint32_t device_major;
+    uint32_t device_minor;
+    uint64_t mount;
+    uint64_t spare[13];
+};
+_Static_assert(offsetof(struct statx_v1, mount) == 0x90 && sizeof(struct statx_v1) == 0x100, "the kernel's struct statx");
+enum { INODE = 0x100, MOUNT_ID = 0x1000, DONT_SYNC = 0x4000 };
+#ifndef SYS_statx
+#define SYS_statx (-1) /* headers of a kernel before 4.11: ENOSYS */
+#endif
 
 void cg_close_descriptor(const int *fd)
 {
@@ -226,14 +250,14 @@ static int identify_by_stat(struct cg_root_identity *identity_ret)
 
 static int identify(struct cg_root_identity *identity_ret)
 {
-    struct statx root;
-    if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_INO | MOUNT_ID, &root) < 0)
+    struct statx_v1 root;
+    if (syscall(SYS_statx, AT_FDCWD, "/", DONT_SYNC, INODE | MOUNT_ID, &root) < 0)
         return identify_by_stat(identity_ret);
-    identity_ret->inode = root.stx_ino;
-    identity_ret->device = (uint64_t)root.stx_dev_major << 32 | root.stx_dev_minor;
-    if (!(root.stx_mask & MOUNT_ID))
+    identity_ret->inode = root.inode;
+    identity_ret->device = (uint64_t)root.device_major << 32 | root.device_minor;
+    if (!(root.mask & MOUNT_ID))
         return namespace_number(&identity_ret->mount);
-    memcpy(&identity_ret->mount, (const char *)&root + MOUNT_ID_AT, sizeof identity_ret->mount);
+    identity_ret->mount = root.mount;
     return 0;
 }
 
