@@ -99,6 +99,8 @@ def run(
     warnings.simplefilter("ignore", SystemdWarning)
     if host_of(context) != LOCAL:
         raise typer.BadParameter("run starts a command on this host, and takes no --root")
+    # Ignored by whoever started this, the kernel would reap the command, and how it ended would be lost.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         # Opened first: a report that cannot be written is no reason to run for hours.
         with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file:

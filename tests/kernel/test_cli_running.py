@@ -53,6 +53,14 @@ def test_the_output_is_the_command_s_and_the_report_goes_to_stderr(run: Any) -> 
     assert re.fullmatch(r"\d+\.\d{3} ms \(\d\.\d\d CPUs, user \d+\.\d{3} ms, system \d+\.\d{3} ms\)", found["cpu"])
 
 
+@pytest.mark.parametrize("more", [(), ("--timeout", "60")])
+def test_run_sigchld_ignored_exits_as_the_command(more: tuple[str, ...], run: Any) -> None:
+    """Whoever starts it may ignore SIGCHLD, which programs inherit."""
+    script = "grep -q '^SigIgn:.*[13579bdf]....$' /proc/self/status && exit 4; exit 3"
+    ran = run(*more, "--", "sh", "-c", script, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    assert ran.returncode == 3, ran.stderr
+
+
 def test_json(run: Any, need: Need) -> None:
     need("memory")
     ran = run("--json", "--sample", "0.02", "--", sys.executable, "-S", "-c",

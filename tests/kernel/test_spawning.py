@@ -500,6 +500,32 @@ def test_children_that_another_waits_for(action: str, everywhere: list[Cgroup], 
     )
 
 
+def test_popen_lost_status_is_no_success(make_cgroup: MakeCgroup, head: str, run_script: Callable[..., str]) -> None:
+    """Where SIGCHLD is ignored the kernel tells nobody how a child ended."""
+    run_script(
+        """
+        import asyncio, signal, warnings
+        from cgroups import aio
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        cgroup = Hierarchy.find_exn(sys.argv[1])
+        async def start():
+            process = await aio.Popen(["true"], cgroup=cgroup)
+            return await process.wait()
+        def poll():
+            process = Popen(["true"], cgroup=cgroup)
+            while process.poll() is None:
+                time.sleep(0.001)
+            return process.returncode
+        for way in (lambda: Popen(["true"], cgroup=cgroup).wait(), poll, lambda: asyncio.run(start())):
+            with warnings.catch_warnings(record=True) as seen:
+                warnings.simplefilter("always")
+                assert way() == 255
+            assert any(w.category is RuntimeWarning and "exit status" in str(w.message) for w in seen), seen
+        """,
+        str(make_cgroup(head)),
+    )
+
+
 def test_blocked_signals_are_blocked_in_the_child(both: tuple[Start, Start]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:
