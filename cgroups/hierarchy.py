@@ -12,6 +12,7 @@ from .control import empty, freeze, kill, move, remove
 from .core.descent import descend
 from .errors import AccessDenied, CgroupGone, InvalidValue, ParameterNotSupported, from_errno, shown
 from .spec import ALIASES, IMPLICIT, check_name, split_path
+from .view import View, location_above
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -44,7 +45,18 @@ class Hierarchy:
     to use from any thread.
     """
 
-    __slots__ = ("_names", "_root", "_whole", "host", "label", "mount_point", "mounts", "root_location", "version")
+    __slots__ = (
+        "_names",
+        "_root",
+        "_whole",
+        "host",
+        "label",
+        "mount_point",
+        "mounts",
+        "root_location",
+        "version",
+        "view",
+    )
 
     _local: ClassVar[Host]  # set by host.py: the host that the functions without a cgroup look at
 
@@ -55,11 +67,12 @@ class Hierarchy:
         self.host = host
         self.version = version
         self.label = label
-        # A part of it that lies within another is then looked at through that one: its parent is visible there.
-        self.mounts = tuple(sorted(usable, key=lambda mount: (mount.above, mount.root.rstrip("/").count("/"))))
+        self._names = names
+        key = self.key  # and not this object, which would then hold itself
+        self.view = View(usable, lambda: host.own_path(key))
+        self.mounts = self.view.mounts
         self.mount_point = self.mounts[0].path if self.mounts else ""
         self.root_location = self.mounts[0].root if self.mounts else "/"
-        self._names = names
         self._root: Cgroup | None = None
         # The usual case: the whole hierarchy is mounted.
         self._whole = next((mount for mount in self.mounts[:1] if mount.root == "/"), None)
@@ -218,14 +231,10 @@ class Hierarchy:
         return self.version, frozenset(self._names), self.label
 
     def mount_of(self, location: str) -> tuple[Mount, str] | None:
-        """The first mount that shows a location, and the path below it."""
-        if self._whole is not None:
+        """Return the first mount that shows a location, and the path below it."""
+        if self._whole is not None and not location.startswith("/.."):
             return self._whole, self._whole.prefix + location[1:]
-        for mount in self.mounts:
-            relative = mount.relative(location)
-            if relative is not None and mount.above == self.mounts[0].above:
-                return mount, mount.prefix + relative
-        return None
+        return self.view.find(location)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Hierarchy) and self.key == other.key and self.host == other.host
@@ -269,8 +278,9 @@ class Cgroup:
 
     @property
     def name(self) -> str:
-        """The last component of the location; '' for the root."""
-        return self.location.rpartition("/")[2]
+        """The last component of the location; '' for the root, and for a cgroup that leads down to it."""
+        name = self.location.rpartition("/")[2]
+        return "" if name == ".." else name
 
     @property
     def path(self) -> str | None:
@@ -289,15 +299,15 @@ class Cgroup:
     def is_root(self) -> bool:
         """Whether it is the root: of the hierarchy, or of a part of it that is visible."""
         if self._place is None or self.location == "/":
-            return self.location == "/"
-        return self.hierarchy.mount_of(self._above) is None
+            return self.location == "/" or self.location.endswith("/..")
+        return self.hierarchy.mount_of(location_above(self.location)) is None
 
     @property
     def parent(self) -> Cgroup | None:
         """The cgroup above; None for the root."""
         if self.is_root:
             return None
-        return Cgroup(self.hierarchy, self._above, visible=self._visible)
+        return Cgroup(self.hierarchy, location_above(self.location), visible=self._visible)
 
     def upwards(self) -> Iterator[Cgroup]:
         """This cgroup and those above it, up to the root that is visible."""
@@ -305,10 +315,6 @@ class Cgroup:
         while cgroup is not None:
             yield cgroup
             cgroup = cgroup.parent
-
-    @property
-    def _above(self) -> str:
-        return self.location.rpartition("/")[0] or "/"
 
     @property
     def identity(self) -> Identity | None:
@@ -364,7 +370,9 @@ class Cgroup:
         return _cgroup, (self.hierarchy, self.location, self._visible)
 
     def __str__(self) -> str:
-        return f"{self.hierarchy.spec_head}:{self.location}"
+        # A path from a root that no mount shows is no location: as a spec it would name another cgroup.
+        unknown = "?" if not self._visible and self.hierarchy.mounts else ""
+        return f"{unknown}{self.hierarchy.spec_head}:{self.location}"
 
     def __repr__(self) -> str:
         return f"<Cgroup {self}>"
@@ -597,7 +605,10 @@ class Cgroup:
 
     def child(self, name: str) -> Cgroup:
         """The cgroup of this name below, whether it exists or not."""
-        return Cgroup(self.hierarchy, f"{self.location.rstrip('/')}/{name}", visible=self._visible)
+        location = f"{self.location.rstrip('/')}/{name}"
+        if location.startswith("/../"):
+            location = self.hierarchy.view.canonical(location)
+        return Cgroup(self.hierarchy, location, visible=self._visible)
 
     def _child_names(self) -> list[str]:
         directory, below = self.place()

@@ -9,6 +9,7 @@ from typing import Any, Final
 from . import creation
 from ._interface import decode_name
 from .errors import (
+    CgroupError,
     CgroupGone,
     CgroupNotFound,
     InvalidValue,
@@ -18,7 +19,7 @@ from .errors import (
     shown,
 )
 from .hierarchy import PID_MAX, Cgroup, Hierarchy
-from .mounts import Table, Tables, controllers_of, split_above
+from .mounts import Table, Tables, controllers_of
 from .spec import ALIASES, parse_spec, split_path, to_enable
 
 __all__ = ["Host"]
@@ -226,7 +227,7 @@ class Host:
         if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= PID_MAX:
             message = f"process id {shown(pid)}: from 1 to {PID_MAX}"
             raise InvalidValue(message)
-        return self._cgroups_in(f"{self.root.rstrip('/')}/proc/{pid}/cgroup", pid)
+        return self._cgroups_in(pid)
 
     def cgroups_of(self, pid: int | None = None) -> list[Cgroup]:
         """The same; by default of the calling thread, whatever its number in the pid namespace of /proc is.
@@ -235,8 +236,7 @@ class Host:
         """
         if pid is not None:
             return self.process_info(pid)
-        who = self.name_in_proc(None)
-        return self._cgroups_in(f"{self.root.rstrip('/')}/proc/{who}/cgroup", who)
+        return self._cgroups_in(self.name_in_proc(None))
 
     def cgroups_of_threads(self) -> set[Cgroup]:
         """Return the cgroups that a thread of this process is in; for this package."""
@@ -265,40 +265,56 @@ class Host:
         message = f"cannot tell this process's cgroup: no mounted hierarchy has the controller {shown(controller)}"
         raise SubsystemNotAvailable(message)
 
-    def _cgroups_in(self, path: str, pid: int | str) -> list[Cgroup]:
+    def own_path(self, key: tuple[Any, ...]) -> str | None:
+        """Return the calling thread's path in the hierarchy of a key, as the kernel writes it; for this package."""
+        try:
+            found = self._paths_of(self.name_in_proc(None))
+        except CgroupError:
+            return None
+        return next(
+            (path for (version, names, label), path in found if (version, frozenset(names), label) == key), None
+        )
+
+    def is_removed(self, pid: int | None) -> bool:
+        """Return whether the kernel says of a cgroup of a process that it was removed; for this package."""
+        return any(path.endswith(_DELETED) for _, path in self._paths_of(self.name_in_proc(pid)))
+
+    def _paths_of(self, who: int | str) -> list[tuple[tuple[Any, ...], str]]:
+        """Return the lines of /proc/WHO/cgroup: version, controllers and label of a hierarchy, and a path in it.
+
+        ``4:memory:/a:b`` is an id, controllers, and a path that may have colons of its own.
+        """
+        path = f"{self.root.rstrip('/')}/proc/{who}/cgroup"
         try:
             with open(path, "rb") as file:
-                data = file.read()
+                text = decode_name(file.read())
         except OSError as error:
             if isinstance(error, FileNotFoundError) and os.path.exists(os.path.dirname(path)):
                 return []  # a kernel without control groups
             kind = ProcessNotFound if isinstance(error, (FileNotFoundError, ProcessLookupError)) else None
             raise from_errno(
-                error.errno or 0, f"cannot read the cgroups of process {pid}", path=path, kind=kind
+                error.errno or 0, f"cannot read the cgroups of process {who}", path=path, kind=kind
             ) from None
-        index = self._index()
-        text = decode_name(data)
-        return [cgroup for line in text.split("\n") if (cgroup := self._cgroup_of(line, index)) is not None]
+        lines = [line.split(":", 2) for line in text.split("\n")]
+        return [(_key_of(*line[:2]), line[2]) for line in lines if len(line) == 3]  # noqa: PLR2004 - the three
 
-    def _cgroup_of(self, line: str, index: _Index) -> Cgroup | None:
-        """``4:memory:/a:b``: an id, controllers, and a path that may have colons of its own."""
-        parts = line.split(":", 2)
-        if len(parts) != 3:  # noqa: PLR2004 - the three
-            return None
-        number, names, path = parts
-        hierarchy = self._hierarchy_in_line(number, names, index)
-        above, location = split_above(path)
-        visible = bool(hierarchy.mounts) and above == hierarchy.mounts[0].above
-        cgroup = Cgroup(hierarchy, location if visible else path, visible=visible)
+    def _cgroups_in(self, who: int | str) -> list[Cgroup]:
+        index = self._index()
+        return [self._cgroup_at(path, index.with_key(self, *key)) for key, path in self._paths_of(who)]
+
+    def _cgroup_at(self, path: str, hierarchy: Hierarchy) -> Cgroup:
+        location = hierarchy.view.location_of(path)
+        visible = location is not None
+        cgroup = Cgroup(hierarchy, path if location is None else location, visible=visible)
         if path.endswith(_DELETED) and not cgroup.exists:
             # A name may well end so; only where nothing has it is it the kernel's remark.
             return Cgroup(hierarchy, cgroup.location.removesuffix(_DELETED) or "/", visible=visible)
         return cgroup
 
-    def _hierarchy_in_line(self, number: str, names: str, index: _Index) -> Hierarchy:
-        if number == "0" and not names:
-            return index.with_key(self, 2, (), None)
-        return index.with_key(self, 1, *controllers_of(names))
+
+def _key_of(number: str, names: str) -> tuple[Any, ...]:
+    """Return version, controllers and label of the hierarchy of a line of /proc/PID/cgroup."""
+    return (2, (), None) if number == "0" and not names else (1, *controllers_of(names))
 
 
 def _resolve(index: _Index, names: Sequence[str]) -> tuple[Hierarchy | None, str]:

@@ -31,7 +31,7 @@ from .subsystem.parameter import Readable
 from .values import MAX, CpuMax, Limit
 
 if TYPE_CHECKING:
-    from .hierarchy import Cgroup
+    from .hierarchy import Cgroup, Hierarchy
     from .subsystem.parameter import Parameter
 
 __all__ = ["Capacity", "Effective", "Source", "capacity", "effective"]
@@ -232,31 +232,44 @@ def capacity(pid: int | None = None, *, host: Host = LOCAL) -> Capacity:
 
     On any host: v1, v2, hybrid, in a container, or without control groups.
 
+    If the mounts do not show a cgroup of the process, as in some nested
+    containers, its limits are unknown: what counts is then the root of the mount,
+    and the source is ``hidden``.
+
     Raises:
         ProcessNotFound: there is no such process.
-        CgroupGone: its cgroup was removed, which happens to zombies alone; on v1 a zombie is in the root.
+        CgroupGone: its cgroup was removed, which happens to zombies only; on v1 a zombie is in the root.
     """
+    places: list[Cgroup] = []
     for _ in range(_MOVES):
         # It may be moved, and its old cgroup removed, while one looks; and be back in a new one of that name.
+        before, places = places, host.cgroups_of(pid)
         with suppress(CgroupGone):
-            return _capacity(host, host.cgroups_of(pid), pid)
-    return _capacity(host, host.cgroups_of(pid), pid)
+            return _capacity(host, places, pid)
+        if places == before:
+            break
+    if host.is_removed(pid):
+        return _capacity(host, places, pid)
+    lost = frozenset(place for place in places if place.path is not None and not place.exists)
+    stand_ins = [place.hierarchy.root() if place in lost else place for place in places]
+    return _capacity(host, stand_ins, pid, frozenset(place.hierarchy for place in lost))
 
 
 _MOVES: Final = 10
 
 
-def _capacity(host: Host, places: list[Cgroup], pid: int | None) -> Capacity:
-    memory = _memory(host, places)
+def _capacity(host: Host, places: list[Cgroup], pid: int | None, lost: frozenset[Hierarchy] = frozenset()) -> Capacity:
+    """Return what a process in these cgroups may use; in ``lost`` are the hierarchies whose root stands in for one."""
+    memory = _memory(host, places, lost)
     cpuset = _cpuset(host, places, pid)
-    cpus = _cpus(places, cpuset)
+    cpus = _cpus(places, cpuset, lost)
     found = {"memory": memory, "cpus": cpus, "cpuset": cpuset}
     return Capacity(memory[0], cpus[0], cpuset[0], {name: source for name, (_, source) in found.items()})
 
 
-def _memory(host: Host, places: Iterable[Cgroup]) -> tuple[int, Source]:
+def _memory(host: Host, places: Iterable[Cgroup], lost: frozenset[Hierarchy]) -> tuple[int, Source]:
     total, what = _total(host)
-    limit = _limit(places, "memory", Memory.limit_in_bytes)
+    limit = _limit(places, "memory", Memory.limit_in_bytes, lost)
     if limit.value is MAX or limit.value >= total:
         return total, Source(what, None, limit.hidden)
     return limit.value, _source(Memory.limit_in_bytes, limit)
@@ -272,8 +285,10 @@ def _total(host: Host) -> tuple[int, str]:
     return os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE, "the physical memory of sysinfo(2)"
 
 
-def _cpus(places: Iterable[Cgroup], cpuset: tuple[tuple[int, ...], Source]) -> tuple[float, Source]:
-    limit = _limit(places, "cpu", Cpu.max)
+def _cpus(
+    places: Iterable[Cgroup], cpuset: tuple[tuple[int, ...], Source], lost: frozenset[Hierarchy]
+) -> tuple[float, Source]:
+    limit = _limit(places, "cpu", Cpu.max, lost)
     share, count = _amount(limit.value), len(cpuset[0])
     if share >= count:
         what, cgroup, hidden = cpuset[1]
@@ -339,10 +354,17 @@ def _place(places: Iterable[Cgroup], controller: str) -> Cgroup | None:
     return on_v2
 
 
-def _limit(places: Iterable[Cgroup], controller: str, parameter: Readable[L]) -> Effective[L]:
+def _limit(
+    places: Iterable[Cgroup], controller: str, parameter: Readable[L], lost: frozenset[Hierarchy]
+) -> Effective[L]:
     place = _place(places, controller)
     if place is None:
         return Effective(_no_limit(parameter), None, hidden=False)
+    found = _limit_at(place, parameter)
+    return Effective(found.value, found.cgroup, hidden=True) if place.hierarchy in lost else found
+
+
+def _limit_at(place: Cgroup, parameter: Readable[L]) -> Effective[L]:
     if place.path is None:
         return Effective(_no_limit(parameter), None, hidden=True)
     try:

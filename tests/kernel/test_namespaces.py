@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from common import MakeCgroup
 
-from cgroups import Cgroup, Hierarchy
+from cgroups import Cgroup, Hierarchy, Memory, Parameters
 
 Run = Callable[..., str]
 
@@ -384,30 +384,101 @@ outside.hierarchy.host.refresh()
 """
 
 
-def test_a_cgroup_namespace_over_the_mounts_of_before(
-    head: str, make_cgroup: MakeCgroup, script: Callable[..., str], spawn: Callable[..., subprocess.Popen[bytes]]
+@pytest.mark.parametrize("root", ["/", "/host"])
+def test_process_info_private_namespace_over_the_mounts_of_before_finds_its_root(
+    head: str,
+    root: str,
+    make_cgroup: MakeCgroup,
+    script: Callable[..., str],
+    spawn: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
 ) -> None:
-    """The mounts show what is above the namespace's root (``/..``), and not by which names one comes back down."""
-    cgroup = make_cgroup(head)
-    text = """
+    """The mounts show what is above the namespace's root (``/../..``), and do not say by which names one comes down."""
+    cgroup, beside = make_cgroup(head, "/a/b"), make_cgroup(head, "/c/d")
+    text = f"""
     with open("/proc/self/mountinfo") as file:
-        assert " /.. " in file.read()
+        assert " /../../.. " in file.read()
+    top, beside, tmp, root = outside.hierarchy.mount_point, {beside.location!r}, {str(tmp_path)!r}, {root!r}
+    host = Hierarchy._local
+    if root != "/":
+        mount("/", tmp, flags=MS_BIND | MS_REC)
+        host, top = Host(tmp), tmp + top
+    own = host.own(head)
+    assert own.location == location, own.location
+    assert own.path == top + location and own.exists and not own.is_root
+    assert own.inode == os.stat(own.path).st_ino and os.getpid() in own.processes()
+    assert host.find_exn(str(own)) == own and host.find_exn(head or ":/") != own
+    assert own in host.process_info(os.getpid())
+    inner = own.make_sub("inner")
+    assert os.path.isdir(own.path + "/inner") and inner.parent == own
+    assert own.children() == [inner]
+    inner.remove()
+    # Other processes are in `/../..`.
+    [seen] = [one for one in host.process_info(parent) if one.hierarchy == own.hierarchy]
+    assert seen.path == (top + outside.location).rstrip("/"), (seen.path, outside)
+    assert parent in seen.processes() and host.find_exn(str(seen)) == seen
+    assert host.find_exn(f"{{head}}:{{beside}}").path == top + beside
+    """
+    in_namespace(script(ENTER + _dedent(text), head, cgroup.location, str(cgroup.version)), spawn, cgroup)
+
+
+def test_capacity_private_namespace_over_the_mounts_of_before(
+    make_ready: MakeCgroup,
+    need: Callable[[str], None],
+    script: Callable[..., str],
+    spawn: Callable[..., subprocess.Popen[bytes]],
+) -> None:
+    """The limit that holds is found by way of the host's own mount, and nothing above is hidden."""
+    need("memory")
+    cgroup = make_ready("memory", "/a/b")
+    assert cgroup.parent is not None
+    Parameters.set(Memory.limit_in_bytes, cgroup.parent, 64 << 20)
+    text = """
+    import cgroups
+    found = cgroups.capacity()
+    assert found.memory == 64 << 20, found
+    assert not found.sources["memory"].hidden
+    assert found.sources["memory"].cgroup.location == os.path.dirname(location)
+    assert cgroups.capacity(os.getpid()) == found
+    """
+    in_namespace(
+        script(ENTER + _dedent(text), cgroup.hierarchy.spec_head, cgroup.location, str(cgroup.version)), spawn, cgroup
+    )
+
+
+def test_process_info_mounts_at_different_heights_uses_the_one_that_shows_it(
+    head: str,
+    make_cgroup: MakeCgroup,
+    script: Callable[..., str],
+    spawn: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
+) -> None:
+    """A node agent has its own mount, whose root is its cgroup, and the host's."""
+    cgroup, beside = make_cgroup(head, "/a/b"), make_cgroup(head, "/c/d")
+    text = f"""
+    mount("tmpfs", {str(tmp_path)!r}, "tmpfs")
+    point = {str(tmp_path / "own")!r}
+    os.mkdir(point)
+    mount("own", point, "cgroup" if version == "1" else "cgroup2", data=head or None)
+    top = outside.hierarchy.mount_point
     own = Hierarchy.own(head)
-    assert own.path is None and own.location == "/" and not own.exists
-    raises(CgroupNotFound, own.processes)
-    # Above all it makes nothing, in what is another place.
-    name = f"cgroups-test-{os.getpid()}-wrong"
-    try:
-        raises(CgroupNotFound, own.make_sub, name)
-        raises(CgroupNotFound, own.make, f"{name}/a")
-        assert own.child(name).path is None
-    finally:
-        wrong = f"{outside.hierarchy.mount_point}/{name}"
-        if os.path.isdir(wrong):
-            os.rmdir(wrong)
-    # The parent, outside, is in `/../...`: that the mounts do show.
-    [seen] = [one for one in Hierarchy.process_info(parent) if one.hierarchy == outside.hierarchy]
-    assert seen.path == outside.path and parent in seen.processes(), (seen.path, outside.path)
+    assert own.location == "/" and own.path == point and own.is_root and Hierarchy.find_exn(str(own)) == own
+    [seen] = [one for one in Hierarchy.process_info(parent) if one.hierarchy == own.hierarchy]
+    assert seen.path == (top + outside.location).rstrip("/"), (seen.path, seen.location)
+    assert seen.exists and parent in seen.processes()
+    # Its text is no spec, and above all no other cgroup's.
+    assert Hierarchy.find(f"{{head}}:/") == own
+    raises(ValueError, Hierarchy.find_exn, str(seen))
+    # Up to the root, which is the host's; and down again to what is beside, and to one's own.
+    levels = [*seen.upwards()]
+    assert levels[-1].path == top and levels[-1].is_root
+    below = {{one.path: one for one in levels[-1].walk()}}
+    assert {{*below}} >= {{top, top + {beside.location!r}, point}}, sorted(below)
+    assert below[point] == own and below[point].location == "/"
+    assert below[top + {beside.location!r}].inode == os.stat(top + {beside.location!r}).st_ino
+    # Without a mount of its own it is called otherwise.
+    umount(point)
+    assert Hierarchy.own(head).path == top + location
     """
     in_namespace(script(ENTER + _dedent(text), head, cgroup.location, str(cgroup.version)), spawn, cgroup)
 

@@ -209,7 +209,7 @@ def test_a_process_that_is_moved_while_one_looks(
     # Away and back, into a new cgroup of the same name.
     assert capacity(252, host=v2).memory == 100 * MIB
     assert places == [[":/job"], [":/job"]]
-    put(v2_root, {"proc/252/cgroup": "0::/gone"})
+    put(v2_root, {"proc/252/cgroup": "0::/gone (deleted)"})
     with pytest.raises(CgroupGone):
         capacity(252, host=v2)
 
@@ -241,3 +241,22 @@ def test_where_it_is_not_said_which_cpus_are_online(v2: Host, v2_root: Path, job
         (v2_root / "sys/fs/cgroup" / name).unlink(missing_ok=True)
     put(v2_root, {"proc/252/status": "Cpus_allowed_list:\t1"})
     assert str(capacity(252, host=v2).sources["cpuset"]) == "Cpus_allowed_list of the process"
+
+
+def test_capacity_own_path_not_below_the_mount_is_what_its_root_says(v2: Host, v2_root: Path, job: Cgroup) -> None:
+    """As in a nested container, whose /proc tells a path of the outer one: the process's own limit is unknown."""
+    put(v2_root, {"proc/252/cgroup": "0::/docker/1f2e/inner"})
+    found = capacity(252, host=v2)
+    assert (found.memory, found.cpus, found.cpuset) == (1 << 30, 2, (0, 1))
+    assert found.sources["memory"].hidden
+    assert found.sources["cpus"].hidden
+    put(v2_root / "sys/fs/cgroup", {"memory.max": 64 * MIB, "cpu.max": "150000 100000"})
+    found = capacity(252, host=v2)
+    assert (found.memory, found.cpus) == (64 * MIB, 1.5)
+    assert found.sources["memory"] == limits.Source("memory.max", v2.find_exn(":/"), hidden=True)
+
+
+def test_capacity_of_a_removed_cgroup_is_not_its_roots(v2: Host, v2_root: Path, job: Cgroup) -> None:
+    put(v2_root, {"proc/252/cgroup": "0::/docker (deleted)"})
+    with pytest.raises(CgroupGone):
+        capacity(252, host=v2)
