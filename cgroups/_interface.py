@@ -74,7 +74,7 @@ _REASONS = {
     Status.OS: "system call failed",
     Status.SYNTAX: "not what such a file contains",
     Status.RANGE: "a number out of range",
-    Status.EMPTY: "a value was expected, and there is none",
+    Status.EMPTY: "a value is missing",
     Status.FOREIGN: "not a cgroup file system",
 }
 

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Union
 
 from . import diagnosis, managed
-from ._interface import Failure, Shape
-from .errors import CgroupBusy, CgroupError, CgroupExists, InvalidValue, from_errno, shown
+from ._interface import Failure
+from .errors import CgroupError, CgroupExists, InvalidValue, from_errno, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -161,27 +161,10 @@ def enable(cgroup: Cgroup, controller: str, target: Cgroup, enabled: list[tuple[
     """Enables a controller for the children of a cgroup, and adds it to those that there are to undo if it was not."""
     if controller in diagnosis.words(cgroup, "cgroup.subtree_control"):
         return
-    _check_no_internal_processes(cgroup, controller, target)
+    diagnosis.check_may_enable(cgroup, controller, target)
     # First: an interrupted one may have been taken, and one that was refused is no harm to disable.
     enabled.append((cgroup, controller))
     write_control(cgroup, f"+{controller}", target)
-
-
-def _check_no_internal_processes(cgroup: Cgroup, controller: str, target: Cgroup) -> None:
-    """The kernel refuses most controllers itself; cpu, cpuset and pids it takes,
-    and turns the cgroup into a threaded domain, which nobody asked for."""
-    try:
-        [(_, kind)] = cgroup.read_cells("cgroup.type", Shape.TEXT)
-    except CgroupError:
-        return  # the root, where the rule does not hold
-    if kind != "domain" or not cgroup.read_cells("cgroup.procs", Shape.VALUES, listing=True):
-        return
-    raise CgroupBusy(
-        f"cannot enable {controller} for the children of {cgroup} ({cgroup.path}), which {target} needs",
-        path=cgroup.path,
-        errno=errno.EBUSY,
-        hint=diagnosis.no_internal_processes(cgroup),
-    )
 
 
 def write_control(cgroup: Cgroup, step: str, target: Cgroup | None = None) -> None:

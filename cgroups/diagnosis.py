@@ -9,22 +9,32 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 from . import managed
 from ._interface import Failure, Shape, Status
+from .core.advice import advise
 from .errors import (
+    READ_ONLY,
+    Advice,
+    CgroupBusy,
     CgroupError,
     CgroupGone,
     CgroupNotFound,
+    CgroupOSError,
     ExpectedRoot,
     InvalidValue,
     ParameterNotSupported,
     SubsystemNotAttached,
     SubsystemNotAvailable,
+    describe_access,
     from_errno,
     from_failure,
+    is_read_only,
+    join_hints,
+    may,
     shown,
 )
 from .spec import IMPLICIT
@@ -33,6 +43,8 @@ if TYPE_CHECKING:
     from .hierarchy import Cgroup
 
 ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
+
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 WITH_DEVICES = frozenset({"io", "blkio", "devices", "rdma", "dmem", "net_prio"})
 """Controllers whose files take the names of devices, which may not be there."""
@@ -85,9 +97,12 @@ def explain(
     of_a_device = verb == "write" and failure.errno == errno.ENODEV and name.partition(".")[0] in WITH_DEVICES
     if failure.errno in ABSENT and not of_a_device:
         return _missing(cgroup, name, tried, what, failure.errno)
-    kind, hint = _WRITE_HINTS.get(failure.errno, (None, None)) if verb == "write" else (None, None)
-    if verb == "write" and failure.errno == errno.EINVAL and name in _BOUNDS:
-        hint = _bound(cgroup, *_BOUNDS[name]) or hint
+    kind, hint = None, None
+    if verb == "write":
+        kind, hint = _WRITE_HINTS.get(failure.errno, (None, None))
+        hint = _look_closer(failure.errno, cgroup, name, value) or hint
+        if failure.errno in DENIED and describe_access(path):
+            hint = None  # the owner and the mode are the reason
     return from_failure(failure, tried, path=path, parameter=what or None, hint=hint, kind=kind)
 
 
@@ -103,6 +118,41 @@ _WRITE_HINTS: dict[int, tuple[type[CgroupError] | None, str | None]] = {
 }
 
 
+def _look_closer(error: int, cgroup: Cgroup, name: str, value: Any) -> str | None:
+    """Return the reason for a refused write that other files show."""
+    if error == errno.ENODEV:
+        return _partition(cgroup, value)
+    if error == errno.EINVAL and name in _BOUNDS:
+        return _bound(cgroup, name)
+    if error in _CPUSET_ERRNOS and name in CPUSET_LISTS:
+        return _cpuset(cgroup, name)
+    return None
+
+
+# ---- devices -----------------------------------------------------------------------------
+
+
+def _partition(cgroup: Cgroup, value: Any) -> str | None:
+    """Return the disk to name instead of a partition, which the kernel refuses as if it did not exist."""
+    system = f"{cgroup.hierarchy.host.root.rstrip('/')}/sys/dev/block"
+    for device in re.findall(r"\d+:\d+", str(value)):
+        where = f"{system}/{device}"
+        if not os.path.exists(f"{where}/partition"):
+            continue
+        # The directory of a partition is in that of its disk.
+        disk = os.path.dirname(os.path.realpath(where))
+        try:
+            with open(f"{disk}/dev", encoding="ascii") as file:
+                whole = file.read().strip()
+        except OSError:
+            return f"{device} is a partition: name its disk"
+        return f"{device} is a partition: name its disk, {whole} ({os.path.basename(disk)})"
+    return None
+
+
+# ---- values that others bound ------------------------------------------------------------
+
+
 _BOUNDS = {
     "memory.limit_in_bytes": ("at most", "memory.memsw.limit_in_bytes"),
     "memory.memsw.limit_in_bytes": ("at least", "memory.limit_in_bytes"),
@@ -112,20 +162,75 @@ _BOUNDS = {
 }
 """Files of v1 of which one bounds the other."""
 
+_NO_LIMIT = 1 << 62
+"""Bytes from which on a number of v1 stands for no limit: 2**63 rounded down to a page, whatever its size."""
 
-def _bound(cgroup: Cgroup, how: str, other: str) -> str | None:
+
+def _bound(cgroup: Cgroup, name: str) -> str | None:
+    how, other = _BOUNDS[name]
     try:
         [(_, number)] = cgroup.read_cells(other, Shape.VALUE)
     except CgroupError:
         return None
-    return f"it has to be {how} {other}, which is {number}; update() sets both"
+    shown_number = "max" if isinstance(number, int) and number >= _NO_LIMIT else number
+    return advise("bound", cgroup=cgroup, how=how, what=other, number=shown_number)
+
+
+# ---- CPUs and memory nodes ---------------------------------------------------------------
+
+_CPUSET_ERRNOS = frozenset({errno.EACCES, errno.EINVAL, errno.ERANGE, errno.ENODEV})
+
+CPUSET_LISTS = {
+    "cpuset.cpus": ("CPUs", "devices/system/cpu/online"),
+    "cpuset.mems": ("memory nodes", "devices/system/node/has_memory"),
+}
+"""The files that name CPUs and memory nodes, and where below /sys those of the machine are."""
+
+
+def _cpuset(cgroup: Cgroup, name: str) -> str | None:
+    """Return which CPUs or memory nodes the machine and the parent have."""
+    what, listed = CPUSET_LISTS[name]
+    parts = []
+    try:
+        with open(f"{cgroup.hierarchy.host.root.rstrip('/')}/sys/{listed}", encoding="ascii") as file:
+            parts.append(f"this machine has {what} {file.read().strip()}")
+    except OSError:
+        pass  # no sysfs is mounted
+    above = cgroup.parent
+    if above is not None and (found := _cpuset_list(above, name)) is not None:
+        parts.append(f"{above} has {found}" if found else f"{above} has none")
+        if not found:
+            parts.append(advise("set cpuset", cgroup=above))
+    return join_hints(*parts)
+
+
+def _cpuset_list(cgroup: Cgroup, name: str) -> str | None:
+    """Return the CPUs or nodes that a cgroup may give to its children, such as ``0-3``."""
+    for file in (f"{name}.effective", name):  # v2; v1
+        try:
+            cells = [number for _, number in cgroup.read_cells(file, Shape.RANGES)]
+        except CgroupError:
+            continue
+        ranges = zip(cells[0::2], cells[1::2])
+        return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+    return None
+
+
+# ---- threaded cgroups and pressure -------------------------------------------------------
+
+_BY_THREADS: dict[str, str] = {
+    "cgroup.procs": "it is {kind}: its processes are listed in its domain's root",
+    "cgroup.kill": "it is {kind}: kill its domain's root",
+    "cgroup.type": "it has processes or domain controllers, or its parent is no domain",
+}
+"""What EOPNOTSUPP means at a control file."""
 
 
 def _unsupported(failure: Failure, cgroup: Cgroup, name: str, tried: str, what: str) -> CgroupError:
     path = _file_path(cgroup, name)
     if name.endswith(".pressure"):
         return _no_pressure(tried, path, what)
-    hint = f"it is {_read_type(cgroup)}, and processes are listed, moved and killed in its domain's root"
+    hint = _BY_THREADS.get(name, "it is {kind}").format(kind=_read_type(cgroup))
     return from_failure(failure, tried, path=path, parameter=what, hint=hint)
 
 
@@ -142,7 +247,7 @@ def _no_pressure(tried: str, path: str, what: str) -> ParameterNotSupported:
         f"{tried}: pressure stall information is off",
         path=path,
         parameter=what,
-        hint="the kernel was built or booted without it (psi=1), or cgroup.pressure of the cgroup is 0",
+        hint="boot with psi=1, or set cgroup.pressure of the cgroup to 1",
     )
 
 
@@ -231,14 +336,17 @@ def missing_controller(cgroup: Cgroup, controller: str, tried: str, facts: dict[
             f"{tried}: no mounted hierarchy of this host has the controller {controller}", **facts
         )
     if where != cgroup.hierarchy:
-        hint = f"it is on the hierarchy at {where.mount_point}: find {controller}:{cgroup.location}"
+        elsewhere = f"find {controller}:{cgroup.location}"
         return SubsystemNotAttached(
-            f"{tried}: the controller {controller} is not on this hierarchy", hint=hint, **facts
+            f"{tried}: the controller {controller} is not on this hierarchy", hint=elsewhere, **facts
         )
     if cgroup.version == 1 or cgroup.is_root:
         return None
     lacking = _lacking_ancestor(cgroup, controller)
-    hint = f"{lacking} does not enable it: write +{controller} to its cgroup.subtree_control, or use find_or_create"
+    hint = join_hints(
+        f"{lacking} does not: write +{controller} to its cgroup.subtree_control",
+        advise("enable", cgroup=f"{controller}:{cgroup.location}"),
+    )
     return SubsystemNotAttached(
         f"{tried}: the controller {controller} is not enabled in this cgroup", hint=hint, **facts
     )
@@ -263,29 +371,45 @@ def explain_attach(
     failure: Failure, cgroup: Cgroup, name: str, what: str, pid: int, tried: str | None = None
 ) -> CgroupError:
     """Why a process or thread could not be moved into a cgroup, or started there."""
-    tried = tried or f"cannot move {what} {pid} into {cgroup} ({cgroup.path})"
     path = _file_path(cgroup, name)
-    if failure.errno in ABSENT:
-        return _missing(cgroup, name, tried, name, failure.errno)
-    hints = {
-        errno.ESRCH: f"there is no such {what}",
-        errno.EINVAL: "a kernel thread, or a real-time process where the cgroup has no real-time budget",
-        errno.ENOSPC: "its cpuset.cpus or cpuset.mems is empty: set both first",
-        errno.EBUSY: "no internal processes: it enables controllers for its children, so use one of these",
-        errno.EAGAIN: "pids.max of it, or of an ancestor, is reached; or the user's limit on processes",
-    }
-    hint = hints.get(failure.errno)
-    if failure.errno == errno.EOPNOTSUPP:
-        hint = f"the destination is {_read_type(cgroup)}; threads move within one threaded subtree alone"
-    if failure.errno in (errno.EACCES, errno.EPERM):
-        hint = _common_ancestor_hint(cgroup, pid)
-    return from_errno(failure.errno, tried, path=path, hint=hint)
+    tried = tried or f"cannot move {what} {pid} into {cgroup} ({path})"
+    error = failure.errno
+    if error in ABSENT:
+        return _missing(cgroup, name, tried, name, error)
+    if error in DENIED:
+        hint = None if describe_access(path) else _common_ancestor_hint(cgroup, pid)
+    else:
+        hint = _hint(_ATTACH_HINTS, error, cgroup, what=what)
+    return from_errno(error, tried, path=path, hint=hint)
+
+
+Hints = dict[int, tuple[str, "str | None"]]
+"""By errno a reason and, where something can be done, a line of the table of advice."""
+
+_ATTACH_HINTS: Hints = {
+    errno.ESRCH: ("there is no such {what}", None),
+    errno.EINVAL: ("a kernel thread, or a real-time process where the cgroup has no real-time budget", None),
+    errno.ENOSPC: ("its cpuset.cpus or cpuset.mems is empty", "set cpuset"),
+    errno.EBUSY: ("no internal processes: it enables controllers", "use a child"),
+    errno.EAGAIN: ("pids.max of it, or of an ancestor, or the user's limit on processes is reached", None),
+    errno.EOPNOTSUPP: ("the destination is {kind}; threads move within one threaded subtree", None),
+}
+
+
+def _hint(hints: Hints, error: int, cgroup: Cgroup, **words: str) -> str | None:
+    """Return the reason and the advice of a table for an errno."""
+    if error not in hints:
+        return None
+    reason, advice = hints[error]
+    if "{kind}" in reason:
+        words["kind"] = _read_type(cgroup)
+    return join_hints(reason.format(cgroup=cgroup, **words), advise(advice, cgroup=cgroup) if advice else None)
 
 
 def _common_ancestor_hint(cgroup: Cgroup, pid: int) -> str | None:
     """On v2 a move needs write access at the destination and at the common ancestor with the source."""
     if cgroup.version == 1:
-        return "the caller needs to be the process's user, or root, and to have write access to the file"
+        return "the process belongs to another user"
     try:
         [source] = [one for one in cgroup.hierarchy.host.process_info(pid) if one.hierarchy == cgroup.hierarchy]
     except (CgroupError, ValueError):
@@ -309,58 +433,128 @@ def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
     tried = f"cannot remove {cgroup} ({cgroup.path})"
     if error == errno.ENOENT:
         return CgroupGone(f"{tried}: it does not exist, or no longer", path=cgroup.path, errno=error)
-    hint = None
+    hint: str | None = None
     if error == errno.EBUSY:
         try:
             inside, below = _count(cgroup), len(cgroup.children())
-            hint = f"processes inside: {inside}; cgroups below: {below}"
+            advice = advise("remove all" if below else "empty", cgroup=cgroup)
+            hint = join_hints(f"processes inside: {inside}; cgroups below: {below}", advice)
         except CgroupError:
             hint = "processes are inside, or cgroups below"
+    if error in DENIED:
+        return _denied_by_parent(error, tried, cgroup)
     return from_errno(error, tried, path=cgroup.path, hint=hint)
+
+
+def _denied_by_parent(error: int, tried: str, cgroup: Cgroup) -> CgroupError:
+    """The error of mkdir(2) or rmdir(2), which need write access to the parent."""
+    above = cgroup.parent
+    path = above.path if above is not None else None
+    access = describe_access(path) if path is not None else None
+    read_only = error == errno.EROFS or access == READ_ONLY
+    why = f"its parent {READ_ONLY if read_only else access or 'may be written, but a security module refuses it'}"
+    denied = from_errno(error, tried, hint=why if read_only else join_hints(why, _scope()))
+    denied.path = path
+    return denied
 
 
 def explain_create(error: int, cgroup: Cgroup) -> CgroupError:
     """Why a cgroup could not be made."""
     tried = f"cannot make {cgroup} ({cgroup.path})"
-    hints = {
-        errno.EAGAIN: "cgroup.max.depth or cgroup.max.descendants of an ancestor is reached",
-        errno.ENOSPC: "the kernel has no id left for another cgroup",
-        errno.EEXIST: "the name is taken, by a cgroup or a control file",
-    }
-    above = cgroup.parent
-    if error in (errno.EACCES, errno.EPERM, errno.EROFS) and above is not None:
-        hint = f"a cgroup is made with write access to its parent{_ask_systemd()}"
-        return from_errno(error, tried, path=above.path, hint=hint)
-    return from_errno(error, tried, path=cgroup.path, hint=hints.get(error))
+    if error in DENIED:
+        return _denied_by_parent(error, tried, cgroup)
+    return from_errno(error, tried, path=cgroup.path, hint=_hint(_CREATE_HINTS, error, cgroup))
 
 
-def _ask_systemd() -> str:
-    """Who gives a part of the tree, where there is somebody."""
-    return "; systemd gives one's own: see Cgroup.delegated" if managed.is_manager() else ""
+_CREATE_HINTS: Hints = {
+    errno.EAGAIN: ("cgroup.max.depth or cgroup.max.descendants of an ancestor is reached", None),
+    errno.ENOSPC: ("the kernel has no id left for another cgroup", None),
+    errno.EEXIST: ("the name is taken, by a cgroup or a control file", None),
+    errno.EINVAL: ("the kernel refuses the name", None),
+}
+
+
+def _scope() -> Advice | None:
+    """Return how to get a subtree of one's own, where systemd gives some."""
+    return advise("scope", user="--user " if os.geteuid() else "") if managed.is_manager() else None
 
 
 def explain_control(failure: Failure, cgroup: Cgroup, step: str, target: Cgroup | None) -> CgroupError:
     """Why a controller could not be enabled (``+memory``) or disabled (``-memory``) for the children of a cgroup."""
     path = _file_path(cgroup, "cgroup.subtree_control")
     enable, controller = step[0] == "+", step[1:]
-    needed = f", which {target} needs" if target is not None else ""
-    tried = f"cannot {'enable' if enable else 'disable'} {controller} for the children of {cgroup} ({path}){needed}"
+    error = failure.errno
     kinds: dict[int, type[CgroupError]] = {errno.ENOENT: SubsystemNotAttached, errno.EINVAL: SubsystemNotAvailable}
-    hints = {
-        errno.EBUSY: no_internal_processes(cgroup) if enable else "a child enables it for its own children",
-        errno.EOPNOTSUPP: f"{cgroup} is {_read_type(cgroup)}, and {controller} is a controller of domains alone",
-        errno.ENOENT: f"{cgroup} does not have {controller} itself",
-        errno.EINVAL: f"{controller} is no controller of v2 on this kernel",
-        errno.EACCES: f"{cgroup} is not delegated to this user{_ask_systemd()}",
-        errno.EPERM: f"{cgroup} is not delegated to this user{_ask_systemd()}",
-    }
-    kind, hint = kinds.get(failure.errno), hints.get(failure.errno)
-    return from_errno(failure.errno, tried, path=path, parameter="cgroup.subtree_control", hint=hint, kind=kind)
+    tried = _control_tried(cgroup, controller, target, verb="enable" if enable else "disable")
+    if error in DENIED:
+        hint: str | None = _scope()
+    else:
+        hint = _hint(_ENABLE_HINTS if enable else _DISABLE_HINTS, error, cgroup, controller=controller)
+    return from_errno(error, tried, path=path, parameter="cgroup.subtree_control", hint=hint, kind=kinds.get(error))
 
 
-def no_internal_processes(cgroup: Cgroup) -> str:
-    """The rule, and what to do about it."""
-    return (
-        f"no internal processes: {cgroup} has processes of its own, and a cgroup with processes may not "
-        "enable controllers for its children; move them into a child of it first"
-    )
+_DISABLE_HINTS: Hints = {
+    errno.EBUSY: ("a child enables it for its own children", None),
+    errno.EOPNOTSUPP: ("it is {kind}, and {controller} is a controller of domains", None),
+    errno.ENOENT: ("{cgroup} does not have {controller} itself", None),
+    errno.EINVAL: ("{controller} is no controller of v2 on this kernel", None),
+}
+_ENABLE_HINTS: Hints = {
+    **_DISABLE_HINTS,
+    errno.EBUSY: ("no internal processes: {cgroup} has some", "move down"),
+}
+
+
+def _control_tried(cgroup: Cgroup, controller: str, target: Cgroup | None, verb: str = "enable") -> str:
+    needed = f" for {target}" if target is not None else ""
+    path = _file_path(cgroup, "cgroup.subtree_control")
+    return f"cannot {verb} {controller} below {cgroup} ({path}){needed}"
+
+
+def check_may_enable(cgroup: Cgroup, controller: str, target: Cgroup) -> None:
+    """Refuse what the caller has no permission for, and what would turn a cgroup into a threaded domain.
+
+    The kernel refuses most controllers of a cgroup with processes itself.  It
+    accepts cpu, cpuset and pids, and makes the cgroup a threaded domain,
+    which nobody asked for.
+
+    Raises:
+        AccessDenied: the mount is read-only, or the file may not be written.
+        CgroupBusy: the cgroup has processes.
+    """
+    path = _file_path(cgroup, "cgroup.subtree_control")
+    if is_read_only(path):
+        raise explain_control(Failure(Status.OS, errno.EROFS), cgroup, f"+{controller}", target)
+    if not may(path, os.W_OK):
+        raise explain_control(Failure(Status.OS, errno.EACCES), cgroup, f"+{controller}", target)
+    try:
+        [(_, kind)] = cgroup.read_cells("cgroup.type", Shape.TEXT)
+    except CgroupError:
+        return  # the root, where the rule does not hold
+    if kind == "domain" and _count(cgroup):
+        raise CgroupBusy(
+            _control_tried(cgroup, controller, target),
+            path=cgroup.path,
+            errno=errno.EBUSY,
+            hint=_hint(_ENABLE_HINTS, errno.EBUSY, cgroup),
+        )
+
+
+# ---- watching ----------------------------------------------------------------------------
+
+_WATCH_HINTS = {
+    errno.EMFILE: "too many open files, or inotify instances: raise ulimit -n or fs.inotify.max_user_instances",
+    errno.ENFILE: "the machine has too many open files: raise fs.file-max",
+    errno.ENOSPC: "raise fs.inotify.max_user_watches or fs.epoll.max_user_watches",
+    errno.EPERM: "a seccomp filter refuses epoll, eventfd, timerfd or inotify",
+    errno.ENOSYS: "this kernel, or a seccomp filter, has no epoll, eventfd, timerfd or inotify",
+}
+
+
+def explain_watch(error: OSError, tried: str, path: str | None = None) -> CgroupError:
+    """Why descriptors to wait for events could not be made."""
+    number = error.errno or 0
+    kind = CgroupOSError if number == errno.EPERM else None  # no file's owner or mode is at fault
+    found = from_errno(number, tried, hint=_WATCH_HINTS.get(number), kind=kind)
+    found.path = path
+    return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
 
 from . import creation
 from .control import empty, freeze, kill, move, remove
+from .core.advice import advise
 from .deadline import PATIENCE
 from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
 from .hierarchy import Cgroup
@@ -101,7 +102,7 @@ def place_of(controller: str, parents: list[Cgroup] | None, host: Host = LOCAL) 
     hierarchy = host.hierarchy_of(controller)
     if hierarchy is None:
         message = f"no mounted hierarchy has {f'the controller {controller}' if controller else 'version 2'}"
-        raise SubsystemNotAvailable(message, hint="'cgroups info' and Hierarchy.scan() say what is mounted")
+        raise SubsystemNotAvailable(message, hint=advise("mounted"))
     return hierarchy.root()
 
 
@@ -380,7 +381,7 @@ def fill_cpuset(cgroup: Cgroup) -> None:
                 found = Parameters.get(parameter, above)
                 if not found:
                     message = f"cannot make {cgroup}: {above}, which is above it, has no {parameter} to give it"
-                    raise InvalidValue(message, path=above.path, hint=f"set {Cpuset.cpus} and {Cpuset.mems} of {above}")
+                    raise InvalidValue(message, path=above.path, hint=advise("set cpuset", cgroup=above))
                 Parameters.set(parameter, cgroup, found)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from . import creation
 from ._interface import decode_name
+from .core.advice import advise
 from .errors import (
     CgroupError,
     CgroupGone,
@@ -262,8 +263,12 @@ class Host:
         for cgroup in self.cgroups_of():
             if cgroup.hierarchy == hierarchy:
                 return cgroup
-        message = f"cannot tell this process's cgroup: no mounted hierarchy has the controller {shown(controller)}"
-        raise SubsystemNotAvailable(message)
+        tried = f"cannot tell this process's cgroup of {shown(controller)}"
+        if hierarchy is None:
+            message = f"{tried}: no mounted hierarchy has the controller {shown(controller)}"
+            raise SubsystemNotAvailable(message, hint=advise("mounted"))
+        path = f"{self.root.rstrip('/')}/proc/{self.name_in_proc(None)}/cgroup"
+        raise SubsystemNotAvailable(f"{tried}: {path} is missing, or does not list it", path=path)
 
     def own_path(self, key: tuple[Any, ...]) -> str | None:
         """Return the calling thread's path in the hierarchy of a key, as the kernel writes it; for this package."""

@@ -30,7 +30,7 @@ MEASURED: Final = ("cpuacct", "memory", "blkio", "")
 HELPFUL: Final = ("freezer", "pids", "cpu")
 """What is frozen on v1 forks no more, and so can be ended whatever it does; the others are there for guards."""
 
-NO_UNIFIED: Final = "pressure is that of a cgroup of the unified hierarchy, and none is here"
+NO_UNIFIED: Final = "only a cgroup of the unified hierarchy has pressure, and this job has none"
 
 _RIGHTS = creation.Rights(0o755, None, None, None)
 _numbers = itertools.count(1)

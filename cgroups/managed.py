@@ -1,4 +1,4 @@
-"""Whose tree it is: where systemd is the manager, cgroups are made below what it has delegated, and nowhere else.
+"""Detect cgroups that systemd owns, to warn about cgroups created outside a delegated subtree.
 
 Source: systemd's Control Group APIs and Delegation (CGROUP_DELEGATION), which says so.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from .core.advice import advise
 from .errors import SystemdWarning
 
 if TYPE_CHECKING:
@@ -57,11 +58,13 @@ def check(parent: Cgroup, directory: str = SYSTEMD) -> None:
     if _warned or not is_manager(directory) or parent.hierarchy.host.root != "/" or not _is_systemds(parent):
         return
     _warned = True
-    message = (
-        f"a cgroup made by hand below {parent}, which systemd manages and has not delegated: it may remove it, move "
-        "what is inside, or take its controllers away; Cgroup.delegated obtains a scope from systemd to make them in"
-    )
-    warnings.warn(message, SystemdWarning, stacklevel=_level())
+    warnings.warn(warning_of(parent), stacklevel=_level())
+
+
+def warning_of(parent: Cgroup) -> SystemdWarning:
+    """Return the warning of a cgroup that is made below a parent."""
+    message = f"{parent} belongs to systemd, which may remove a cgroup made there, or move what is inside"
+    return SystemdWarning(message, advise("scope", user="--user " if os.geteuid() else ""))
 
 
 def _is_systemds(cgroup: Cgroup) -> bool:

@@ -31,6 +31,7 @@ from ._backend import backend
 from ._interface import Failure, Spawn, Spawned, Status, Step
 from ._signals import Ended
 from .core import children
+from .core.advice import advise
 from .deadline import A_DAY, EVER, PATIENCE, Deadline
 from .errors import CgroupBusy, CgroupError, CgroupOSError, CgroupTimeout, InvalidValue, shown
 from .group import Group
@@ -397,7 +398,7 @@ def _check_thawed(cgroup: Cgroup, program: Any) -> None:
 def _frozen(cgroup: Cgroup, program: Any) -> CgroupBusy:
     """The child would stop before it executes, and its parent wait for it, which no signal could interrupt."""
     message = f"cannot start {shown(program)} in {cgroup} ({cgroup.path}): it is frozen"
-    return CgroupBusy(message, path=cgroup.path, errno=errno.EBUSY, hint="thaw it first")
+    return CgroupBusy(message, path=cgroup.path, errno=errno.EBUSY, hint=advise("thaw", cgroup=cgroup))
 
 
 def _place(cgroup: Cgroup, program: Any) -> tuple[Any, str, int]:

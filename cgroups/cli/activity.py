@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import diagnosis
+from ..core.advice import advise
 from ..errors import CgroupError, CgroupNotFound
 from ..hierarchy import Cgroup, Hierarchy
 from ..host import Host
@@ -103,7 +104,7 @@ class Activity:
                 self._followed.append(_Followed(root, names, depth))
         if not self._followed:
             message = "no hierarchy that counts anything is mounted"
-            raise CgroupNotFound(message, hint="'cgroups info' says what is there")
+            raise CgroupNotFound(message, hint=advise("mounted"))
 
     def step(self) -> list[Usage]:
         """What each has used since last asked; nothing yet at the first time."""

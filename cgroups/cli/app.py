@@ -1,11 +1,12 @@
-"""The command ``cgroups``: its commands, what they share, and how it ends.
+"""The command ``cgroups``: its commands, their common options, and how it ends.
 
-What a command raises is handled in one place, :func:`_exit_codes`.
+The errors of all commands are handled in one place, :func:`_exit_codes`.
 """
 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ import typer
 import typer.core
 
 from .. import __version__, backend
-from ..errors import CgroupError
+from ..errors import CgroupError, SystemdWarning, describe_errno, printable
 from ..host import Host
 from . import INTERRUPTED, changing, ending, plotting, reading, recording, render, running, telling, watching
 
@@ -30,11 +31,24 @@ def _exit_codes() -> Iterator[None]:
         # Whoever reads has read enough.
         raise typer.Exit from None
     except (CgroupError, OSError) as error:
-        message = render.printable(" ".join(str(error).split("\n")))
-        typer.echo(f"cgroups: {message}", err=True)
+        typer.echo(f"cgroups: {told(error)}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+def told(error: CgroupError | OSError) -> str:
+    """Return the one line that says what failed, on which file, and which command helps."""
+    if isinstance(error, CgroupError):
+        return error.for_command()
+    what = printable(str(error.filename)) if error.filename is not None else "cannot write the output"
+    return f"{what}: {describe_errno(error.errno or 0)}"
+
+
+def show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning of Python as a line of the command, without the source of the package."""
+    text = message.for_command() if isinstance(message, SystemdWarning) else printable(str(message))
+    typer.echo(f"cgroups: warning: {text}", err=True)
 
 
 class Commands(typer.core.TyperGroup):
@@ -47,7 +61,8 @@ class Commands(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
-        with _exit_codes():
+        with _exit_codes(), warnings.catch_warnings():
+            warnings.showwarning = show_warning
             result = super().invoke(ctx)
             if sys.stdout is not None:
                 sys.stdout.flush()

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from ..core import quantities
-from ..errors import CgroupNotFound, InvalidValue, shown
+from ..core.advice import advise
+from ..errors import CgroupNotFound, InvalidValue, join_hints, shown
 from ..group import Group
 from ..hierarchy import Cgroup
 from ..host import Host
 from ..subsystem import parameters
-from ..subsystem.controllers import LIST_OF_ALL
+from ..subsystem.parameter import Parameter, Readable, Resettable, Writable
 from ..suggest import did_you_mean
 from .values import Name, named
 
@@ -48,7 +49,7 @@ def cgroup_of(context: typer.Context, spec: str) -> Cgroup:
         return host.find_exn(spec)
     except (CgroupNotFound, InvalidValue) as error:
         parts = (error.hint, _of_directory(host, spec) if spec.startswith("/") else _of_controller(host, spec))
-        raise type(error)(error.message, hint="; ".join(filter(None, parts)) or None) from None
+        raise type(error)(error.message, hint=join_hints(*parts)) from None
 
 
 def _of_directory(host: Host, path: str) -> str:
@@ -74,13 +75,13 @@ def _of_controller(host: Host, spec: str) -> str:
 # ---- parameters ------------------------------------------------------------------------
 
 
-def parameter_of(word: str) -> Name:
-    """The parameter that a word names; a word that names none is no command."""
+def parameter_of(word: str, kind: type[Parameter] = Parameter) -> Name:
+    """Return the parameter that a word names; an unknown word is a usage error, which suggests some of this kind."""
     try:
-        return named(word)
+        return named(word, kind)
     except InvalidValue as error:
-        hint = (error.hint or LIST_OF_ALL).replace(LIST_OF_ALL, "'cgroups parameters' lists all")
-        message = f"{error.message}; {hint}"
+        hint: Any = error.hint or advise("parameters")
+        message = f"{error.message}; {getattr(hint, 'command', hint)}"
         raise typer.BadParameter(message) from None
 
 
@@ -95,12 +96,21 @@ def controller_named(word: str) -> str:
     raise typer.BadParameter(message)
 
 
-def _complete(incomplete: str) -> list[str]:
-    return [name for one in parameters() if (name := str(one)).startswith(incomplete)]
+def _argument(kind: type[Parameter]) -> dict[str, Any]:
+    """Return what typer needs for an argument that is the :class:`Name` of a parameter of this kind."""
+
+    def parse(word: str) -> Name:
+        return parameter_of(word, kind)
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for one in parameters() if isinstance(one, kind) and (name := str(one)).startswith(incomplete)]
+
+    return {"metavar": "PARAMETER", "parser": parse, "autocompletion": complete}
 
 
-PARAMETER: dict[str, Any] = {"metavar": "PARAMETER", "parser": parameter_of, "autocompletion": _complete}
-"""What typer is told of an argument that is a :class:`Name`."""
+PARAMETER: dict[str, Any] = _argument(Readable)
+SETTABLE: dict[str, Any] = _argument(Writable)
+RESETTABLE: dict[str, Any] = _argument(Resettable)
 
 
 # ---- times -----------------------------------------------------------------------------

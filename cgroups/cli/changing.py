@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import CgroupExists
-from .arguments import PARAMETER, Spec, cgroup_of, host_of, seconds
+from .arguments import RESETTABLE, SETTABLE, Spec, cgroup_of, host_of, seconds
 from .values import Name
 from .values import reset as reset_value
 from .values import write as write_value
@@ -18,7 +18,7 @@ __all__ = ["attach", "create", "remove", "reset", "set_"]
 def set_(
     context: typer.Context,
     spec: Spec,
-    parameter: Annotated[Name, typer.Argument(help="What to set.", **PARAMETER)],
+    parameter: Annotated[Name, typer.Argument(help="What to set.", **SETTABLE)],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="To what.")],
 ) -> None:
     """Sets a parameter.
@@ -50,7 +50,7 @@ def set_(
 def reset(
     context: typer.Context,
     spec: Spec,
-    parameter: Annotated[Name, typer.Argument(help="What to reset.", **PARAMETER)],
+    parameter: Annotated[Name, typer.Argument(help="What to reset.", **RESETTABLE)],
 ) -> None:
     """Resets a counter to 0.
 

@@ -1,13 +1,15 @@
-"""What ``info``, ``tree`` and ``ps`` tell of a host: looked up here, printed elsewhere."""
+"""Facts about a host for ``info``, ``tree`` and ``ps``: looked up here, printed elsewhere."""
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..errors import AccessDenied, CgroupError, CgroupGone
+from .. import managed
+from ..errors import AccessDenied, CgroupError, CgroupGone, is_read_only, may
 from ..hierarchy import Cgroup, Hierarchy
 from ..host import Host
 from ..spec import ALIASES, IMPLICIT
@@ -170,26 +172,49 @@ def enabled_below(hierarchy: Hierarchy) -> list[str]:
 
 
 def writable(hierarchy: Hierarchy) -> str:
-    """Where this user may make cgroups: at the root, below the cgroup that it is in, or nowhere."""
+    """Return where this user may make cgroups: everywhere, below its own cgroup, in a scope of systemd, or nowhere."""
     if all(mount.state == "plain" for mount in hierarchy.mounts):
         return "nowhere: a captured tree"
-    if _may_write(hierarchy.root()):
+    root = hierarchy.root()
+    if root.path is not None and is_read_only(root.path):
+        return "nowhere: mounted read-only"
+    if _may_make_below(root):
         return "everywhere" if os.geteuid() == 0 else "below the root"
     own = _own(hierarchy)
-    return f"below {own.location}" if own is not None and _may_write(own) else "nowhere"
+    if own is not None and _may_make_below(own):
+        return f"below {own.location}"
+    return "in a scope: systemd-run --user --scope -p Delegate=yes" if _gives_scopes(hierarchy) else "nowhere"
 
 
 def _own(hierarchy: Hierarchy) -> Cgroup | None:
     if hierarchy.host.root != "/":
         return None
     try:
-        return next(one for one in hierarchy.host.process_info(os.getpid()) if one.hierarchy == hierarchy)
+        return next(one for one in hierarchy.host.cgroups_of() if one.hierarchy == hierarchy)
     except (CgroupError, StopIteration):
         return None
 
 
-def _may_write(cgroup: Cgroup) -> bool:
-    return cgroup.path is not None and os.access(cgroup.path, os.W_OK, effective_ids=True)
+_IMPOSSIBLE = "not\na name"
+"""A name that the kernel refuses with EINVAL, after all checks of permission."""
+
+
+def _may_make_below(cgroup: Cgroup) -> bool:
+    """Return whether mkdir(2) would be permitted: the mode does not say what a security module or seccomp refuses."""
+    if cgroup.path is None or not may(cgroup.path, os.W_OK):
+        return False
+    try:
+        os.mkdir(f"{cgroup.path}/{_IMPOSSIBLE}")
+    except OSError as error:
+        return error.errno == errno.EINVAL
+    os.rmdir(f"{cgroup.path}/{_IMPOSSIBLE}")
+    return True
+
+
+def _gives_scopes(hierarchy: Hierarchy) -> bool:
+    """Return whether this user's systemd delegates subtrees of a hierarchy: only of the one that it manages, v2's."""
+    manager = f"{os.environ.get('XDG_RUNTIME_DIR') or f'/run/user/{os.getuid()}'}/systemd/private"
+    return hierarchy.version == 2 and hierarchy.host.root == "/" and managed.is_manager() and os.path.exists(manager)  # noqa: PLR2004 - the version
 
 
 # ---- controllers -------------------------------------------------------------------------
@@ -199,23 +224,28 @@ def missing(host: Host) -> list[tuple[str, str]]:
     """The controllers that are on no mounted hierarchy of a host, and why."""
     known = _kernel_list(host)
     ours = [name for one in TABLES if (name := str(getattr(one, "CONTROLLER"))) not in ("", "cgroup")]  # noqa: B009
-    names = dict.fromkeys([*known, *ours, "hugetlb"])
-    if "blkio" in known:
+    names = dict.fromkeys([*(known or ()), *ours, "hugetlb"])
+    if known is None or "blkio" in known:
         names.pop("io", None)
     return [(name, _why(name, host, known)) for name in names if host.hierarchy_of(name) is None]
 
 
-def _kernel_list(host: Host) -> dict[str, tuple[int, bool]]:
-    """/proc/cgroups: name → (the number of its hierarchy, whether it is enabled)."""
-    rows = [line.split() for line in (_proc(host, "cgroups") or "").split("\n") if line and line[0] != "#"]
+def _kernel_list(host: Host) -> dict[str, tuple[int, bool]] | None:
+    """Return /proc/cgroups as name → (number of its hierarchy, whether it is enabled); None without such a file."""
+    text = _proc(host, "cgroups")
+    if text is None:
+        return None
+    rows = [line.split() for line in text.split("\n") if line and line[0] != "#"]
     return {row[0]: (int(row[1]), row[3] == "1") for row in rows if len(row) >= 4}  # noqa: PLR2004 - the columns
 
 
-def _why(name: str, host: Host, known: dict[str, tuple[int, bool]]) -> str:
+def _why(name: str, host: Host, known: dict[str, tuple[int, bool]] | None) -> str:
+    if known is None:
+        return "unknown: /proc/cgroups is missing here, as with subset=pid"
     number, enabled = known.get(name) or known.get(ALIASES.get(name, name)) or (0, None)
     unified = host.hierarchy_of("")
     if enabled is None and unified is None:
-        return "the kernel does not list it: not compiled in, or for v2 alone, which is not mounted"
+        return "the kernel does not list it: not compiled in, or only for v2, which is not mounted"
     if enabled is None:
         return "not in this kernel"
     if not enabled:

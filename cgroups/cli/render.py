@@ -8,7 +8,6 @@ system is printed with its control characters escaped.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..converter import compact
+from ..errors import printable, visible
 from ..hierarchy import Cgroup
 from ..subsystem.parameter import Parameter
 from ..values import MAX
@@ -50,19 +50,6 @@ UNCUT = 1 << 20
 def on_terminal() -> bool:
     """Whether a person reads it."""
     return sys.stdout is not None and sys.stdout.isatty()
-
-
-def printable(text: str) -> str:
-    """A text without control characters, nor bytes that are not UTF-8: these as ``\\n`` and ``\\xff``."""
-    return text if text.isprintable() else "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    if character.isprintable():
-        return character
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def show(text: str) -> None:
@@ -107,23 +94,20 @@ def _aligned(lines: Sequence[Sequence[str]], *, numbers: int = 0) -> str:
     )
 
 
-def as_json(data: Any) -> str:
-    """JSON, indented.  Integers are exact, whatever their size."""
-    return json.dumps(_spelled(data), indent=2)
+def as_json(data: Any, indent: int | None = 2) -> str:
+    """Return JSON, on one line without an indent.  Integers are exact; bytes that are not UTF-8 are ``\\xff``."""
+    return json.dumps(_visible(data), indent=indent)
 
 
-_NO_UTF8 = re.compile("[\udc80-\udcff]")
-
-
-def _spelled(data: Any) -> Any:
-    """The same data, with bytes that are not UTF-8 spelled as in all other output."""
+def _visible(data: Any) -> Any:
+    # JSON has no lone surrogates, which is how Python has such bytes.
     match data:
         case str():
-            return _NO_UTF8.sub(lambda found: _escaped(found[0]), data)
+            return visible(data)
         case dict():
-            return {_spelled(key): _spelled(one) for key, one in data.items()}
+            return {visible(key): _visible(value) for key, value in data.items()}
         case list() | tuple():
-            return [*map(_spelled, data)]
+            return [_visible(value) for value in data]
         case _:
             return data
 
@@ -343,4 +327,4 @@ def usages_as_text(found: Iterable[Usage]) -> str:
 def usages_as_json(found: Iterable[Usage], look: int) -> str:
     """A line of JSON for each, with the number of the look."""
     lines = ({"look": look, **one._asdict(), "limit": plain(one.limit)} for one in found)
-    return "".join(json.dumps(_spelled(line)) + "\n" for line in lines)
+    return "".join(as_json(line, indent=None) + "\n" for line in lines)

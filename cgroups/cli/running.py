@@ -147,7 +147,7 @@ def _limits(words: Sequence[str], parent: list[str] | None) -> dict[Parameters.P
         if not equals:
             message = f"{word!r} is not PARAMETER=VALUE, as memory.max=512M"
             raise typer.BadParameter(message)
-        name = parameter_of(left)
+        name = parameter_of(left, Parameters.Writable)
         parameter = name.parameter
         if name.keys or not isinstance(parameter, Parameters.Writable):
             message = f"{name} cannot be a limit: {'a key is read alone' if name.keys else 'it is read-only'}"

@@ -1,8 +1,7 @@
-"""The command ``events``: what happens in cgroups, a line each."""
+"""The command ``events``: one line for each event of cgroups."""
 
 from __future__ import annotations
 
-import json as _json
 import time
 from typing import Annotated, Any, Optional
 
@@ -11,7 +10,7 @@ import typer
 from ..events.events import Event, Events
 from .arguments import AsJson, Specs, cgroup_of, seconds
 from .conditions import threshold_named, trigger_named
-from .render import show
+from .render import as_json, printable, show
 from .values import plain
 
 __all__ = ["events"]
@@ -74,7 +73,7 @@ def _as_json(event: Event) -> str:
         "before": plain(event.before),
         "after": plain(event.after),
     }
-    return _json.dumps(data)
+    return as_json(data, indent=None)
 
 
 def _line(event: Event) -> str:
@@ -82,4 +81,4 @@ def _line(event: Event) -> str:
     clock = f"{time.strftime('%H:%M:%S', time.localtime(at))}.{int(at % 1 * 1000):03}"
     change = "" if event.after is None else f"{event.before} -> {event.after}"
     sampled = "(sampled)" if event.source == "sampled" else ""
-    return "  ".join(filter(None, (clock, str(event.cgroup), event.what, event.file, change, sampled)))
+    return printable("  ".join(filter(None, (clock, str(event.cgroup), event.what, event.file, change, sampled))))

@@ -63,14 +63,14 @@ class Name(NamedTuple):
         return self._replace(keys=(*self.keys, key))
 
 
-def named(word: str) -> Name:
+def named(word: str, kind: type[Parameters.Parameter] = Parameters.Parameter) -> Name:
     """``memory.limit_in_bytes``, ``memory.max``, ``memory.stat[anon]`` or ``memory.pressure[some,avg10]``."""
     whole, bracket, keys = word.partition("[")
     if bracket and (not keys.endswith("]") or keys == "]"):
         message = f"{word!r} is not a parameter, nor a parameter and [KEY] or [KEY,KEY]"
         raise InvalidValue(message)
     selected = tuple(key.strip() for key in keys[:-1].split(",")) if bracket else ()
-    return Name(parameter_named(whole), whole, selected)
+    return Name(parameter_named(whole, kind), whole, selected)
 
 
 def selected(name: Name) -> Any:

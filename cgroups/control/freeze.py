@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from .. import diagnosis
 from .._interface import Failure, Shape, Status
+from ..core.advice import advise
 from ..deadline import Deadline
-from ..errors import CgroupBusy, CgroupError, InvalidValue, SubsystemNotAttached
+from ..errors import Advice, CgroupBusy, CgroupError, InvalidValue, SubsystemNotAttached
 from .empty import events_of
 from .processes import Tops, check_outside, names, refuse_captured
 
@@ -37,7 +38,8 @@ def _freezer(tops: Tops, verb: str) -> Cgroup:
         message = f"cannot {verb} {names(tops)}: it is the root of its hierarchy"
         raise InvalidValue(message, path=tops[0].path)
     where = tops[0].hierarchy.host.hierarchy_of("freezer")
-    hint = "no freezer is mounted" if where is None else f"use freezer:{tops[0].location}, or a Group with 'freezer'"
+    spec = f"freezer:{tops[0].location}"
+    hint = "no freezer is mounted" if where is None else Advice(f"use {spec}, or a Group with 'freezer'", f"use {spec}")
     message = f"cannot {verb} {names(tops)}: the freezer is not on this hierarchy"
     raise SubsystemNotAttached(message, path=tops[0].path, parameter="freezer.state", hint=hint)
 
@@ -80,7 +82,7 @@ def freeze(tops: Tops, timeout: float | None = 10.0) -> None:
     cgroup = _freezer(tops, "freeze")
     check_outside([cgroup], tried, deadline)
     before = _told(cgroup)
-    hint = "a process waits in the kernel" + ("" if before else "; it was thawed again")
+    hint = "a process is in uninterruptible sleep" + ("" if before else "; it was thawed again")
     try:
         set_frozen(cgroup, frozen=True)
         await_state(cgroup, lambda: freezes(cgroup), deadline, tried, hint)
@@ -101,7 +103,7 @@ def thaw(tops: Tops, timeout: float | None = 10.0) -> None:
     above = frozen_above(cgroup)
     if above is not None:
         message = f"{tried}: {above}, which is above it, is frozen"
-        raise CgroupBusy(message, path=above.path, errno=errno.EBUSY, hint=f"thaw {above}")
+        raise CgroupBusy(message, path=above.path, errno=errno.EBUSY, hint=advise("thaw", cgroup=above))
     await_state(cgroup, lambda: not _is_frozen(cgroup), deadline, tried, None)
 
 

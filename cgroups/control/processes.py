@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
+from ..core.advice import advise
 from ..core.descent import EXHAUSTED, Node, descend
 from ..errors import AccessDenied, CgroupError, InvalidValue, from_errno
 
@@ -197,9 +198,7 @@ def _is_known_outside(top: Cgroup, tried: str) -> bool:
 
 
 def _inside(cgroup: Cgroup, tried: str) -> InvalidValue:
-    return InvalidValue(
-        f"{tried}: this process is in {cgroup}", path=cgroup.path, hint="move it out first: see add_process"
-    )
+    return InvalidValue(f"{tried}: this process is in {cgroup}", path=cgroup.path, hint=advise("move out"))
 
 
 def check_visible(tops: Tops, tried: str, deadline: Deadline | None, *, recursive: bool = True) -> None:

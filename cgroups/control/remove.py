@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from .. import diagnosis
+from ..core.advice import advise
 from ..core.descent import EXHAUSTED, descend, has_children
 from ..deadline import PATIENCE, Deadline
 from ..errors import CgroupBusy, CgroupError, CgroupGone
@@ -109,5 +110,5 @@ def _busy(cgroup: Cgroup, inside: int, of: Cgroup) -> CgroupBusy:
         f"cannot remove {of} ({of.path}): processes in {cgroup}: {inside}",
         path=cgroup.path,
         errno=errno.EBUSY,
-        hint="end them, or move them away, first",
+        hint=advise("empty", cgroup=cgroup),
     )

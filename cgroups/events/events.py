@@ -18,7 +18,8 @@ from contextlib import nullcontext
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol, Union
 
-from ..errors import CgroupError, CgroupGone, InvalidValue, from_errno, shown
+from .. import diagnosis
+from ..errors import CgroupError, CgroupGone, InvalidValue, shown
 from ..hierarchy import Cgroup
 from ..subsystem.parameter import Parameter
 from ._relay import Relay
@@ -118,8 +119,7 @@ class Events:
             self._release()
             if isinstance(error, CgroupError) or not isinstance(error, OSError):
                 raise
-            hint = "ulimit -n says how many descriptors there may be"
-            raise from_errno(error.errno or 0, f"cannot watch {shown(targets)}", hint=hint) from None
+            raise diagnosis.explain_watch(error, f"cannot watch {_names(several)}") from None
 
     # ---- what is watched ---------------------------------------------------------------------
 
@@ -499,6 +499,10 @@ def _targets(given: Any) -> list[Target]:
         message = "no cgroup is given to watch"
         raise InvalidValue(message)
     return found
+
+
+def _names(targets: list[Target]) -> str:
+    return ", ".join("the system" if target is None else str(target) for target in targets)
 
 
 def _cgroups_of(target: Target) -> tuple[Cgroup, ...]:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidValue, from_errno, shown
+from .. import diagnosis
+from ..errors import InvalidValue, shown
 from ..hierarchy import Cgroup
 from .sampler import Sampler
 from .subtree import Subtree
@@ -40,9 +41,7 @@ class Following(Sampler):
         try:
             yield
         except OSError as error:
-            message = f"cannot follow {self._root}"
-            hint = "fs.inotify.max_user_instances says how many a user may have"
-            raise from_errno(error.errno or 0, message, path=self._root.path, hint=hint) from None
+            raise diagnosis.explain_watch(error, f"cannot follow {self._root}", self._root.path) from None
 
     def _wanted(self, cgroups: Iterable[Cgroup]) -> list[Cgroup]:
         return [cgroup for cgroup in cgroups if fnmatchcase(cgroup.name, self._name)]

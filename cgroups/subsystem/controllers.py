@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from ..errors import InvalidValue, from_errno, shown
+from ..core.advice import advise
+from ..errors import InvalidValue, from_errno, join_hints, shown
 from ..hierarchy import Hierarchy
 from ..host import LOCAL, Host
 from ..spec import ALIASES
@@ -32,9 +33,6 @@ TABLES: tuple[type, ...] = (
     *(Memory, Cpu, Cpuacct, Cpuset, Blkio, Io, Pids, Freezer, Devices),
     *(NetCls, NetPrio, PerfEvent, Rdma, Misc, Dmem, Core, _Everywhere),
 )
-
-
-LIST_OF_ALL: Final = "Subsystem.parameters() lists all"
 
 
 class Controller(NamedTuple):
@@ -136,11 +134,12 @@ def root_only_files() -> frozenset[str]:
     return frozenset(name for parameter in found for version in (1, 2) for name in parameter.files(version))
 
 
-def parameter_named(name: str) -> Parameter:
+def parameter_named(name: str, kind: type[Parameter] = Parameter) -> Parameter:
     """The parameter of an API name (``memory.limit_in_bytes``) or of a control file (``memory.max``).
 
     The API's names go first; then, of the parameters that a file belongs to,
     the one under the file's own name, dots as underscores; then v2's, then v1's.
+    For an unknown name the error suggests close names of parameters of this kind.
     """
     if not isinstance(name, str):
         message = f"parameter name {shown(name)}: a str is expected"
@@ -159,5 +158,6 @@ def parameter_named(name: str) -> Parameter:
             if name in parameter.files(version):
                 return parameter
     message = f"there is no parameter {shown(name)}"
-    near = did_you_mean(name, {file: one for one in parameters() for file in (*one.files(1), *one.files(2), str(one))})
-    raise InvalidValue(message, parameter=name, hint=f"{near} {LIST_OF_ALL}".strip())
+    suitable = [one for one in parameters() if isinstance(one, kind)]
+    near = did_you_mean(name, {file: one for one in suitable for file in (*one.files(1), *one.files(2), str(one))})
+    raise InvalidValue(message, parameter=name, hint=join_hints(near, advise("parameters")))

@@ -388,7 +388,7 @@ def test_names_that_are_not_utf_8(memory: Cgroup) -> None:
     assert "memory.usage_in_bytes 0\n" in assert_done(run("get", f"{memory}/{name}", "memory.usage_in_bytes"))
     assert "odd\\xff" in assert_failed(run("get", f"{memory}/{name}/gone"))
     paths = [one["path"] for one in json.loads(assert_done(run("tree", "--json", str(memory))))]
-    assert paths == [memory.path, f"{memory.path}/{name}"]
+    assert paths == [memory.path, f"{memory.path}/odd\\xff\x1b[2J"]
     assert_done(run("remove", f"{memory}/{name}"))
 
 

@@ -95,13 +95,13 @@ for attempt in (
     assert error.errno == errno.EACCES, error
     # The directory, or what its controllers have to be enabled in first.
     assert "is owned by 0:0 with mode 0" in error.hint, error.hint
-    assert "write access to its parent" in error.hint or "not delegated to this user" in error.hint, error.hint
+    assert error.hint.startswith(("its parent is owned", "it is owned")), error.hint
 error = raises(AccessDenied, top.remove)
 error = raises(AccessDenied, elsewhere.remove)
 error = raises(AccessDenied, elsewhere.add_process, os.getpid())
 assert elsewhere.path in error.path, error
 if above.version == 2:
-    assert "common ancestor" in error.hint and f":{location}" in error.hint, error.hint
+    assert "is owned by 0:0" in error.hint, error.hint
     raises(AccessDenied, Parameters.set, Core.max_depth, above, 3)
     raises(AccessDenied, Parameters.set, Core.subtree_control, elsewhere, elsewhere.subsystems or ["memory"])
 else:
@@ -197,7 +197,7 @@ def test_enabling_in_a_threaded_domain(controller: str, make_cgroup: MakeCgroup)
         Parameters.set(Core.subtree_control, top, [controller])
     except CgroupOSError as error:
         assert error.errno == errno.EOPNOTSUPP
-        assert f"{controller} is a controller of domains alone" in str(error.hint)
+        assert f"{controller} is a controller of domains" in str(error.hint)
         assert Parameters.get(Core.subtree_control, top) == ()
         assert controller not in ("cpu", "cpuset", "pids", "perf_event")
     else:

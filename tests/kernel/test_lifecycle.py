@@ -105,7 +105,7 @@ def test_thawed_below_a_frozen_one(freezable: Cgroup, spawn: Spawn) -> None:
     freezable.freeze()
     with pytest.raises(CgroupBusy, match="is frozen") as raised:
         below.thaw()
-    assert raised.value.hint == f"thaw {freezable}"
+    assert raised.value.hint == f"thaw {freezable} first: Cgroup.thaw"
     below.freeze()
     freezable.thaw()
     assert Parameters.get(Freezer.state, below) == "FROZEN"

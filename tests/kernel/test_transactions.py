@@ -271,9 +271,9 @@ def test_a_limit_beyond_another_names_both(make_cgroup: MakeCgroup, need: Need) 
     cgroup = make_cgroup("memory")
     Parameters.set(Memory.limit_in_bytes, cgroup, 1 << 30)
     Parameters.set(Memory.memsw_limit_in_bytes, cgroup, 1 << 30)
-    with pytest.raises(InvalidValue, match=r"at most memory\.memsw\.limit_in_bytes, which is 1073741824; update"):
+    with pytest.raises(InvalidValue, match=r"at most memory\.memsw\.limit_in_bytes, now 1073741824: Cgroup\.update"):
         Parameters.set(Memory.limit_in_bytes, cgroup, 1 << 31)
-    with pytest.raises(InvalidValue, match=r"at least memory\.limit_in_bytes, which is 1073741824; update"):
+    with pytest.raises(InvalidValue, match=r"at least memory\.limit_in_bytes, now 1073741824: Cgroup\.update"):
         Parameters.set(Memory.memsw_limit_in_bytes, cgroup, 1 << 20)
     with pytest.raises(InvalidValue, match=r"no limit is cgroups\.MAX"):
         Parameters.set(Memory.limit_in_bytes, cgroup, -1)

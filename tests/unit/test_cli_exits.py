@@ -268,7 +268,9 @@ def test_completion_knows_the_parameters_and_the_commands(command: Any) -> None:
 
     assert complete("pa") == ["parameters"]
     assert complete("get", "memory", "pids.m") == ["pids.max"]
-    assert complete("set", "memory", "memory.usage_in") == ["memory.usage_in_bytes"]
+    assert complete("get", "memory", "memory.usage_in") == ["memory.usage_in_bytes"]
+    assert complete("set", "memory", "memory.limit_in") == ["memory.limit_in_bytes"]
+    assert complete("set", "memory", "memory.usage_in") == []  # it cannot be set
 
 
 # ---- the extra ---------------------------------------------------------------------------

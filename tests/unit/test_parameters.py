@@ -103,7 +103,7 @@ def test_an_unknown_name(name: str) -> None:
 
 
 def test_an_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(InvalidValue, match=r"did you mean memory\.limit_in_bytes, .*\? Subsystem"):
+    with pytest.raises(InvalidValue, match=r"did you mean memory\.limit_in_bytes, .*\?; Subsystem"):
         Subsystem.parameter_named("memory.limt_in_bytes")
     with pytest.raises(InvalidValue, match=r"no parameter 'memory\.mx' \(did you mean memory\.max"):
         Subsystem.parameter_named("memory.mx")

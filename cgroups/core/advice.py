@@ -1,0 +1,34 @@
+"""What to do next, in two forms: Python's for errors of the API, the command's for the output of ``cgroups``.
+
+Each line of the table has what is to be done, the function that does it, and the command that does it.
+"""
+
+from __future__ import annotations
+
+from ..errors import Advice
+
+__all__ = ["FORMS", "advise"]
+
+FORMS: dict[str, tuple[str, str, str]] = {
+    "thaw": ("thaw {cgroup} first", "Cgroup.thaw", "cgroups thaw {cgroup}"),
+    "empty": ("end its processes first", "Cgroup.kill", "cgroups kill {cgroup}"),
+    "remove all": ("or remove all", "Cgroup.remove(recursive=True, kill=True)", "cgroups remove -rk {cgroup}"),
+    "move down": ("move them down first", "Cgroup.move_all", "cgroups attach {cgroup}/CHILD PID"),
+    "use a child": ("use a child of it", "Cgroup.make_sub", "cgroups create {cgroup}/CHILD"),
+    "move out": ("move it out first", "Cgroup.add_process", "cgroups attach SPEC PID"),
+    "create": ("create it", "Hierarchy.find_or_create", "cgroups create {cgroup}"),
+    "enable": ("enable it", "Hierarchy.find_or_create", "cgroups create {cgroup}"),
+    "bound": ("{how} {what}, now {number}", "Cgroup.update sets both", "cgroups set {cgroup} {what} N"),
+    "set cpuset": ("set both first", "Cgroup.update", "cgroups set {cgroup} cpuset.cpus LIST"),
+    "key": ("name one key", "Memory.stat['anon']", "memory.stat[anon]"),
+    "mounted": ("see what is mounted", "Hierarchy.scan", "cgroups info"),
+    "scope": ("get a scope", "Cgroup.delegated", "systemd-run {user}--scope -p Delegate=yes COMMAND"),
+    "parameters": ("", "Subsystem.parameters() lists all", "'cgroups parameters' lists all"),
+}
+
+
+def advise(key: str, **words: object) -> Advice:
+    """Return one line of the table, with its words filled in."""
+    lead, *forms = FORMS[key]
+    # A child of the root: memory:/CHILD.
+    return Advice(*(f"{lead}: {form}".removeprefix(": ").format(**words).replace("//", "/") for form in forms))
