@@ -245,7 +245,7 @@ class Host:
         found: set[Cgroup] = set()
         for thread in os.listdir(tasks):
             try:
-                found.update(self._cgroups_in(f"{tasks}/{thread}/cgroup", thread))
+                found.update(self._cgroups_in(f"self/task/{thread}"))
             except ProcessNotFound:  # it has exited
                 continue
         return found
