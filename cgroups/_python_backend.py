@@ -530,6 +530,7 @@ def kept_fds() -> int:
 
 
 I64_MAX: Final = (1 << 63) - 1
+U64_MAX: Final = (1 << 64) - 1
 
 
 class Program(NamedTuple):
@@ -570,7 +571,14 @@ def _cell(target: Target, value: Any) -> tuple[Cell, int]:
         number = value * target.scale * (100 if target.flags & Flag.CENTI else 1)
     else:
         return Cell.ERROR, errno.EBADMSG
-    return (Cell.OK, number) if abs(number) <= I64_MAX else (Cell.RANGE, I64_MAX)
+    return _number_cell(number)
+
+
+def _number_cell(number: int) -> tuple[Cell, int]:
+    """The cell of a number: of more than int64 has, that of a uint64; of yet more an errno."""
+    if not -I64_MAX - 1 <= number <= U64_MAX:
+        return Cell.ERROR, errno.EOVERFLOW
+    return (Cell.OK, number) if number <= I64_MAX else (Cell.RANGE, number - (1 << 64))
 
 
 class _Cells:
@@ -589,12 +597,14 @@ class _Cells:
         if target.flags & Flag.SECOND and had is not Cell.ABSENT:
             return
         if target.flags & Flag.ADD:
-            if had not in (Cell.OK, Cell.MAX, Cell.RANGE) or (status is Cell.OK and had is not Cell.OK):
+            numbers = (Cell.OK, Cell.RANGE)
+            if had not in (*numbers, Cell.MAX) or (had is Cell.MAX and status in numbers):
                 return
-            if status is Cell.OK:
-                value += self.values[column]
-                if value > I64_MAX:
-                    status, value = Cell.RANGE, I64_MAX
+            if status in numbers:
+                parts = ((had, self.values[column]), (status, value))
+                status, value = _number_cell(sum(one % (1 << 64) if is_ is Cell.RANGE else one for is_, one in parts))
+                if status is Cell.ERROR:
+                    value, error = 0, value
         self.values[column], self.statuses[column], self.errors[column] = value, status, error
 
     def fail(self, program: Program, status: Cell, error: int) -> None:

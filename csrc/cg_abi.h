@@ -287,8 +287,8 @@ enum cg_cell {
     CG_CELL_MAX = 1,    /* no limit; the value is INT64_MAX */
     CG_CELL_GONE = 2,   /* the cgroup was removed */
     CG_CELL_ABSENT = 3, /* it has no such file, or the file no such number */
-    CG_CELL_RANGE = 4,  /* more than INT64_MAX, which is the value */
-    CG_CELL_ERROR = 5   /* not read, or no number; errno is in errors */
+    CG_CELL_RANGE = 4,  /* more than INT64_MAX: the value is that of a uint64_t */
+    CG_CELL_ERROR = 5   /* not read, or no number, or more than UINT64_MAX; errno is in errors */
 };
 
 enum cg_target_flags {

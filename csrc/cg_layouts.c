@@ -14,6 +14,26 @@ enum { FIRST_CELLS = 256 };
 
 /* ---- cells -------------------------------------------------------------------- */
 
+static bool is_number_cell(uint8_t status)
+{
+    return status == CG_CELL_OK || status == CG_CELL_RANGE;
+}
+
+/* The number of a cell that has one. */
+static __int128 exact(uint8_t status, int64_t value)
+{
+    return status == CG_CELL_RANGE ? (__int128)(uint64_t)value : value;
+}
+
+/* The status of a cell of this number, and its value and errno. */
+static uint8_t cell_of(__int128 number, int64_t *value_ret, int *error_ret)
+{
+    bool fits = number >= INT64_MIN && number <= UINT64_MAX;
+    *value_ret = fits ? (int64_t)(uint64_t)number : 0;
+    *error_ret = fits ? 0 : EOVERFLOW;
+    return !fits ? CG_CELL_ERROR : number > INT64_MAX ? CG_CELL_RANGE : CG_CELL_OK;
+}
+
 static void put(const struct cg_row_cells *cells, const struct cg_target *target, uint8_t status, int64_t value, int error)
 {
     int32_t column = target->column;
@@ -26,12 +46,10 @@ static void put(const struct cg_row_cells *cells, const struct cg_target *target
     if (target->flags & CG_TARGET_ADD) {
         if (*had != CG_CELL_OK && *had != CG_CELL_MAX && *had != CG_CELL_RANGE)
             return;
-        if (status == CG_CELL_OK && *had != CG_CELL_OK)
+        if (is_number_cell(status) && *had == CG_CELL_MAX)
             return;
-        if (status == CG_CELL_OK && __builtin_add_overflow(*to, value, &value)) {
-            status = CG_CELL_RANGE;
-            value = INT64_MAX;
-        }
+        if (is_number_cell(status))
+            status = cell_of(exact(*had, *to) + exact(status, value), &value, &error);
     }
     *to = value;
     *had = status;
@@ -41,6 +59,7 @@ static void put(const struct cg_row_cells *cells, const struct cg_target *target
 static void put_number(const struct cg_row_cells *cells, const struct cg_target *target, uint8_t kind, uint64_t number)
 {
     int64_t value = (int64_t)number, scale = target->scale;
+    int error = 0;
     bool unset = kind == CG_NEGATIVE && value == -1 && target->flags & CG_TARGET_UNSET;
     bool beyond = kind == CG_UINT && target->threshold > 0 && number >= target->threshold;
     if (kind == CG_MAX || unset || beyond) {
@@ -53,13 +72,11 @@ static void put_number(const struct cg_row_cells *cells, const struct cg_target 
     }
     if (target->flags & CG_TARGET_CENTI && kind != CG_CENTI)
         scale *= 100;
-    bool over = kind == CG_UINT && number > INT64_MAX;
-    if (scale != 1)
-        over |= __builtin_mul_overflow(value, scale, &value);
-    if (over)
-        put(cells, target, CG_CELL_RANGE, INT64_MAX, 0);
-    else
-        put(cells, target, CG_CELL_OK, value, 0);
+    bool within = kind != CG_UINT || number <= INT64_MAX;
+    uint8_t status = CG_CELL_OK;
+    if (!within || __builtin_mul_overflow((int64_t)number, scale, &value))
+        status = cell_of((within ? (__int128)(int64_t)number : (__int128)number) * scale, &value, &error);
+    put(cells, target, status, value, error);
 }
 
 /* All targets of the number of this one. */

@@ -209,7 +209,9 @@ def _lists(frames: Any, at: int) -> list[list[Any]]:
 def _cell(value: Any, mark: int) -> Any:
     if mark == Cell.MAX:
         return MAX
-    return value if mark in (Cell.OK, Cell.RANGE) else None
+    if mark == Cell.RANGE:
+        return value % 2**64
+    return value if mark == Cell.OK else None
 
 
 # ---- the terminal ------------------------------------------------------------------------

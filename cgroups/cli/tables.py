@@ -154,12 +154,15 @@ SEGMENT_ROOM = 1 << 16
 
 SEGMENT = b"cgroups.segment"
 """A mark of the footer of a segment, which is not the whole file's."""
+NO_LIMIT = 2**63 - 1
 MAGIC = b"PAR1"
 """What a .parquet file begins with, and each segment of it ends with."""
 
 
 class _Parquet:
     """Columns of int64, or float64 where a number has decimals; 2**63 - 1 is no limit, and null no number.
+
+    Null is also a number that an int64 has not; what is of text has it.
 
     A file of this format is readable only with a footer at its end, which has the place of all that is before.
     So it is written in segments, each with a footer of its own, and after the last segment there is a footer of all;
@@ -238,7 +241,9 @@ class _Parquet:
 
 
 def _bounded(value: Any) -> Any:
-    return 2**63 - 1 if value is MAX else value
+    if value is MAX:
+        return NO_LIMIT
+    return None if isinstance(value, int) and value > NO_LIMIT else value
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -369,7 +374,7 @@ def _whole_segments(path: str) -> Any:
 
 
 def _unbounded(value: Any) -> Any:
-    return None if value == 2**63 - 1 else value
+    return None if value == NO_LIMIT else value
 
 
 def _check(titles: Sequence[str], path: str) -> int:

@@ -75,7 +75,10 @@ class Frame:
 
     @property
     def values(self) -> memoryview:
-        """int64, shape (cgroups, columns): 2**63 - 1 where the status is MAX or RANGE, 0 where there is no number."""
+        """int64, shape (cgroups, columns): 2**63 - 1 where the status is MAX, 0 where there is no number.
+
+        Where the status is RANGE the number is more than an int64 has: it is ``value % 2**64``, as a uint64 has it.
+        """
         places = self._places
         return part(self._memory[places.values : places.inodes], "q", self._shape)
 
@@ -137,7 +140,8 @@ class Frame:
             return MAX
         if status not in (Cell.OK, Cell.RANGE):
             return None
-        value: int = self._memory[places.values : places.inodes].cast("q")[at]
+        values = self._memory[places.values : places.inodes].cast("Q" if status == Cell.RANGE else "q")
+        value: int = values[at]
         scale = self.columns[column].scale
         return value if scale == 1 else value / scale
 

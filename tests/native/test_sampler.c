@@ -92,9 +92,10 @@ static const struct {
     {"99\n", CG_VALUE, {"", "", 0, 0, 0, 1, 100}, CG_CELL_OK, 99, 0},
     {"100\n", CG_VALUE, {"", "", 0, 0, 0, 1, 100}, CG_CELL_MAX, INT64_MAX, 0},
     {"9223372036854775807\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_OK, INT64_MAX, 0},
-    {"9223372036854775808\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_RANGE, INT64_MAX, 0},
-    {"18446744073709551615\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_RANGE, INT64_MAX, 0},
-    {"9223372036854775807\n", CG_VALUE, {"", "", 0, 0, 0, 2, 0}, CG_CELL_RANGE, INT64_MAX, 0},
+    {"9223372036854775808\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_RANGE, INT64_MIN, 0},
+    {"18446744073709551615\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_RANGE, -1, 0},
+    {"9223372036854775807\n", CG_VALUE, {"", "", 0, 0, 0, 2, 0}, CG_CELL_RANGE, -2, 0},
+    {"18446744073709551615\n", CG_VALUE, {"", "", 0, 0, 0, 2, 0}, CG_CELL_ERROR, 0, EOVERFLOW},
     {"18446744073709551616\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_ERROR, 0, EBADMSG},
     {"five\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_ERROR, 0, EBADMSG},
     {"", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_ERROR, 0, EBADMSG},
@@ -252,7 +253,10 @@ void test_sampler_texts(void)
     check_cell(&table, 0, 3, CG_CELL_MAX, INT64_MAX, 0);
     write_file("a/other", "9223372036854775807\n");
     sample(&table);
-    check_cell(&table, 0, 3, CG_CELL_RANGE, INT64_MAX, 0);
+    check_cell(&table, 0, 3, CG_CELL_RANGE, (int64_t)((uint64_t)INT64_MAX + 40), 0);
+    write_file("a/other", "18446744073709551615\n");
+    sample(&table);
+    check_cell(&table, 0, 3, CG_CELL_ERROR, 0, EOVERFLOW);
     write_file("a/other", "x\n");
     sample(&table);
     check_cell(&table, 0, 3, CG_CELL_ERROR, 0, EBADMSG);

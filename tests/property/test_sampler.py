@@ -16,7 +16,21 @@ KEYS = ("anon", "file", "some", "full", "8:0", "avg10", "total", "rbytes", "Read
 
 numbers = st.one_of(
     st.integers(0, 1 << 65).map(str),
-    st.sampled_from(["max", "-1", "-5", "0.00", "1.25", "99.99", "1.2", "x", "", "007", str((1 << 63) - 1)]),
+    st.sampled_from(
+        [
+            "max",
+            "-1",
+            "-5",
+            "0.00",
+            "1.25",
+            "99.99",
+            "1.2",
+            "x",
+            "",
+            "007",
+            *map(str, ((1 << 63) - 1, 1 << 63, (1 << 64) - 1, 1 << 64)),
+        ]
+    ),
 )
 words = st.sampled_from([key for key in KEYS if key])
 lines = st.one_of(

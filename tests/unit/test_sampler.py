@@ -188,9 +188,44 @@ def test_what_is_not_a_number(job: Cgroup) -> None:
     write(job, "pids.current", "18446744073709551615\n")
     frame = Sampler([job], [Memory.current, Pids.max, Pids.current]).sample()
     assert frame.status.tolist() == [[Cell.ERROR, Cell.MAX, Cell.RANGE]]
-    assert frame.values.tolist() == [[0, (1 << 63) - 1, (1 << 63) - 1]]
+    assert frame.values.tolist() == [[0, (1 << 63) - 1, -1]]
     assert frame.errno.tolist()[0][0] != 0
-    assert frame.row(0) == [None, MAX, (1 << 63) - 1]
+    assert frame.row(0) == [None, MAX, (1 << 64) - 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "status"),
+    [
+        (f"{(1 << 63) - 1}", (1 << 63) - 1, Cell.OK),
+        (f"{1 << 63}", 1 << 63, Cell.RANGE),
+        (f"{(1 << 64) - 1}", (1 << 64) - 1, Cell.RANGE),
+        (f"{1 << 64}", None, Cell.ERROR),
+    ],
+)
+def test_number_beyond_int64_is_what_get_gives(job: Cgroup, text: str, value: int | None, status: Cell) -> None:
+    """Or an error, as of get; never 2**63 - 1 in its place."""
+    sampler = Sampler([job], [Pids.current, Cpu.stat])
+    write(job, "pids.current", f"{text}\n")
+    write(job, "cpu.stat", f"usage_usec {text}\n")
+    frame = sampler.sample()
+    assert (frame[job, Pids.current], frame.status[0, 0]) == (value, status)
+    assert frame[job, Cpu.stat]["usage_usec"] == value
+    if value is None:
+        with pytest.raises(cgroups.ParseError):
+            Parameters.get(Pids.current, job)
+    else:
+        assert Parameters.get(Pids.current, job) == value
+
+
+def test_sum_and_multiple_beyond_int64_are_exact_or_an_error(job: Cgroup) -> None:
+    parameters = [Memory.memsw_usage_in_bytes, Cpuacct.usage]
+    sampler = Sampler([job], parameters)
+    for current, swap, usec in ((1 << 62, 1 << 62, 1 << 54), ((1 << 63) + 1, 1 << 62, 1), ((1 << 64) - 1, 1, 1 << 63)):
+        write(job, "memory.current", f"{current}\n")
+        write(job, "memory.swap.current", f"{swap}\n")
+        write(job, "cpu.stat", f"usage_usec {usec}\n")
+        wanted = [number if number < 1 << 64 else None for number in (current + swap, usec * 1000)]
+        assert sampler.sample().row(0) == wanted
 
 
 def test_a_cgroup_that_goes_and_comes(v2: Host, job: Cgroup, tmp_path: Path) -> None:
