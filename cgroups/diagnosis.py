@@ -61,7 +61,7 @@ def is_absence(failure: Failure) -> bool:
 
 def _file_path(cgroup: Cgroup, name: str) -> str:
     path = cgroup.path or str(cgroup)
-    return f"{path}/{name}" if name else path
+    return f"{path}/{cgroup.hierarchy.file_name(name)}" if name else path
 
 
 def _tried(cgroup: Cgroup, verb: str, what: str, value: Any, path: str) -> str:
@@ -285,9 +285,9 @@ def _is_root_only(name: str) -> bool:
 
 def has_file(cgroup: Cgroup, name: str) -> bool:
     """Whether a cgroup has a control file."""
-    directory, below = cgroup.place()
+    directory, path = cgroup.place_of(name)
     try:
-        os.close(directory.open(f"{below}/{name}" if below else name, os.O_PATH))
+        os.close(directory.open(path, os.O_PATH))
     except Failure as failure:
         if failure.errno in ABSENT:
             return False

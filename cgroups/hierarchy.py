@@ -50,6 +50,7 @@ class Hierarchy:
         "_root",
         "_whole",
         "host",
+        "is_noprefix",
         "label",
         "mount_point",
         "mounts",
@@ -74,6 +75,7 @@ class Hierarchy:
         self.mount_point = self.mounts[0].path if self.mounts else ""
         self.root_location = self.mounts[0].root if self.mounts else "/"
         self._root: Cgroup | None = None
+        self.is_noprefix = bool(self.mounts) and self.mounts[0].noprefix
         # The usual case: the whole hierarchy is mounted.
         self._whole = next((mount for mount in self.mounts[:1] if mount.root == "/"), None)
 
@@ -235,6 +237,13 @@ class Hierarchy:
         if self._whole is not None and not location.startswith("/.."):
             return self._whole, self._whole.prefix + location[1:]
         return self.view.find(location)
+
+    def file_name(self, name: str) -> str:
+        """Return what a control file is called on this hierarchy: mounted ``noprefix``, ``cpuset.cpus`` is ``cpus``."""
+        if not self.is_noprefix:
+            return name
+        controller, _, rest = name.partition(".")
+        return rest if controller in self._names else name
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Hierarchy) and self.key == other.key and self.host == other.host
@@ -450,6 +459,11 @@ class Cgroup:
         mount, below = self._place
         return mount.directory, below
 
+    def place_of(self, name: str) -> tuple[Directory, str]:
+        """Return the directory that a control file is opened beneath, and its path from there."""
+        directory, below = self.place()
+        return directory, _join(below, self.hierarchy.file_name(name))
+
     def place_for_writing(self, tried: str) -> tuple[Directory, str]:
         """The same, refused before any system call where the tree is a captured one."""
         if self._place is None:
@@ -464,16 +478,16 @@ class Cgroup:
         """A control file, kept by this object: its descriptor is closed when the object goes."""
         file = self._files.get(name)
         if file is None:
-            directory, below = self.place()
-            file = self._files.setdefault(name, directory.file(_join(below, name)))
+            directory, path = self.place_of(name)
+            file = self._files.setdefault(name, directory.file(path))
         return file
 
     def read_cells(self, name: str, shape: int, *, listing: bool = False) -> list[tuple[str, Any]]:
         """The cells of a control file; a task list is opened for this read alone."""
         try:
             if listing:
-                directory, below = self.place()
-                return directory.file(_join(below, name), listing=True).read(shape)
+                directory, path = self.place_of(name)
+                return directory.file(path, listing=True).read(shape)
             return self.file(name).read(shape)
         except Failure as failure:
             raise diagnosis.explain(failure, self, name, "read") from None
@@ -483,7 +497,9 @@ class Cgroup:
         given = text if value is None else value
         directory, below = self.place_for_writing(f"set {name} to {shown(given)}")
         try:
-            directory.write(_join(below, name), text.encode("utf-8", "surrogateescape") or b"\n")
+            directory.write(
+                _join(below, self.hierarchy.file_name(name)), text.encode("utf-8", "surrogateescape") or b"\n"
+            )
         except Failure as failure:
             raise diagnosis.explain(failure, self, name, "write", parameter, given) from None
 

@@ -76,6 +76,7 @@ class Mount:
         "device",
         "directory",
         "label",
+        "noprefix",
         "options",
         "path",
         "prefix",
@@ -90,6 +91,8 @@ class Mount:
         self.device = (major, minor)
         self.subsystems: tuple[str, ...] = ()
         self.label: str | None = None
+        # Of the controller cpuset only, as Android mounts it: its files are `cpus`, not `cpuset.cpus`.
+        self.noprefix = self.version == 1 and "noprefix" in _split_options(self.options)
         if self.version == 1:
             self.subsystems, self.label = controllers_of(self.options)
         self._local = host_root == "/"

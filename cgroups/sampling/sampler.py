@@ -112,7 +112,10 @@ class Sampler:
     def _add(self, cgroups: Iterable[Cgroup]) -> None:
         for cgroup in cgroups:
             directory, below = cgroup.place()
-            self._sampler.add(directory, below, self._programs[cgroup.version])
+            programs = self._programs[cgroup.version]
+            if cgroup.hierarchy.is_noprefix:
+                programs = [(cgroup.hierarchy.file_name(name), program) for name, program in programs]
+            self._sampler.add(directory, below, programs)
 
     def _examples(self) -> Iterable[Cgroup]:
         """Where it is looked which keys a file has."""
@@ -124,8 +127,8 @@ class Sampler:
         for cgroup in self._examples():
             if cgroup.version == version:
                 try:
-                    directory, below = cgroup.place()
-                    yield directory.file(f"{below}/{file}" if below else file).read(shape)
+                    directory, path = cgroup.place_of(file)
+                    yield directory.file(path).read(shape)
                 except (Failure, CgroupError):
                     continue  # a cell's own business
 

@@ -71,7 +71,7 @@ def read_file(cgroup: Cgroup, name: str, codec: Reader[R], parameter: str) -> R:
 def _malformed(error: ValueError, cgroup: Cgroup, name: str, parameter: str) -> CgroupError:
     if isinstance(error, CgroupError):
         return error
-    path = f"{cgroup.path}/{name}"
+    path = f"{cgroup.path}/{cgroup.hierarchy.file_name(name)}"
     return ParseError(f"cannot read {parameter} of {cgroup} ({path}): {error}", path=path, parameter=parameter)
 
 
