@@ -1,6 +1,7 @@
 """Signals that would end the program before it has cleaned up.
 
-SIGTERM and SIGHUP raise SystemExit in a block that has something to clean up.
+SIGTERM and SIGHUP raise SystemExit in a block that has something to clean up; in
+the command, whose process is its own, so do all other signals that would end it.
 While it is made or cleaned up, whatever comes, Ctrl-C too, waits until that is
 done.  A handler of the program's own is left alone, and what Ctrl-C does to a
 block is what Python does anyway.
@@ -16,6 +17,16 @@ from typing import Any, Final
 
 __all__ = ["SIGNALS", "Ended"]
 
+SIGHUP, SIGTERM = 1, 15
+"""The module signal is imported when it is used: importing this package has to stay cheap."""
+
+_NOT_TAKEN: Final = (
+    *("SIGKILL", "SIGSTOP"),  # cannot be caught
+    *("SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS"),  # faults of the program itself
+    *("SIGCHLD", "SIGCONT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH"),  # do not end a program
+    "SIGINT",  # Ctrl-C is as Python has it
+)
+
 
 class Ended(SystemExit):
     """A signal ends the blocks that have something to clean up, and then the program."""
@@ -25,7 +36,18 @@ class Signals:
     """Those of this process: blocks may be within each other, and share its handlers."""
 
     def __init__(self) -> None:
+        self._numbers: tuple[int, ...] = (SIGTERM, SIGHUP)
         self._begin_anew()
+
+    def take_all(self) -> None:
+        """Let every signal that would end the program raise SystemExit in blocks.
+
+        For a program of our own: elsewhere a handler of C's, such as faulthandler's of
+        SIGUSR1, looks to Python as if there were none, and would be lost.
+        """
+        import signal  # noqa: PLC0415
+
+        self._numbers = tuple(signal.valid_signals() - {getattr(signal, name) for name in _NOT_TAKEN})
 
     def _begin_anew(self) -> None:
         self._owner = os.getpid()
@@ -34,26 +56,22 @@ class Signals:
 
     def begin(self) -> bool:
         """A block begins; False in a thread, which may not ask for signals: then it is not told of the end either."""
-        import signal  # noqa: PLC0415 - importing this package has to stay cheap
-
         if not _is_main_thread():
             return False
         if self._owner != os.getpid():
             self._begin_anew()  # the blocks of a forked child's parent are not its own
         self._blocks += 1
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in self._numbers:
             self._take(number)
         return True
 
     def end(self) -> None:
         """A block has ended, in whatever thread."""
-        import signal  # noqa: PLC0415
-
         if self._owner == os.getpid():
             self._blocks -= 1
             if not self._blocks:
                 self._came = 0
-                for number in (signal.SIGTERM, signal.SIGHUP):
+                for number in self._numbers:
                     self._give_back(number)
 
     @contextmanager

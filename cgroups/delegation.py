@@ -17,6 +17,7 @@ from ._systemd import Manager
 from .deadline import Deadline
 from .errors import (
     CgroupError,
+    CgroupExists,
     CgroupGone,
     InvalidValue,
     SubsystemNotAttached,
@@ -27,6 +28,7 @@ from .errors import (
 )
 from .group import UNIFIED, Group, listed, with_controller
 from .host import LOCAL
+from .passing import fresh_name
 from .spec import ALIASES, to_enable
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9:_.\\-]+")
 BESIDE: Final = ".supervisor"
 """What follows the group's name in that of the cgroup beside it, for whoever is in the scope and not in the group."""
 
-LONGEST: Final = 255 - len(BESIDE)
+LONGEST: Final = 255 - len(BESIDE) - len(f"-{1 << 22}-{'0' * 16}")
+"""Characters of a name that may have to get a process id and a random number."""
 
 _KEEP: Final = "cd / && exec cat >/dev/null 2>&1"
 
@@ -60,12 +63,17 @@ def delegate(name: str, controllers: Iterable[str], *, user: bool, timeout: floa
     wanted = listed(controllers)
     asked = _asked(Group(name, wanted))
     deadline = Deadline(timeout)
-    unit = f"{name}{SUFFIX}"
     with Manager(user=user, deadline=deadline) as manager, ExitStack() as undo:
-        life = _Life(unit)
+        life = _Life()
         undo.callback(life.end_quietly)
-        manager.start_scope(unit, asked, life.pid)
-        life.look()
+        try:
+            manager.start_scope(f"{name}{SUFFIX}", asked, life.pid)
+        except CgroupExists:
+            # Another of this program's, or of another program.
+            name = fresh_name(name)
+            manager.start_scope(f"{name}{SUFFIX}", asked, life.pid)
+        unit = f"{name}{SUFFIX}"
+        life.look(unit)
         scope = Scope(name, _spread(unit, wanted, life.places, user=user), life)
         scope.begin()
         if any(cgroup.version == UNIFIED and not _can_move(LOCAL.own(""), cgroup) for cgroup in scope):
@@ -146,13 +154,14 @@ class _Life:
     """The process that keeps a scope, which lasts while one is inside; it ends with this process.
 
     Attributes:
+        unit: the name of the scope's unit, once it has one.
         owner: the process that obtained it.
         pid: the process that keeps it.
         places: the scope's own cgroups: those that systemd tracks it with, and of v1 its controllers'.
     """
 
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
+    def __init__(self) -> None:
+        self.unit = ""
         self.owner = os.getpid()
         self.places: list[Cgroup] = []
         reading, self._pipe = os.pipe()
@@ -169,18 +178,19 @@ class _Life:
             )
         except OSError as error:
             os.close(self._pipe)
-            message = f"cannot start the process that keeps {unit}"
+            message = "cannot start the process that keeps a scope"
             raise from_errno(error.errno or 0, message, path="/bin/sh") from None
         finally:
             os.close(reading)
 
-    def look(self) -> None:
+    def look(self, unit: str) -> None:
         """Finds the scope's cgroups: those that its process is in now."""
+        self.unit = unit
         # systemd puts an underscore before what the kernel could take for a control file.
-        names = {self._unit, f"_{self._unit}"}
+        names = {self.unit, f"_{self.unit}"}
         self.places = [cgroup for cgroup in LOCAL.process_info(self.pid) if cgroup.name in names]
         if not any(place.version == UNIFIED or place.hierarchy.label for place in self.places):
-            message = f"{self._unit} was started, and its process {self.pid} is not in it"
+            message = f"{self.unit} was started, and its process {self.pid} is not in it"
             raise SystemdError(message, hint="it is another machine's, or container's, systemd")
         managed.obtained.update(place.location for place in self.places)
 
@@ -204,7 +214,7 @@ class _Life:
             return
         while any(place.exists for place in self.places):
             hint = "systemd is slow, or there are other processes in it"
-            deadline.check(f"{self._unit} did not end", self.places, hint)
+            deadline.check(f"{self.unit} did not end", self.places, hint)
             deadline.pause()
         managed.obtained.difference_update(place.location for place in self.places)
 
@@ -226,6 +236,9 @@ class Scope(Group):
             group.set(Memory.limit_in_bytes, 2**30)
             with group.spawn(["make", "-j4"]) as process:
                 process.wait()
+
+    Where another program, or another part of this one, has a scope of this name, a
+    process id and a random number follow the name.
 
     The group is a cgroup of its own, ``job.scope/job``, since the scope itself
     stays systemd's to set.  Beside it, on v2, is ``job.scope/job.supervisor``.  In
@@ -249,7 +262,7 @@ class Scope(Group):
     :class:`Group`, which ends no scope.
 
     Attributes:
-        unit: the name of the unit, ``job.scope``.
+        unit: the name of the unit: ``job.scope``, or ``job-PID-RANDOM.scope`` where that was taken.
         places: the scope's own cgroups.
     """
 

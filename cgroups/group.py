@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
 
 from . import creation
 from .control import empty, freeze, kill, move, remove
 from .core.advice import advise
-from .deadline import PATIENCE
 from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
 from .hierarchy import Cgroup
 from .host import LOCAL, Host
-from .passing import Passing
+from .passing import Passing, fresh_name
 from .spec import split_path, to_enable
 from .subsystem import Core, Cpuset, Parameters
 from .transaction import apply, settable, update
@@ -182,14 +180,14 @@ class Group:
         is cleaned up, Ctrl-C too, waits for that.
 
         Args:
-            prefix: what its name begins with; a number that no other has follows.
+            prefix: what its name begins with; its process id and a random number follow.
             controllers: as of a Group; those of ``limits`` are added.
             limits: what parameters are set to, as by :meth:`update`.
             parent: as of a Group.
         """
         values = settable(limits)
         wanted = dict.fromkeys((*listed(controllers, or_none=bool(values)), *map(controller_of, values)))
-        name = f"{prefix}-{os.getpid()}-{os.urandom(4).hex()}"
+        name = fresh_name(prefix)
         return Temporary(cls(name, wanted, parent=parent), values)
 
     # ---- its cgroups
@@ -403,5 +401,5 @@ class Temporary(Passing):
         self._group._make(making, creation.rights_of({}), exist_ok=False)
         apply(self._group.cgroup_of, self._limits)
 
-    def _remove(self) -> None:
-        self._group.remove(recursive=True, kill=True, timeout=PATIENCE)
+    def _targets(self) -> Sequence[Cgroup]:
+        return self._group.cgroups

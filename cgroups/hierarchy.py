@@ -431,7 +431,8 @@ class Cgroup:
         Where systemd manages the tree, this is how to get a part of it for oneself.
 
         Args:
-            name: the unit is ``NAME.scope``, the group in it NAME: ASCII letters, digits and ``:-_.\\``.
+            name: the unit is ``NAME.scope``, the group in it NAME: ASCII letters, digits and ``:-_.\\``.  Where
+                there is such a unit already, a process id and a random number follow NAME.
             controllers: what the group is to have, as of a :class:`Group`.
             user: ask the user's own manager, and not the system's, which gives scopes to root alone.
             timeout: seconds for all of it.
@@ -440,7 +441,6 @@ class Cgroup:
             SystemdError: no systemd runs here, or none of the user's; no D-Bus; no jeepney (the extra
                 ``systemd``); or it could not do it.
             AccessDenied: it was refused: polkit, or another user's bus.
-            CgroupExists: there is a unit of this name.
             InvalidValue: a name that no unit can have.
             SubsystemNotAvailable: a controller that is not here, or that systemd never delegates.
             SubsystemNotAttached: a controller that this manager does not have.

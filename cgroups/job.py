@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from . import creation, diagnosis
+from .control import claims
 from .deadline import PATIENCE
 from .errors import AccessDenied, CgroupBusy, CgroupError, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable
 from .group import Group, controller_of, fill_cpuset, place_of, with_controller
 from .host import LOCAL
-from .passing import Passing
+from .passing import Passing, fresh_name
 from .spec import to_enable
 from .subsystem import Parameters
 from .transaction import apply, settable
@@ -33,7 +32,9 @@ HELPFUL: Final = ("freezer", "pids", "cpu")
 NO_UNIFIED: Final = "only a cgroup of the unified hierarchy has pressure, and this job has none"
 
 _RIGHTS = creation.Rights(0o755, None, None, None)
-_numbers = itertools.count(1)
+
+PREFIX: Final = "cgroups-run"
+"""What the names of the cgroups of all runs begin with."""
 
 
 # ---- what is asked for -------------------------------------------------------------------
@@ -64,6 +65,7 @@ class Job(Passing):
     Attributes:
         cgroups: those that were made.
         missing: by controller, why it has no cgroup here: what it counts is not measured.
+        abandoned: what runs whose runner was killed have left in the same places.
 
     Raises, with nothing left behind: whatever making a cgroup or setting a
     limit does.  A controller that is only there to measure may be missing.
@@ -72,7 +74,9 @@ class Job(Passing):
     def __init__(self, parents: list[Cgroup] | None, limits: Mapping[Parameters.Writable[Any], Any]) -> None:
         self.cgroups: list[Cgroup] = []
         self.missing: dict[str, str] = {}
-        self._name = f"cgroups-run-{os.getpid()}-{next(_numbers)}"
+        self.abandoned: list[Cgroup] = []
+        self._name = fresh_name(PREFIX)
+        self._claims = claims.Claims()
         self._parents, self._limits = parents, limits
 
     def __enter__(self) -> Self:
@@ -116,10 +120,12 @@ class Job(Passing):
     def _make(self, making: creation.Making) -> None:
         required = list(dict.fromkeys(controller_of(parameter) for parameter in self._limits))
         places = self._places(self._parents, required)
+        self.abandoned = claims.abandoned(places, f"{PREFIX}-")
         for place in places:
             needed = [name for name in required if name and place.hierarchy.has(name)]
             enabled = to_enable(place.version, needed)
-            self.cgroups.append(making.create(place, [self._name], enabled, _RIGHTS, exist_ok=False))
+            self.cgroups.append(place.child(self._name))  # first: its creation may be interrupted
+            self._claims.take(making.create(place, [self._name], enabled, _RIGHTS, exist_ok=False))
             fill_cpuset(self.cgroups[-1])
         # In the order in which the command enters them: its time counts from the last on.
         self.cgroups.sort(key=lambda cgroup: (cgroup.hierarchy.has("cpuacct"), -cgroup.version))
@@ -153,9 +159,12 @@ class Job(Passing):
         """
         return self.group.kill(PATIENCE)
 
-    def _remove(self) -> None:
-        if self.cgroups:
-            self.group.remove(recursive=True, kill=True, timeout=PATIENCE)
+    def _targets(self) -> Sequence[Cgroup]:
+        return self.cgroups
+
+    def _clean(self) -> None:
+        super()._clean()
+        self._claims.release()
 
     @property
     def group(self) -> Group:

@@ -1,27 +1,43 @@
-"""Passing: cgroups for a ``with`` block, that are gone after it whatever comes."""
+"""Temporary cgroups: created on entry of a ``with`` block, removed on exit whatever happens."""
 
 from __future__ import annotations
 
 import os
+import sys
+import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from . import creation
 from ._signals import SIGNALS
-from .errors import CgroupError
+from .control.remove import remove
+from .deadline import PATIENCE
+from .errors import CgroupError, CgroupTimeout
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Passing"]
+    from .hierarchy import Cgroup
+
+__all__ = ["Passing", "fresh_name"]
+
+RETRIES_S: Final = (0.0, 0.0, 0.001, 0.01, 0.1)
+"""Seconds before each attempt to remove: what fails may be for a lack that ends soon, such as one of descriptors."""
+
+
+def fresh_name(prefix: str) -> str:
+    """Return a name that no other cgroup has, in whatever pid namespace its maker is."""
+    return f"{prefix}-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 class Passing(ABC):
-    """What makes cgroups when it begins, and removes them when it ends: also after a signal, or an error in either.
+    """Cgroups that are created when a block begins and removed when it ends, also after a signal or an error.
 
-    While they are made or removed, signals that would end the program wait.
-    What the handler of the program's own raises in between is met by a second
-    removal, and, where even that does not come to its end, by one more when the program ends.
+    Signals that would end the program wait while the cgroups are created or removed.
+    If a signal handler of the program's own raises in between, or a removal fails, the
+    removal is tried again; if that fails too, once more when the program ends.
     """
 
     _owner = 0
@@ -29,24 +45,25 @@ class Passing(ABC):
 
     @abstractmethod
     def _make(self, making: creation.Making) -> None:
-        """Makes them."""
+        """Create them."""
 
     @abstractmethod
-    def _remove(self) -> None:
-        """Ends what is inside and removes them; nothing of what is not there."""
+    def _targets(self) -> Sequence[Cgroup]:
+        """Return the cgroups to remove, of which some may not have been created."""
 
     def _begin(self) -> None:
-        import atexit  # noqa: PLC0415 - importing this package has to stay cheap
-
         self._owner = os.getpid()
         self._is_main = SIGNALS.begin()
+        self._making = creation.Making()
         # An interrupt that comes between the block and its end ends the program, and not this.
-        atexit.register(self._end)
+        _OPEN.add(self)
         try:
-            with SIGNALS.held(), creation.Making() as making:
+            with SIGNALS.held(), self._making as making:
                 self._make(making)
         except BaseException:
-            self._end()
+            # The first error is the one to report; what is left is removed when the program ends.
+            with suppress(CgroupError, OSError):
+                self._end()
             raise
 
     def __exit__(
@@ -58,8 +75,8 @@ class Passing(ABC):
         try:
             with SIGNALS.held():
                 self._clean()
-        except CgroupError:
-            raise  # as when a process cannot be ended: once more when the program ends
+        except (CgroupError, OSError):
+            raise  # tried again already
         except BaseException:
             self._clean()
             raise
@@ -69,10 +86,68 @@ class Passing(ABC):
                 SIGNALS.end()
 
     def _clean(self) -> None:
-        import atexit  # noqa: PLC0415
-
         # A forked child's copy of the block is not the block.
         if self._owner == os.getpid():
             self._remove()
             self._owner = 0
-        atexit.unregister(self._end)
+        _OPEN.discard(self)
+
+    def _remove(self) -> None:
+        """Remove them, with what is inside; retry what fails, and raise its first error if all retries fail."""
+        first: Exception | None = None
+        for pause in RETRIES_S:
+            time.sleep(pause)
+            try:
+                self._remove_once()
+            except (CgroupError, OSError) as error:
+                first = first or error
+                if isinstance(error, CgroupTimeout):
+                    break  # it has had its time
+            else:
+                return
+        assert first is not None
+        raise first
+
+    def _remove_once(self) -> None:
+        # Nothing that others have created, nor what an undone creation has removed already.
+        made = {*self._making.made}
+        tops = [cgroup for cgroup in self._targets() if cgroup in made and cgroup.exists]
+        if tops:
+            remove(tops, recursive=True, kill_first=True, timeout=PATIENCE)
+
+
+# ---- the end of the program --------------------------------------------------------------
+
+
+class _Open:
+    """The blocks that have begun and not ended; those that are left are ended when the program ends.
+
+    One entry of atexit for all of them: atexit never gives back the room of an entry.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: dict[Passing, None] = {}
+        self._is_registered = False
+
+    def add(self, block: Passing) -> None:
+        if not self._is_registered:
+            import atexit  # noqa: PLC0415 - importing this package has to stay cheap
+
+            self._is_registered = True
+            atexit.register(self._end_all)
+        self._blocks[block] = None
+
+    def discard(self, block: Passing) -> None:
+        self._blocks.pop(block, None)
+
+    def _end_all(self) -> None:
+        for block in reversed([*self._blocks]):
+            try:
+                block._end()  # noqa: SLF001 - its own
+            except (CgroupError, OSError) as error:
+                if sys.stderr is not None:
+                    with suppress(OSError, ValueError):
+                        sys.stderr.write(f"cgroups: {error}\n")
+
+
+_OPEN: Final = _Open()

@@ -70,6 +70,7 @@ class Report(NamedTuple):
         samples: frames of its life, where they were asked for.
         fired: of each guard that acted, the event for which it did.
         missing: by controller, and ``pressure``, why something of it was not measured.
+        abandoned: specs of the cgroups that runs whose runner was killed have left beside its own.
     """
 
     args: tuple[str, ...]
@@ -95,6 +96,7 @@ class Report(NamedTuple):
     samples: tuple[Frame, ...]
     fired: tuple[Event, ...]
     missing: Mapping[str, str]
+    abandoned: tuple[str, ...] = ()
 
     @property
     def signal(self) -> int | None:

@@ -172,6 +172,7 @@ def run_through(
         samples=frames,
         fired=tuple(guard.fired for guard in watching if guard.fired is not None),
         missing=missing,
+        abandoned=tuple(map(str, job.abandoned)),
         **{**usage._asdict(), "memory_peak": peak},
     )
     return report, interrupt

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import IO, Annotated, Any, NoReturn, Optional
 
 import typer
 
+from .._signals import SIGNALS
 from ..errors import CgroupError, InvalidValue, SystemdWarning
 from ..group import parents_of
 from ..host import LOCAL
@@ -28,6 +29,8 @@ __all__ = ["run"]
 
 TIMED_OUT, FAILED, CANNOT_RUN, NOT_FOUND = 124, 125, 126, 127
 """Exit codes, as of timeout, env and the shells."""
+
+STDERR = 2
 
 
 def run(
@@ -101,27 +104,70 @@ def run(
         raise typer.BadParameter("run starts a command on this host, and takes no --root")
     # Ignored by whoever started this, the kernel would reap the command, and how it ended would be lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    SIGNALS.take_all()
+    _occupy_streams()
+    file = _opened(output)
     try:
-        # Opened first: a report that cannot be written is no reason to run for hours.
-        with open(output, "w", encoding="utf-8") if output is not None else _stderr() as file:
-            guards = [guard_named(word, interval) for word in guard or []]
-            options = {"guards": guards, "sample": sample, "timeout": timeout, "grace": grace, "parent": parent}
-            report = _run(command, _limits(limit or [], parent), **options)
-            print(as_json(_data(report)) if json else _text(report), end="" if not json else "\n", file=file)
+        guards = [guard_named(word, interval) for word in guard or []]
+        options = {"guards": guards, "sample": sample, "timeout": timeout, "grace": grace, "parent": parent}
+        report = _run(command, _limits(limit or [], parent), **options)
     except CgroupError as error:
         _fail(str(error), FAILED)
-    except OSError as error:
-        _fail(f"cannot write {output or 'to stderr'}: {error.strerror}", FAILED)
+    _write(as_json(_data(report)) + "\n" if json else _text(report), file, output)
     raise typer.Exit(TIMED_OUT if report.timed_out else report.exit_code)
 
 
-@contextmanager
-def _stderr() -> Iterator[IO[str]]:
-    yield sys.stderr
+# ---- where the report goes ---------------------------------------------------------------
+
+
+def _occupy_streams() -> None:
+    """Keep other files from the numbers of standard streams that are closed; the command has them closed too."""
+    while (fd := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= STDERR:
+        pass
+    os.close(fd)
+
+
+def _opened(output: str | None) -> IO[str] | None:
+    """Return the file of the report; None if it would go to stderr, and that is closed."""
+    if output is None:
+        return sys.stderr
+    try:
+        # Before the start: a report that cannot be written is no reason to run for hours.
+        return open(output, "w", encoding="utf-8")
+    except OSError as error:
+        _fail(f"cannot write {output}: {error.strerror}", FAILED)
+
+
+def _write(text: str, file: IO[str] | None, output: str | None) -> None:
+    """Write the report; if that fails, say so: the exit code is the command's all the same."""
+    if file is None:
+        return
+    try:
+        print(text, end="", file=file, flush=True)
+        if output is not None:
+            file.close()
+    except OSError as error:
+        if output is not None:
+            _say(f"cannot write the report to {output}: {error.strerror}")
+        else:
+            _drop_stderr()
+
+
+def _say(message: str) -> None:
+    try:
+        if sys.stderr is not None:
+            typer.echo(f"cgroups: {printable(' '.join(message.splitlines()))}", err=True)
+    except OSError:
+        _drop_stderr()
+
+
+def _drop_stderr() -> None:
+    """Let the interpreter not try again at its end to write what could not be written: it would exit with 120."""
+    sys.stderr = None
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"cgroups: {printable(' '.join(message.splitlines()))}", err=True)
+    _say(message)
     raise typer.Exit(code)
 
 
@@ -210,7 +256,11 @@ def _text(report: Report) -> str:
         "guards": ", ".join(f"{one.file} {one.what}: {one.after}" for one in report.fired) or None,
     }
     text = "".join(f"{name:12} {printable(line or UNKNOWN)}\n" for name, line in lines.items() if line is not None)
-    return text + "".join(f"{name} was not measured: {printable(why)}\n" for name, why in report.missing.items())
+    text += "".join(f"{name} was not measured: {printable(why)}\n" for name, why in report.missing.items())
+    return text + "".join(
+        f"{printable(spec)} was left by a runner that was killed: 'cgroups remove -rk {printable(spec)}' removes it\n"
+        for spec in report.abandoned
+    )
 
 
 UNKNOWN = "-"

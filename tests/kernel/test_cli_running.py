@@ -92,6 +92,42 @@ def test_a_report_in_a_file(run: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "mark").exists()
 
 
+FULL = "/dev/full"
+
+
+def test_report_on_a_full_disk_exits_as_the_command_and_says_so(run: Any, tmp_path: Path) -> None:
+    for more in ([], ["--json"]):
+        ran = run("-o", FULL, *more, "sh", "-c", "exit 7")
+        assert ran.returncode == 7
+        assert ran.stderr == "cgroups: cannot write the report to /dev/full: No space left on device\n"
+    with open(FULL, "w") as full:
+        ran = subprocess.run([*WORDS, "--parent", "", "true"], stderr=full, cwd="/", check=False)
+        assert ran.returncode == 125
+
+
+def test_report_when_stderr_cannot_be_written_exits_as_the_command(words: list[str]) -> None:
+    with open(FULL, "w") as full:
+        for code in (0, 3):
+            ran = subprocess.run([*words, "sh", "-c", f"exit {code}"], stderr=full, cwd="/", timeout=60, check=False)
+            assert ran.returncode == code
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 2>&-", "0<&- 1>&- 2>&-"])
+def test_report_when_stderr_is_closed_goes_nowhere_else(words: list[str], tmp_path: Path, closed: str) -> None:
+    seen, report = tmp_path / "seen", tmp_path / "report.json"
+    # The command has closed what the runner has closed.
+    command = ["sh", "-c", f"readlink /proc/$$/fd/2 > {seen} || echo closed > {seen}; echo oh >&2; echo hi; exit 3"]
+    for more in ([], ["-o", str(report)], ["--json", "-o", str(report)]):
+        ran = subprocess.run(
+            ["sh", "-c", f'"$@" {closed}', "sh", *words, *more, *command],
+            stdout=subprocess.PIPE, cwd="/", timeout=60, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 3
+        assert ran.stdout == (b"" if "1>&-" in closed else b"hi\n")
+        assert seen.read_text() == "closed\n"
+    assert json.loads(report.read_text())["returncode"] == 3
+
+
 # ---- exit codes --------------------------------------------------------------------------
 
 
@@ -189,6 +225,16 @@ def test_ctrl_c_ends_what_does_not_mind_it(words: list[str]) -> None:
 
 
 @pytest.mark.anywhere
+def test_ctrl_backslash_ends_all(words: list[str]) -> None:
+    terminal = Terminal(*words, "sh", "-c", "trap '' QUIT; echo ready; sleep 100 & wait; sleep 100")
+    terminal.read("ready\n")
+    time.sleep(0.2)
+    terminal.type("\x1c")
+    assert terminal.wait() == 128 + signal.SIGQUIT
+    assert "Traceback" not in terminal.text
+
+
+@pytest.mark.anywhere
 def test_a_second_ctrl_c_kills(words: list[str]) -> None:
     terminal = Terminal(*words, "sh", "-c", "trap '' INT; sleep 100 & echo ready; wait; sleep 100")
     terminal.read("ready\n")
@@ -202,7 +248,13 @@ def test_a_second_ctrl_c_kills(words: list[str]) -> None:
 
 
 @pytest.mark.anywhere
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM),
+        *(signal.SIGXCPU, signal.SIGPOLL, signal.SIGRTMIN, signal.SIGRTMAX),
+    ],
+)
 def test_what_ends_the_command_ends_all(words: list[str], spawn: Any, number: int) -> None:
     child = spawn(*words, "sh", "-c", "echo $$; exec sleep 100", stdout=subprocess.PIPE, cwd="/")
     pid = int(child.stdout.readline())

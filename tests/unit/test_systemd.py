@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import cgroups
 from cgroups import Cgroup, Hierarchy, Host, managed
 from cgroups._systemd import Manager, bus_address, explain
 from cgroups.deadline import Deadline
-from cgroups.delegation import _can_move, _checked, _Life
+from cgroups.delegation import LONGEST, _can_move, _checked, _Life
 
 JOB = "/org/freedesktop/systemd1/job/7"
 UNIT_PATH = "/org/freedesktop/systemd1/unit/job_2escope"
@@ -187,6 +189,23 @@ def test_a_unit_that_is_about_to_go(state: str | None, bus: Bus, tmp_path: Path)
     assert [name for name, _ in bus.calls].count("StartTransientUnit") == 3
 
 
+def test_delegated_name_that_is_taken_gets_a_fresh_one(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus.answers["StartTransientUnit"] = [fails("org.freedesktop.systemd1.UnitExists"), starts()]
+    bus.answers["GetUnit"] = [says("o", UNIT_PATH)]
+    bus.answers["Get"] = [says("v", ("s", "active"))]
+    monkeypatch.setattr("cgroups.delegation.Manager", partial(Manager, directory=str(tmp_path)))
+    name = "j" * LONGEST
+    # This bus starts nothing: that is noticed once the unit has been started.
+    with pytest.raises(cgroups.SystemdError, match=f"{name}-.*scope was started, and its process .* is not in it"):
+        Cgroup.delegated(name, ["memory"], timeout=30)
+    first, second = [body[0] for method, body in bus.calls if method == "StartTransientUnit"]
+    assert first == f"{name}.scope"
+    assert re.fullmatch(rf"{name}-{os.getpid()}-[0-9a-f]{{16}}\.scope", second)
+    assert len(second) + len(".supervisor") - len(".scope") <= 255
+
+
 @pytest.mark.parametrize("silent", ["Hello", "Subscribe", "StartTransientUnit"])
 def test_silence_is_bounded(silent: str, bus: Bus, tmp_path: Path) -> None:
     bus.answers[silent] = [lambda _: []]
@@ -265,13 +284,13 @@ def test_the_address_of_the_user_s_bus(tmp_path: Path) -> None:
 # ---- names and places -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["", ".scope", ".", "..", "a/b", "a b", "ü", "x@1", "x" * 245, 3, None])
+@pytest.mark.parametrize("name", ["", ".scope", ".", "..", "a/b", "a b", "ü", "x@1", "x" * (LONGEST + 1), 3, None])
 def test_names_that_no_scope_has(name: Any) -> None:
     with pytest.raises(cgroups.InvalidValue, match="name of a scope"):
         _checked(name)
 
 
-@pytest.mark.parametrize("name", ["job", "job.scope", "a:b-c_d.e\\x2d", "x" * 244])
+@pytest.mark.parametrize("name", ["job", "job.scope", "a:b-c_d.e\\x2d", "x" * LONGEST])
 def test_names_of_scopes(name: str) -> None:
     assert _checked(name) == name.removesuffix(".scope")
 
@@ -326,7 +345,7 @@ def open_fds() -> int:
 
 def test_the_keeper_is_ended_and_leaves_nothing() -> None:
     before = open_fds()
-    life = _Life("cgroups-test-unit.scope")
+    life = _Life()
     assert is_running(life.pid)
     assert os.getpgid(life.pid) == life.pid
     life.end(Deadline(5))
@@ -337,7 +356,7 @@ def test_the_keeper_is_ended_and_leaves_nothing() -> None:
 
 
 def test_a_keeper_that_somebody_waited_for() -> None:
-    life = _Life("cgroups-test-unit.scope")
+    life = _Life()
     os.kill(life.pid, signal.SIGKILL)
     os.waitpid(life.pid, 0)
     life.end(Deadline(5))
@@ -347,7 +366,7 @@ def test_the_keeper_ends_with_its_process() -> None:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(writing, str(_Life("cgroups-test-unit.scope").pid).encode())
+        os.write(writing, str(_Life().pid).encode())
         os._exit(0)
     os.waitpid(child, 0)
     keeper = int(os.read(reading, 100))
@@ -360,7 +379,7 @@ def test_the_keeper_ends_with_its_process() -> None:
 
 
 def test_a_forked_copy_ends_nothing() -> None:
-    life = _Life("cgroups-test-unit.scope")
+    life = _Life()
     child = os.fork()
     if child == 0:
         life.end(Deadline(5))
@@ -371,10 +390,10 @@ def test_a_forked_copy_ends_nothing() -> None:
 
 
 def test_a_process_that_is_not_in_the_scope() -> None:
-    life = _Life("cgroups-test-unit.scope")
+    life = _Life()
     try:
         with pytest.raises(cgroups.SystemdError, match="is not in it"):
-            life.look()
+            life.look("cgroups-test-unit.scope")
     finally:
         life.end(Deadline(5))
 
