@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -258,9 +259,14 @@ def _text(report: Report) -> str:
     text = "".join(f"{name:12} {printable(line or UNKNOWN)}\n" for name, line in lines.items() if line is not None)
     text += "".join(f"{name} was not measured: {printable(why)}\n" for name, why in report.missing.items())
     return text + "".join(
-        f"{printable(spec)} was left by a runner that was killed: 'cgroups remove -rk {printable(spec)}' removes it\n"
+        f"{printable(spec)} was left by a runner that was killed: {_removal(spec)} removes it\n"
         for spec in report.abandoned
     )
+
+
+def _removal(spec: str) -> str:
+    words = printable(spec)
+    return f"""'cgroups remove -rk {words if words == shlex.quote(words) else f'"{words}"'}'"""
 
 
 UNKNOWN = "-"

@@ -52,7 +52,7 @@ def test_what_is_refused(args: Any, keywords: dict[str, Any], words: str, monkey
 
 NOTHING = dict.fromkeys(Report._fields)
 BARE = Report(**{**NOTHING, "args": ("a\nb",), "returncode": 0, "timed_out": False, "killed": 0, "wall_ns": 1_500_000,
-                 "memory_sampled": False, "samples": (), "fired": (),
+                 "memory_sampled": False, "samples": (), "fired": (), "abandoned": (),
                  "missing": {"memory": "no such thing"}})  # fmt: skip
 FULL = BARE._replace(
     returncode=-9, timed_out=True, killed=2, wall_ns=2_000_000_000, cpu_ns=3_000_000_000, user_ns=2_500_000_000,
@@ -99,6 +99,14 @@ def test_json_keeps_unknown_and_zero_apart() -> None:
     assert told["cpu_ns"] is None
     assert told["missing"] == {"memory": "no such thing"}
     assert not {"stdout", "stderr"} & told.keys()
+
+
+def test_the_text_names_what_a_killed_runner_left() -> None:
+    last = _text(BARE._replace(abandoned=("pids:/a b/cgroups-run-1-x",))).splitlines()[-1]
+    assert last == (
+        "pids:/a b/cgroups-run-1-x was left by a runner that was killed: "
+        "'cgroups remove -rk \"pids:/a b/cgroups-run-1-x\"' removes it"
+    )
 
 
 def test_a_signal_without_a_name() -> None:
