@@ -3,7 +3,9 @@
 Each component of a path says something by its form alone.  The forms are
 those of systemd (systemd.unit(5), and its cgroup names), of docker, podman,
 containerd and CRI-O with either cgroup driver (``systemd``:
-``docker-ID.scope``; ``cgroupfs``: ``docker/ID``), and of the kubelet.
+``docker-ID.scope``; ``cgroupfs``: ``docker/ID``), of the kubelet, ECS and
+Cloud Foundry's garden; of the machines of libvirt, nspawn, LXC and Proxmox;
+and of the jobs of Slurm and HTCondor.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ _UID = r"[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}"
 _POD = rf"{_UID}|[0-9a-f]{{32}}"
 _QOS = r"burstable|besteffort"
 _UNITS = r"service|scope|socket|mount|swap"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# A UUID stands for much else, so that only below these it is a container's.
+_KEEPERS = rf"docker|k8s\.io|default|kubepods|{_QOS}|pod(?:{_POD})|[^/]*-pod(?:{_POD})\.slice|[0-9a-f]{{32}}"
 
 _RUNTIMES: Final = {
     "docker": "docker",
@@ -35,23 +40,46 @@ _RUNTIMES: Final = {
 }
 _PREFIX = "|".join(_RUNTIMES)
 
+
+def _unit(name: str) -> str:
+    return rf"(?:_?(?P<slice>[^/]+\.slice)|[^/]*)/_?(?P<unit>{name})"
+
+
 # By a component and the one above it, `above/name`, in this order: a later form that matches too knows better.
 # The groups are fields of Identity; `prefix` and `parent` tell the runtime.
 _FORMS: Final = [
-    (kind, re.compile(form))
-    for kind, form in (
+    (kind, runtime, re.compile(form))
+    for kind, runtime, form in (
         # systemd puts an underscore before what the kernel could take for a control file.
-        ("slice", r"[^/]*/_?(?P<slice>[^/]+\.slice)"),
-        ("unit", rf"(?:_?(?P<slice>[^/]+\.slice)|[^/]*)/_?(?P<unit>[^/]+\.(?:{_UNITS}))"),
-        ("qos", rf"kubepods/(?P<qos>{_QOS})"),
-        ("qos", rf"[^/]*/(?:.+-)?kubepods-(?P<qos>{_QOS})\.slice"),
-        ("pod", rf"[^/]*/pod(?P<pod>{_UID})"),
-        ("pod", rf"(?:(?P<qos>{_QOS})|kubepods)/pod(?P<pod>{_POD})"),
-        ("pod", rf"[^/]*/(?:.+-)?kubepods(?:-(?P<qos>{_QOS}))?-pod(?P<pod>{_POD})\.slice"),
-        ("podman", rf"[^/]*/(?:.+-)?libpod_pod_(?P<pod>{_ID})\.slice"),
-        ("container", rf"[^/]*/(?P<prefix>{_PREFIX})-(?P<container>{_ID})(?:\.scope)?"),
-        ("container", rf"(?P<parent>[^/]*)/(?P<container>{_ID})"),
-        ("podman", rf"libpod_parent/(?P<pod>{_ID})"),
+        ("slice", None, r"[^/]*/_?(?P<slice>[^/]+\.slice)"),
+        ("slice", None, r"[^/]*/(?P<slice>user-(?P<uid>\d+)\.slice)"),
+        ("unit", None, _unit(rf"[^/]+\.(?:{_UNITS})")),
+        ("unit", None, _unit(r"user@(?P<uid>\d+)\.service")),
+        ("unit", None, _unit(r"session-(?P<session>[^/]+)\.scope")),
+        ("qos", None, rf"kubepods/(?P<qos>{_QOS})"),
+        ("qos", None, rf"[^/]*/(?:.+-)?kubepods-(?P<qos>{_QOS})\.slice"),
+        ("pod", None, rf"[^/]*/pod(?P<pod>{_UID})"),
+        ("pod", None, rf"(?:(?P<qos>{_QOS})|kubepods)/pod(?P<pod>{_POD})"),
+        ("pod", None, rf"[^/]*/(?:.+-)?kubepods(?:-(?P<qos>{_QOS}))?-pod(?P<pod>{_POD})\.slice"),
+        ("podman", "podman", rf"[^/]*/(?:.+-)?libpod_pod_(?P<pod>{_ID})\.slice"),
+        ("container", None, rf"[^/]*/(?P<prefix>{_PREFIX})-(?P<container>{_ID}|{_UUID})(?:\.scope)?"),
+        ("container", None, rf"(?P<parent>[^/]*)/(?P<container>{_ID})"),
+        ("container", None, rf"(?P<parent>{_KEEPERS})/(?P<container>{_UUID})"),
+        ("container", "ecs", r"[0-9a-f]{32}/(?P<container>[0-9a-f]{32}-\d{10})"),
+        ("container", "garden", r"(?:garden|good|bad)/(?P<container>[0-9a-f]{8}(?:-[0-9a-f]{4}){3,4}(?:[0-9a-f]{8})?)"),
+        ("podman", "podman", rf"libpod_parent/(?P<pod>{_ID})"),
+        ("machine", None, r"[^/]*/machine-(?P<machine>[^/]+)\.scope"),
+        ("machine", "libvirt", r"[^/]*/machine-(?:qemu|lxc)\\x2d\d+\\x2d(?P<machine>[^/]+)\.scope"),
+        ("machine", "nspawn", r"[^/]*/systemd-nspawn@(?P<machine>[^/]+)\.service"),
+        ("machine", "proxmox", r"qemu\.slice/(?P<machine>\d+)\.scope"),
+        ("machine", "proxmox", r"lxc/(?P<machine>\d+)"),
+        ("machine", "lxc", r"[^/]*/lxc\.(?:payload|monitor)\.(?P<machine>[^/]+)"),
+        ("machine", "lxc", r"lxc\.(?:payload|monitor)/(?P<machine>[^/]+)"),
+        ("job", "slurm", r"uid_(?P<uid>\d+)/job_(?P<job>\d+)"),
+        ("job", "slurm", r"[^/]*slurmstepd\.scope/job_(?P<job>\d+)"),
+        ("step", "slurm", r"job_\d+/step_(?P<step>[^/]+)"),
+        ("task", "slurm", r"(?:step_[^/]+|user)/task_(?P<task>[^/]+)"),
+        ("job", "htcondor", r"[^/]*/(?:condor|htcondor)_(?:[^/]*_)?(?P<job>slot\d+(?:_\d+)?@[^/]+)"),
     )
 ]
 
@@ -63,8 +91,11 @@ _COLONS: Final = re.compile(rf"([^:/]+\.slice):({_PREFIX}):({_ID})")
 
 _ESCAPED: Final = re.compile(r"\\x([0-9a-fA-F]{2})")
 
-_KINDS: Final = {"podman": "pod"}
+_KINDS: Final = {"podman": "pod", "step": "job", "task": "job"}
 """Forms whose kind is another's."""
+
+_PART_OF: Final = {"step": "job", "task": "step"}
+"""Forms that mean something only within another thing."""
 
 _CLEARS: Final[dict[str, tuple[str, ...]]] = {
     "slice": ("unit",),
@@ -72,6 +103,9 @@ _CLEARS: Final[dict[str, tuple[str, ...]]] = {
     "qos": ("pod", "container", "runtime"),
     "pod": ("qos", "container", "runtime"),
     "podman": ("qos", "container"),
+    "machine": ("qos", "pod", "container", "runtime"),
+    "job": ("step", "task"),
+    "step": ("task",),
 }
 """What is over where such a thing begins: a pod within a container is not of that container."""
 
@@ -93,12 +127,15 @@ def identify(location: str) -> Identity | None:
     above = ""
     for depth, component in enumerate(names, 1):
         for name in _COLONS.sub(r"\1/\2-\3", component).split("/"):
-            for form_kind, form in _FORMS:
+            for form_kind, runtime, form in _FORMS:
                 match = form.fullmatch(f"{above}/{name}")
-                if match is not None:
-                    kind, known = _learn(facts, form_kind, match.groupdict()), depth
+                if match is not None and _PART_OF.get(form_kind, "") in {"", *facts}:
+                    kind, known = _learn(facts, form_kind, match.groupdict(), runtime), depth
             above = name
-    return Identity(kind, **facts, below="/".join(names[known:])) if kind else None
+    if not kind:
+        return None
+    uid = facts.pop("uid", None)
+    return Identity(kind, **facts, uid=None if uid is None else int(uid), below="/".join(names[known:]))
 
 
 def _clear(facts: dict[str, str], *fields: str) -> None:
@@ -106,22 +143,24 @@ def _clear(facts: dict[str, str], *fields: str) -> None:
         facts.pop(field, None)
 
 
-def _learn(facts: dict[str, str], kind: str, groups: dict[str, str | None]) -> str:
-    """Adds what one form has found, and gives the kind."""
-    runtime = "podman" if kind == "podman" else None
+def _learn(facts: dict[str, str], kind: str, groups: dict[str, str | None], runtime: str | None) -> str:
+    """Add what one form has found, and return the kind."""
     found = {field: text for field, text in groups.items() if text}
     outer = facts.get("container")
     if outer and outer in facts.get("unit", "") and kind in _INNER and found.get("container") != outer:
         _clear(facts, "unit", "slice")
+    if kind in ("unit", "slice") and facts.get("unit", "").startswith("user@") and found.get("unit") != facts["unit"]:
+        facts["system_unit"] = facts["unit"]
     _clear(facts, *_CLEARS.get(kind, ()))
     kind = _KINDS.get(kind, kind)
     if kind == "container":
         _clear(facts, "runtime")
-        runtime = _RUNTIMES.get(found.pop("prefix", "")) or _PARENTS.get(found.pop("parent", ""))
+        told = _RUNTIMES.get(found.pop("prefix", "")) or _PARENTS.get(found.pop("parent", ""))
+        runtime = runtime or told
     if kind == "pod" and runtime is None:
         found.setdefault("qos", "guaranteed")
         found["pod"] = found["pod"].replace("_", "-")
-    for field in ("unit", "slice"):
+    for field in ("unit", "slice", "machine"):
         if field in found:
             found[field] = _unescape(found[field])
     facts |= found

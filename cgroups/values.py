@@ -477,14 +477,25 @@ class Identity(NamedTuple):
     """What a cgroup stands for.  What does not apply is None.
 
     Attributes:
-        kind: ``unit``, ``slice``, ``container``, ``pod``, or ``qos`` (all pods of a class); what the path ends in.
+        kind: what the path ends in: ``unit``, ``slice``, ``container``, ``pod``, ``qos`` (all pods of a class),
+            ``machine`` (a virtual machine, or a container that is one system) or ``job`` (of a batch scheduler).
         unit: the systemd unit, unescaped: ``nginx.service``, ``session-1.scope``.
         slice: the innermost slice, unescaped: ``system.slice``.
-        runtime: ``docker``, ``podman``, ``containerd`` or ``cri-o``; None too where the path does not tell.
+        runtime: ``docker``, ``podman``, ``containerd``, ``cri-o``, ``ecs`` or ``garden``; of a machine ``libvirt``,
+            ``lxc``, ``nspawn`` or ``proxmox``; of a job ``slurm`` or ``htcondor``.  None too where the path does
+            not tell.
         container: its id, whole.
         pod: the Kubernetes pod's uid, or podman's pod id.
         qos: ``guaranteed``, ``burstable`` or ``besteffort``.
         below: the path from there to the cgroup itself, '' where the cgroup is the thing.
+        machine: the machine's name, unescaped; on Proxmox its number.
+        job: the job's id; of HTCondor the slot that it is in.
+        step: the step of a Slurm job: ``0``, ``batch``, ``extern``.
+        task: the task of a Slurm step.
+        session: the login session's id.
+        uid: the user id of whoever owns the session, the units or the job.
+        system_unit: the system's unit that ``unit`` or ``slice``, of a user's own manager, is in:
+            ``user@1000.service``.
     """
 
     kind: str
@@ -495,6 +506,13 @@ class Identity(NamedTuple):
     pod: str | None = None
     qos: str | None = None
     below: str = ""
+    machine: str | None = None
+    job: str | None = None
+    step: str | None = None
+    task: str | None = None
+    session: str | None = None
+    uid: int | None = None
+    system_unit: str | None = None
 
     @property
     def name(self) -> str:
@@ -503,6 +521,10 @@ class Identity(NamedTuple):
             "container": f"{self.runtime or 'container'} {(self.container or '')[:SHORT]}",
             "pod": f"pod {self.pod}",
             "qos": f"{self.qos} pods",
+            "machine": f"{self.runtime or 'machine'} {self.machine}",
+            "job": " ".join(
+                f"{kind} {one}" for kind, one in ((f"{self.runtime} job", self.job), ("step", self.step)) if one
+            ),
             "unit": self.unit,
             "slice": self.slice,
         }
