@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Final, Literal, Union
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Union
 
 from .. import _inotify, diagnosis
 from .._backend import backend
@@ -485,22 +485,77 @@ class SampledFeed(ValueFeed):
         return super().look(now)
 
 
-class RateFeed(SampledFeed):
-    """The same of how fast it rises, a second."""
+class Reading(NamedTuple):
+    """A number, and CLOCK_MONOTONIC before and after it was read."""
 
-    _last: tuple[int, float] | None = None
+    began_ns: int
+    ended_ns: int
+    value: Number
 
-    def judged(self, value: Number) -> list[Event]:
-        now = monotonic_ns()
-        if isinstance(value, Max):
+
+def timed(read: Callable[[], Number]) -> Callable[[], Reading]:
+    """Return a function that reads a number between two looks at the clock."""
+
+    def read_timed() -> Reading:
+        began = monotonic_ns()
+        value = read()
+        return Reading(began, monotonic_ns(), value)
+
+    return read_timed
+
+
+class RateFeed(Feed):
+    """The rise of a number per second, checked each ``interval`` nanoseconds.
+
+    Other threads may hold the interpreter's lock between a read of the number
+    and a look at the clock.  So a rate is the least that two readings prove:
+    the rise over the time from before the first to after the second.
+
+    Args:
+        read: reads the number with its time; the sampler does both in C, without the lock.
+    """
+
+    origin = "sampled"
+
+    def __init__(
+        self, cgroup: Cgroup | None, name: str, read: Callable[[], Reading], level: Level, interval: int
+    ) -> None:
+        super().__init__(cgroup, name)
+        self._read = read
+        self._level = level
+        self._interval = interval
+        self._last: Reading | None = None
+
+    def begin(self, now: int) -> list[Event]:
+        return self.look(now)
+
+    def look(self, now: int) -> list[Event]:
+        self.due = grid(now, self._interval)
+        try:
+            reading = self._read()
+        except (CgroupGone, SubsystemNotAttached, ParameterNotSupported):
+            raise Lost from None
+        return [
+            Event(self.cgroup, what, self.origin, self.file, before, after, reading.ended_ns)
+            for rate in self._rate(reading)
+            for what, before, after in self._level.judge(rate)
+        ]
+
+    def _rate(self, reading: Reading) -> list[float]:
+        """Return the rate since the last reading, or nothing where there is none."""
+        if isinstance(reading.value, Max):
             self._last = None
             return []
-        if self._last is not None and now - self._last[0] < self._interval // 2 and value >= self._last[1]:
-            return []  # the first of its times may come at once, and a burst of a moment is no rate
-        last, self._last = self._last, (now, value)
-        if last is None or now <= last[0] or value < last[1]:  # a counter that began again has no rate
+        last = self._last
+        if last is None or isinstance(last.value, Max) or reading.value < last.value:
+            self._last = reading  # a counter that began again has no rate
             return []
-        return super().judged((value - last[1]) * SECOND / (now - last[0]))
+        if reading.began_ns - last.began_ns < self._interval // 2:
+            return []  # the first look may come at once, and a burst of a moment is no rate
+        self._last = reading
+        if reading.ended_ns <= last.began_ns:
+            return []
+        return [(reading.value - last.value) * SECOND / (reading.ended_ns - last.began_ns)]
 
 
 # ---- removal ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from .. import diagnosis
 from .._interface import Failure
 from ..errors import CgroupError, CgroupGone, InvalidValue, ParameterNotSupported, shown
 from ..sampling.recording import nanoseconds
+from ..sampling.sampler import Sampler
 from ..subsystem import Memory, Parameters, parameter_named
 from ..subsystem.binding import KeyOf
 from ..subsystem.parameter import Parameter, Readable
@@ -26,9 +27,11 @@ from .feeds import (
     Number,
     OomFeed,
     RateFeed,
+    Reading,
     SampledFeed,
     TriggerFeed,
     UsageFeed,
+    timed,
 )
 
 if TYPE_CHECKING:
@@ -277,7 +280,21 @@ class Threshold(Source):
             yield from self._levels(cgroup, read)
         if self.rate_above is not None:
             rise = Level(self.rate_above, None, "rate_")
-            yield RateFeed(cgroup, self.name, read, rise, self.interval)
+            sampler = self._sampler(cgroup)
+            feed = RateFeed(cgroup, self.name, _sampled(sampler, read) if sampler else timed(read), rise, self.interval)
+            if sampler is not None:
+                feed.files.callback(sampler.close)
+            yield feed
+
+    def _sampler(self, cgroup: Cgroup | None) -> Sampler | None:
+        """Return a sampler of the one number, which reads it and the clock together; None where it cannot."""
+        if cgroup is None or not isinstance(self.what, Readable):
+            return None
+        try:
+            sampler = Sampler([cgroup], [self.what])
+        except CgroupError:
+            return None  # a number that is made of more than the files have
+        return sampler if len(sampler.columns) == 1 else None
 
     def _reader(self, cgroup: Cgroup | None, target: Any) -> Callable[[], Number]:
         what = self.what
@@ -325,6 +342,21 @@ class Threshold(Source):
     def __repr__(self) -> str:
         given = {"above": self.above, "below": self.below, "rate_above": self.rate_above}
         return f"Threshold({self.name}, {', '.join(f'{k}={v}' for k, v in given.items() if v is not None)})"
+
+
+def _sampled(sampler: Sampler, read: Callable[[], Number]) -> Callable[[], Reading]:
+    """Return a function that samples a number with its time; where a frame has none, ``read`` says why."""
+    slow = timed(read)
+
+    def sample() -> Reading:
+        frame = sampler.sample()
+        [value] = frame.row(0)
+        if value is None:
+            return slow()
+        began = frame.timestamp_ns
+        return Reading(began, began + frame.duration_ns, value)
+
+    return sample
 
 
 def _pages(above: float | None, below: float | None) -> Iterator[int]:

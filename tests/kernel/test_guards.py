@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -81,6 +82,42 @@ def test_cpu_time(limit: dict[str, float], make_ready: MakeCgroup, spawn: Spawn)
         assert ended_by(child) == signal.SIGTERM
         assert guard.fired is not None
         assert guard.fired.what == next(iter(limit))
+
+
+BUSY_THREADS = """
+import sys, threading, time
+from cgroups import Cpuacct, Events, Hierarchy, Threshold
+
+def spin():
+    while True:
+        pass
+
+for _ in range(16):
+    threading.Thread(target=spin, daemon=True).start()
+cgroup = Hierarchy.find_exn(sys.argv[1])
+threshold = Threshold(Cpuacct.usage, rate_above=300_000_000, interval=0.1)
+with Events(cgroup, threshold, timeout=20) as events:
+    print([event.after for event in events])
+"""
+
+LOAD = """
+import time
+while True:
+    end = time.process_time() + 0.0015
+    while time.process_time() < end:
+        pass
+    time.sleep(0.0085)
+"""
+
+
+def test_rate_beside_busy_threads_is_never_too_high(make_ready: MakeCgroup, spawn: Spawn) -> None:
+    """A load of 0.15 CPUs, watched by a program whose threads all want the interpreter's lock."""
+    cgroup = make_ready("cpuacct")
+    spawn(*python_inside(cgroup, LOAD))
+    done = subprocess.run(
+        [sys.executable, "-c", BUSY_THREADS, str(cgroup)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), (done.stdout, done.stderr)
 
 
 @where(usable("pids"))

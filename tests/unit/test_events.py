@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import pickle
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from cgroups import (
     Threshold,
 )
 from cgroups.events import feeds, sources
-from cgroups.events.feeds import SECOND, Level, RateFeed
+from cgroups.events.feeds import SECOND, Level, RateFeed, timed
 
 LATER = ["Counters", "Event", "Events", "Guard", "Oom", "PressureLevel", "PressureTrigger", "Threshold"]
 
@@ -76,7 +77,7 @@ def test_how_fast_it_rises(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0
     values = iter([100, 150, 250, 260, 5, 505, MAX, 10, 1000])
     monkeypatch.setattr(feeds, "monotonic_ns", lambda: now)
-    feed = RateFeed(None, "rate", lambda: next(values), Level(80, None, "rate_"), SECOND)
+    feed = RateFeed(None, "rate", timed(lambda: next(values)), Level(80, None, "rate_"), SECOND)
     found: list[Any] = []
     for second in range(9):
         now = second * SECOND
@@ -100,11 +101,40 @@ def test_a_burst_of_a_moment_is_no_rate(monkeypatch: pytest.MonkeyPatch) -> None
     now = 0
     values = iter([0, 50, 60, 160])
     monkeypatch.setattr(feeds, "monotonic_ns", lambda: now)
-    feed = RateFeed(None, "rate", lambda: next(values), Level(80, None, "rate_"), SECOND)
+    feed = RateFeed(None, "rate", timed(lambda: next(values)), Level(80, None, "rate_"), SECOND)
     found = []
     for now in (0, SECOND // 10, SECOND, 2 * SECOND):
         found.append([event.after for event in feed.look(now)])
     assert found == [[], [], [], [100.0]]
+
+
+def test_rate_other_threads_hold_the_lock_is_never_more_than_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time that passes between a read and the look at the clock is no rise: here up to 80 of 100 ms."""
+    now = 0
+    waits = itertools.cycle([0, 80, 10, 60, 0, 0, 75])
+
+    def read() -> int:
+        nonlocal now
+        value = now * 150 // 1000  # 0.15 CPUs, at the moment of the read
+        now += next(waits) * SECOND // 1000
+        return value
+
+    monkeypatch.setattr(feeds, "monotonic_ns", lambda: now)
+    feed = RateFeed(None, "rate", timed(read), Level(0.2 * SECOND, None, "rate_"), SECOND // 10)
+    for look in range(100):
+        now = max(now, look * SECOND // 10)
+        assert feed.look(now) == []
+
+
+def test_rate_of_a_parameter_is_read_with_its_clock_in_c(job: cgroups.Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No look at the clock in Python is part of a rate."""
+    [feed] = Threshold(cgroups.Cpuacct.usage, rate_above=1).open(job, job)
+    monkeypatch.setattr(feeds, "monotonic_ns", lambda: pytest.fail("a clock that waits for the interpreter's lock"))
+    assert feed.begin(0) == []
+    reading = cast("Any", feed)._read()
+    assert reading.value == cgroups.Parameters.get(cgroups.Cpuacct.usage, job)
+    assert 0 < reading.ended_ns - reading.began_ns < SECOND
+    feed.close()
 
 
 def test_the_kernel_is_asked_for_whole_pages() -> None:
