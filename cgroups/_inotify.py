@@ -25,6 +25,7 @@ CHANGES: Final = REMOVALS | MOVED_TO | CREATE
 
 _HEAD: Final = struct.Struct("iIII")
 _BUFFER: Final = 1 << 16
+_MAX_READS: Final = 64
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -65,9 +66,9 @@ class Watcher:
         _libc.inotify_rm_watch(self._fd, watch)
 
     def events(self) -> list[Event]:
-        """What has happened since last asked, in that order; never waits."""
+        """What has happened since last asked, in that order; never waits, and leaves what does not fit for the next."""
         found: list[Event] = []
-        while True:
+        for _ in range(_MAX_READS):  # whoever makes cgroups all the time makes events all the time
             try:
                 data = os.read(self._fd, _BUFFER)
             except BlockingIOError:
@@ -78,6 +79,7 @@ class Watcher:
                 at += _HEAD.size
                 found.append(Event(watch, mask, decode_name(data[at : at + length].rstrip(b"\0"))))
                 at += length
+        return found
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from .. import _inotify
 from .._interface import Shape
 from ..errors import CgroupError
+from ..spec import PATH_MAX
 
 if TYPE_CHECKING:
     from ..hierarchy import Cgroup
@@ -29,17 +30,24 @@ __all__ = ["Subtree"]
 
 CHECK_NS: Final = 1_000_000_000
 
+FIRST_ROUND_S: Final = 10.0
+"""Seconds that the first listing may take, at most; what is left comes later."""
+
+ROUND_S: Final = 0.5
+"""Seconds that one call lists what is new, at most."""
+
 _subtrees: weakref.WeakSet[Subtree] = weakref.WeakSet()
 
 
 class _Node:
-    __slots__ = ("below", "cgroup", "depth", "watch")
+    __slots__ = ("below", "cgroup", "depth", "gone", "watch")
 
     def __init__(self, cgroup: Cgroup, depth: int) -> None:
         self.cgroup = cgroup
         self.depth = depth
         self.below: dict[str, _Node] = {}
         self.watch = -1
+        self.gone = False
 
 
 class Subtree:
@@ -62,7 +70,10 @@ class Subtree:
         self._doubt = True  # what was counted last may have come after the listing
         self._known = 1
         self._checked = time.monotonic_ns()
-        self._enter(self._root)
+        self._ahead: list[tuple[_Node, bool]] = [(self._root, False)]  # to be listed, the next one last
+        self._checking = False  # all of it is listed once more
+        self._warned: set[str] = set()
+        self._list_ahead(FIRST_ROUND_S)
         self._uncounted = self._difference()
 
     def restart(self) -> None:
@@ -75,13 +86,15 @@ class Subtree:
         """What went and what came since last asked; a cgroup that was made again is in both."""
         self._take_events()
         now = time.monotonic_ns()
-        if now - self._checked >= CHECK_NS:
+        if now - self._checked >= CHECK_NS and not self._ahead:
             self._checked = now
             unsure = self._unwatched or self._doubt or self._root.watch < 0
             self._stale |= unsure or self._difference() != self._uncounted
         if self._stale:
             self._stale = False
-            self._walk()
+            self._checking = True
+            self._ahead.insert(0, (self._root, True))
+        self._list_ahead(ROUND_S)
         went, came = self._went, [*self._came]
         if went or came:
             self._went, self._came = set(), {}
@@ -115,18 +128,22 @@ class Subtree:
 
     def _add(self, parent: _Node, cgroup: Cgroup) -> None:
         if cgroup.name not in parent.below:  # else seen already, when its parent was listed
-            self._enter(self._put(parent, cgroup))
+            self._put(parent, cgroup)
 
-    def _put(self, parent: _Node, cgroup: Cgroup) -> _Node:
+    def _put(self, parent: _Node, cgroup: Cgroup) -> None:
+        if len(cgroup.location) > PATH_MAX:
+            self._warn("cgroups whose path is longer than PATH_MAX are left out: see depth")
+            return
         node = parent.below[cgroup.name] = _Node(cgroup, parent.depth + 1)
         self._came[cgroup] = None
         self._known += 1
-        return node
+        self._ahead.append((node, False))
 
     def _drop(self, parent: _Node, name: str) -> None:
         node = parent.below.pop(name, None)
         for one in self._nodes(node) if node is not None else ():
             self._end_watch(one)
+            one.gone = True
             self._known -= 1
             if one.cgroup in self._came:
                 del self._came[one.cgroup]
@@ -143,46 +160,45 @@ class Subtree:
             yield node
             ahead += node.below.values()
 
-    def _enter(self, top: _Node) -> None:
-        """Watches what is there, and takes what is below."""
-        ahead = [top]
-        while ahead:
-            node = ahead.pop()
-            if self._depth is not None and node.depth >= self._depth:
-                continue
-            self._begin_watch(node)  # first, so that nothing is made unseen after the listing
-            new = (cgroup for cgroup in _children(node.cgroup) if cgroup.name not in node.below)
-            ahead += [self._put(node, cgroup) for cgroup in new]
+    def _list_ahead(self, seconds: float) -> None:
+        """List the directories that are to be listed, for so many seconds; the rest is for the next call.
 
-    def _walk(self) -> None:
-        """Once over all of it: what is gone, what is new, and what is another under the same name."""
-        ahead = [self._root]
-        while ahead:
-            node = ahead.pop()
-            if self._depth is not None and node.depth >= self._depth:
-                continue
-            before = node.watch
-            self._begin_watch(node)
-            again = node.watch != before and before >= 0
-            there = {cgroup.name: cgroup for cgroup in _children(node.cgroup)}
-            for name in [name for name in node.below if again or name not in there]:
-                self._drop(node, name)
-            ahead += node.below.values()
-            for cgroup in there.values():
-                self._add(node, cgroup)
-        uncounted = self._difference()
-        self._doubt = uncounted != self._uncounted
-        self._uncounted = uncounted
+        Whoever owns the subtree may make cgroups faster than they are listed.
+        """
+        end = time.monotonic() + seconds
+        while self._ahead:
+            if time.monotonic() >= end:
+                return
+            self._list(*self._ahead.pop())
+        if self._checking:
+            self._checking = False
+            uncounted = self._difference()
+            self._doubt = uncounted != self._uncounted
+            self._uncounted = uncounted
+
+    def _list(self, node: _Node, again: bool) -> None:  # noqa: FBT001 - of this file alone
+        """Watch a directory, drop what is gone from it and add what is new; ``again``: also in all below."""
+        if node.gone or (self._depth is not None and node.depth >= self._depth):
+            return
+        before = node.watch
+        self._begin_watch(node)  # first, so that nothing is made unseen after the listing
+        another = node.watch != before and before >= 0
+        there = {cgroup.name: cgroup for cgroup in _children(node.cgroup)}
+        for name in [name for name in node.below if another or name not in there]:
+            self._drop(node, name)
+        if again:
+            self._ahead += ((below, True) for below in node.below.values())
+        for cgroup in there.values():
+            self._add(node, cgroup)
 
     def _begin_watch(self, node: _Node) -> None:
         try:
             watch = self._watcher.watch(str(node.cgroup.path))
         except OSError as error:
             self._end_watch(node)
-            if error.errno == errno.ENOSPC and not self._unwatched:
+            if error.errno == errno.ENOSPC:
                 self._unwatched = True
-                message = "fs.inotify.max_user_watches is too low to watch all cgroups: they are listed once a second"
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
+                self._warn("fs.inotify.max_user_watches is too low to watch all cgroups: they are listed once a second")
             return
         if watch != node.watch:
             self._end_watch(node)
@@ -194,6 +210,11 @@ class Subtree:
             del self._watched[node.watch]
             self._watcher.forget(node.watch)
         node.watch = -1
+
+    def _warn(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     # ---- the kernel's count
 
