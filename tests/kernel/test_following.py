@@ -387,3 +387,42 @@ def test_what_else_is_refused(top: Cgroup) -> None:
         sampler.record(1)
     with pytest.raises(CgroupError), Sampler.follow(top, ["nothing"]):  # type: ignore[list-item]
         pass
+
+
+# ---- a user who makes more than is listed ------------------------------------------------------
+
+
+def test_follow_more_than_one_call_lists_goes_on_at_the_next(
+    make_cgroup: MakeCgroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cgroups.sampling import subtree
+
+    monkeypatch.setattr(subtree, "FIRST_ROUND_S", 0.0)
+    monkeypatch.setattr(subtree, "ROUND_S", 0.002)
+    top = make_cgroup("pids")
+    for number in range(300):
+        os.makedirs(f"{top.path}/{number}/below")
+    with Sampler.follow(top, [Pids.current]) as sampler:
+        counts = [len(sampler.sample().cgroups)]
+        while counts[-1] < 601 and len(counts) < 2000:
+            counts.append(len(sampler.sample().cgroups))
+        assert counts[0] < 601
+        assert len(set(sampler.cgroups)) == 601
+    assert {one.location for one in sampler.cgroups} == {one.location for one in top.walk()}
+
+
+def test_follow_path_past_path_max_is_left_out_with_a_warning(make_cgroup: MakeCgroup) -> None:
+    top = make_cgroup("pids")
+    fd = os.open(str(top.path), os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("n" * 250, dir_fd=fd)
+        below = os.open("n" * 250, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    with pytest.warns(RuntimeWarning, match="PATH_MAX"):
+        sampler = Sampler.follow(top, [Pids.current])
+    with sampler:
+        assert max(len(one.location) for one in sampler.sample().cgroups) <= 4096
+        assert len(sampler.cgroups) == 17
+    top.remove(recursive=True)
