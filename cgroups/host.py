@@ -194,7 +194,9 @@ class Host:
         Args:
             spec: as for :meth:`find`.
             perm: mode of the directories made, whatever the umask.
-            owner: ``(uid, gid)`` or ``'user:group'``, of the directories made and all files in them.
+            owner: ``(uid, gid)`` or ``'user:group'``, of the directories made and all files in them.  Who
+                owns ``cgroup.kill`` and ``cgroup.freeze`` can kill or stop whatever is put there, whoever's
+                process it is: put nothing there that the owner may not end.
             file_perm: mode of the control files in them.
             tasks_perm: mode of cgroup.procs, cgroup.threads and tasks in them.
         """
