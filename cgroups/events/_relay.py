@@ -14,6 +14,9 @@ import os
 import select
 import threading
 
+from ..errors import CgroupError
+from ._threads import start_thread
+
 __all__ = ["Relay"]
 
 
@@ -26,8 +29,11 @@ class Relay:
         self._next = threading.Semaphore(1)
         self._over = False
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._thread = threading.Thread(target=self._go, name="cgroups-relay", daemon=True)
-        self._thread.start()
+        try:
+            self._thread = start_thread(self._go, "cgroups-relay", "cannot wait for events of pressure")
+        except CgroupError:
+            os.close(self._fd)
+            raise
 
     def _go(self) -> None:
         while True:
