@@ -33,19 +33,30 @@ def _auto() -> ModuleType:
         # Exactly the extension: a broken one, or a missing cffi, is an error.
         if error.name != f"{__package__}._native":
             raise
-    tree = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    package = os.path.dirname(os.path.abspath(__file__))
+    tree = os.path.dirname(package)
     if os.path.isdir(f"{tree}/csrc"):
         what = f"cgroups is imported from its source tree, {tree}, where no extension is built"
         fix = "Run Python from another directory"
     else:
-        what = "cgroups was installed without its C extension"
-        fix = "Install a C compiler and reinstall"
+        what = f"cgroups was installed without its C extension{_why_not_built(package)}"
+        # pip keeps the wheel that it has built, and would install that again.
+        fix = "Install what was missing, run `pip install --no-cache-dir --force-reinstall cgroups-cffi`"
     warnings.warn(
         f"{what}: reading is several times slower. {fix}, or set CGROUPS_BACKEND=python to say that this is intended.",
         RuntimeWarning,
         stacklevel=2,
     )
     return _python()
+
+
+def _why_not_built(package: str) -> str:
+    """What setup.py has recorded where it could not build the extension."""
+    try:
+        with open(f"{package}/without_extension.txt", encoding="utf-8") as file:
+            return f", since {file.read()}"
+    except OSError:
+        return ""
 
 
 _CHOICES = {"auto": _auto, "native": _native, "python": _python}

@@ -89,6 +89,42 @@ def test_clang_builds_it_too(sdist: Path, tmp_path: Path) -> None:
     assert smoke.returncode == 0, smoke.stderr
 
 
+# A compiler on a machine without Python's headers.
+WITHOUT_HEADERS = """#!/bin/sh
+for word do
+    shift
+    case $word in -I*python3*) ;; *) set -- "$@" "$word" ;; esac
+done
+exec cc "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    ("compiler", "missing"),
+    [("#!/bin/false\n", "no C compiler works"), (WITHOUT_HEADERS, "Python's headers are missing")],
+    ids=["no compiler", "no headers"],
+)
+def test_wheel_without_extension_is_for_any_platform_and_says_what_was_missing(
+    compiler: str, missing: str, sdist: Path, tmp_path: Path
+) -> None:
+    """It is not cached, or published, as one that has the extension; the advice leads to another."""
+    cc = tmp_path / "cc"
+    cc.write_text(compiler)
+    cc.chmod(0o755)
+    python = _environment(tmp_path / "venv")
+    builder = ["wheel", "-q", "--disable-pip-version-check", "--no-deps", "--no-cache-dir", "-w", str(tmp_path)]
+    environment = {**os.environ, "CC": str(cc), "CGROUPS_REQUIRE_NATIVE": "0"}
+    subprocess.run([python, "-m", "pip", *builder, str(sdist)], check=True, env=environment, capture_output=True)
+    [built] = tmp_path.glob("*.whl")
+    assert built.name.endswith("-py3-none-any.whl")
+    done = _pip(python, str(built))
+    assert done.returncode == 0, done.stderr
+    smoke = _run(python, SMOKE, "python")
+    assert smoke.returncode == 0, smoke.stderr
+    assert f"was installed without its C extension, since {missing}" in smoke.stderr
+    assert "--no-cache-dir" in smoke.stderr
+
+
 def test_without_a_compiler_the_python_backend_is_installed_and_says_so_once(sdist: Path, tmp_path: Path) -> None:
     python = _environment(tmp_path / "venv")
     done = _pip(python, "--no-cache-dir", str(sdist), env={"CC": "/bin/false", "CGROUPS_REQUIRE_NATIVE": "0"})
