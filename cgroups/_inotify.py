@@ -8,8 +8,9 @@ import struct
 from typing import Final, NamedTuple
 
 from ._interface import decode_name, encode_name
+from .core.pidfd import DENIED
 
-__all__ = ["Event", "Watcher"]
+__all__ = ["Event", "NoWatcher", "Watcher", "open_watcher"]
 
 MOVED_FROM: Final = 0x40
 MOVED_TO: Final = 0x80
@@ -88,3 +89,36 @@ class Watcher:
 
     def __del__(self) -> None:
         self.close()
+
+
+class NoWatcher:
+    """Watches nothing, where a filter denies inotify_init1(2)."""
+
+    def __init__(self, error: OSError) -> None:
+        self._error = error
+
+    def watch(self, path: str, what: int = CHANGES) -> int:  # noqa: ARG002
+        raise self._error
+
+    def forget(self, watch: int) -> None:
+        pass
+
+    def events(self) -> list[Event]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+def open_watcher() -> Watcher | NoWatcher:
+    """Return a watcher, or one that refuses each directory where inotify is denied.
+
+    Raises:
+        OSError: no more instances for this user, or no more descriptors.
+    """
+    try:
+        return Watcher()
+    except OSError as error:
+        if error.errno not in DENIED:
+            raise
+        return NoWatcher(OSError(error.errno, error.strerror))

@@ -15,6 +15,7 @@ from contextlib import suppress
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import IO, TYPE_CHECKING, Any
 
+from .core.pidfd import open_process
 from .errors import InvalidValue
 from .spawning import Popen as _Popen
 
@@ -151,8 +152,10 @@ class Popen:
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Has the loop look when the process has ended."""
         try:
-            self._pidfd = os.pidfd_open(self.pid)
-        except OSError:  # before Linux 5.3, and under a filter that does not know it
+            self._pidfd = open_process(self.pid)
+        except OSError:
+            self._pidfd = -1  # no descriptor is left
+        if self._pidfd < 0:
             waiting = loop.run_in_executor(None, self._process.wait)
             waiting.add_done_callback(lambda _: self._ended.set())
             return

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING, Any, Union
 
+from .core.pidfd import open_process
 from .errors import CgroupTimeout, InvalidValue, shown
 from .group import Parent, parents_of
 from .job import Job, check_limits
@@ -221,7 +222,7 @@ def _ends(process: subprocess.Popen[bytes], deadline: int | None) -> bool:
 
     try:
         # Popen.wait with a timeout would look every 50 ms.
-        fd = os.pidfd_open(process.pid)
+        fd = open_process(process.pid)
     except OSError:
         fd = -1
     left = max(0, deadline - time.monotonic_ns())

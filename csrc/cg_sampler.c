@@ -23,13 +23,8 @@ struct source {
     struct cg_file *file;
     struct cg_text_state state;
     uint32_t row;
-    int error;  /* ENOENT, or why it could not be opened, while it is not in the batch */
     bool again; /* to be read once more in this frame */
-    bool lost;  /* its cgroup may be gone: to be found out after this frame's reads */
 };
-
-/* When a row is looked up anew. */
-enum look { NEVER, LATER /* once a second */, AT_ONCE /* before the next frame */, LOOKS };
 
 struct row {
     struct cg_file *directory;
@@ -37,8 +32,8 @@ struct row {
     uint64_t inode;
     uint32_t first; /* of its sources */
     uint32_t count;
-    int error;      /* ENODEV where it is gone, or why it could not be looked up */
-    enum look look; /* as it is gone, or some of its files could not be opened */
+    bool gone;   /* to be looked for before the next frame */
+    bool absent; /* some of its files are not there */
 };
 
 struct cg_sampler {
@@ -55,9 +50,9 @@ struct cg_sampler {
     char *text;
     size_t text_capacity;
     struct cg_scratch scratch;
-    size_t gone;         /* rows that are */
-    size_t looks[LOOKS]; /* rows by when they are looked up */
-    int64_t looked;      /* when those of LATER were */
+    size_t missing; /* rows that are gone */
+    size_t lacking; /* rows some of whose files are not there */
+    int64_t looked; /* when those were looked for last */
 };
 
 static void lock(struct cg_sampler *sampler)
@@ -79,82 +74,58 @@ static int64_t now(void)
 
 /* ---- rows that come and go ------------------------------------------------------- */
 
-static bool is_gone(int error)
+static void mark_gone(struct cg_sampler *sampler, struct row *row)
 {
-    return error == ENOENT || error == ENODEV;
+    if (!row->gone)
+        sampler->missing++;
+    row->gone = true;
 }
 
-/* What goes by: no descriptors, or no memory, for a moment. */
-static bool is_passing(int error)
+static void mark_absent(struct cg_sampler *sampler, struct row *row)
 {
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
+    if (!row->absent)
+        sampler->lacking++;
+    row->absent = true;
 }
 
-static void set_row(struct cg_sampler *sampler, struct row *row, int error, enum look look)
+/* A file that is not there is not read. */
+static void leave_out(struct cg_sampler *sampler, size_t i)
 {
-    sampler->gone += (size_t)(error == ENODEV) - (size_t)(row->error == ENODEV);
-    sampler->looks[row->look]--;
-    sampler->looks[look]++;
-    row->error = error;
-    row->look = look;
-}
-
-/* A file that could not be opened is not read until its row is looked up. */
-static void leave_out(struct cg_sampler *sampler, size_t i, int error)
-{
-    struct source *source = &sampler->sources[i];
-    struct row *row = &sampler->rows[source->row];
-    enum look look = is_passing(error) ? AT_ONCE : LATER;
     sampler->batch.files[i] = NULL;
     sampler->batch.fds[i] = -1;
-    source->error = is_gone(error) ? ENOENT : error;
-    set_row(sampler, row, row->error, row->look > look ? row->look : look);
 }
 
 /* Opens a source beneath its row's own directory, so that it is of that inode. */
 static void open_source(struct cg_sampler *sampler, size_t i, int directory)
 {
     struct source *source = &sampler->sources[i];
-    const char *name = source->state.program->name;
     struct stat found;
-    int fd CG_CLOSE = -1;
-    int error = 0;
-    if (cg_cache_open_beneath(sampler->batch.cache, directory, name, O_RDONLY, &fd, &error) != CG_OK ||
-        fstat(fd, &found) < 0) {
-        leave_out(sampler, i, error ? error : errno);
+    int fd, error;
+    leave_out(sampler, i);
+    if (cg_open_beneath(directory, source->state.program->name, O_RDONLY, &fd, &error) != CG_OK) {
+        mark_absent(sampler, &sampler->rows[source->row]);
         return;
     }
-    cg_file_adopt(source->file, fd, found.st_ino);
-    fd = -1;
+    cg_file_adopt(source->file, fd, fstat(fd, &found) == 0 ? found.st_ino : 0);
     sampler->batch.files[i] = source->file;
     sampler->batch.seen = 0;
 }
 
-/* Opens the directory of a row: 0, or an errno, which is ENODEV where it is gone. */
-static int open_row(const struct row *row, int *fd_ret, struct stat *found_ret)
-{
-    int error = 0;
-    int status = cg_file_open(row->directory, row->path, O_PATH | O_DIRECTORY, fd_ret, &error);
-    if (status == CG_OK && fstat(*fd_ret, found_ret) < 0)
-        error = errno;
-    return status == CG_FOREIGN || is_gone(error) ? ENODEV : error;
-}
-
 /* Looks a row up under its name.  Where it is the cgroup that it was, only
- * what could not be opened is opened. */
+ * what was not there is opened. */
 static void look_up(struct cg_sampler *sampler, struct row *row)
 {
     struct stat found;
     int fd CG_CLOSE = -1;
-    int error = open_row(row, &fd, &found);
-    if (error) {
-        /* What is open still answers where only the look failed. */
-        bool is_open = error != ENODEV && row->error == 0 && row->inode != 0;
-        set_row(sampler, row, is_open ? 0 : error, is_gone(error) || is_passing(error) ? AT_ONCE : LATER);
+    int error;
+    if (cg_file_open(row->directory, row->path, O_PATH | O_DIRECTORY, &fd, &error) != CG_OK || fstat(fd, &found) < 0) {
+        mark_gone(sampler, row);
         return;
     }
-    bool same = found.st_ino == row->inode && row->error == 0;
-    set_row(sampler, row, 0, NEVER);
+    bool same = found.st_ino == row->inode && !row->gone;
+    sampler->missing -= row->gone;
+    sampler->lacking -= row->absent;
+    row->gone = row->absent = false;
     row->inode = found.st_ino;
     for (uint32_t i = row->first; i < row->first + row->count; i++) {
         if (!same || sampler->batch.files[i] == NULL)
@@ -164,16 +135,30 @@ static void look_up(struct cg_sampler *sampler, struct row *row)
 
 static void look_for_missing(struct cg_sampler *sampler, int64_t time)
 {
-    bool later = sampler->looks[LATER] > 0 && time - sampler->looked >= LOOK_AGAIN;
-    if (sampler->looks[AT_ONCE] == 0 && !later)
+    bool again = sampler->lacking > 0 && time - sampler->looked >= LOOK_AGAIN;
+    if (sampler->missing == 0 && !again)
         return;
     for (size_t i = 0; i < sampler->count; i++) {
         struct row *row = &sampler->rows[i];
-        if (row->look == AT_ONCE || (later && row->look == LATER))
+        if (row->gone || (again && row->absent))
             look_up(sampler, row);
     }
-    if (later)
+    if (again)
         sampler->looked = time;
+}
+
+/* What a file that cannot be read says of its row: the cgroup is gone, or the
+ * controller was taken away from it. */
+static uint8_t what_is_gone(struct cg_sampler *sampler, struct source *source, size_t i)
+{
+    struct row *row = &sampler->rows[source->row];
+    if (row->gone || cg_file_inode(row->directory, row->path) != (int64_t)row->inode) {
+        mark_gone(sampler, row);
+        return CG_CELL_GONE;
+    }
+    leave_out(sampler, i);
+    mark_absent(sampler, row);
+    return CG_CELL_ABSENT;
 }
 
 /* ---- a frame ------------------------------------------------------------------------ */
@@ -188,7 +173,6 @@ struct reading {
     struct cg_sampler *sampler;
     struct cg_frame *frame;
     bool small; /* some text did not fit */
-    bool lost;  /* some cgroup may be gone */
 };
 
 /* Most files are one number, and most numbers are plain, or `max`. */
@@ -217,40 +201,11 @@ static void got(void *context, size_t i, int status, int error, const char *text
     } else if (status == CG_SPACE) {
         reading->small = true;
         source->again = true;
-    } else if (status == CG_OS && !is_gone(error) && error != ESTALE) {
+    } else if (status == CG_OS && error != ENODEV && error != ENOENT && error != ESTALE) {
         cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, error);
     } else {
-        reading->lost = source->lost = true;
-    }
-}
-
-/* What a file that cannot be read says of its row: the cgroup is gone, or the
- * controller was taken away from it.  Not while the batch is read, since it
- * may need a descriptor. */
-static void put_lost(struct cg_sampler *sampler, struct cg_frame *frame, size_t i)
-{
-    struct source *source = &sampler->sources[i];
-    const struct cg_program *program = source->state.program;
-    struct row *row = &sampler->rows[source->row];
-    struct cg_row_cells cells = cells_of(sampler, frame, source->row);
-    int64_t inode = row->error == ENODEV ? -ENODEV : cg_file_inode(row->directory, row->path);
-    if (inode < 0 && !is_gone((int)-inode)) {
-        cg_put_failure(&cells, program, CG_CELL_ERROR, (int)-inode);
-    } else if (inode != (int64_t)row->inode) {
-        set_row(sampler, row, ENODEV, AT_ONCE);
-        cg_put_failure(&cells, program, CG_CELL_GONE, ENODEV);
-    } else {
-        leave_out(sampler, i, ENOENT);
-        cg_put_failure(&cells, program, CG_CELL_ABSENT, ENOENT);
-    }
-}
-
-static void put_all_lost(struct cg_sampler *sampler, struct cg_frame *frame)
-{
-    for (size_t i = 0; i < sampler->batch.count; i++) {
-        if (sampler->sources[i].lost)
-            put_lost(sampler, frame, i);
-        sampler->sources[i].lost = false;
+        uint8_t what = status == CG_FOREIGN ? CG_CELL_GONE : what_is_gone(sampler, source, i);
+        cg_put_failure(&cells, source->state.program, what, what == CG_CELL_GONE ? ENODEV : ENOENT);
     }
 }
 
@@ -274,28 +229,25 @@ static void read_larger(struct reading *reading)
             cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, ENOMEM);
             continue;
         }
-        struct reading one = {sampler, reading->frame, false, false};
+        struct reading one = {sampler, reading->frame, false};
         cg_batch_read_one(&sampler->batch, i, sampler->text, sampler->text_capacity, got, &one);
         reading->small |= one.small;
-        reading->lost |= one.lost;
     }
 }
 
 static void put_missing(struct cg_sampler *sampler, struct cg_frame *frame)
 {
-    for (size_t r = 0; r < sampler->count && sampler->looks[LATER] + sampler->looks[AT_ONCE] > 0; r++) {
+    for (size_t r = 0; r < sampler->count && sampler->missing + sampler->lacking > 0; r++) {
         struct row *row = &sampler->rows[r];
-        if (row->look == NEVER)
+        if (!row->gone && !row->absent)
             continue;
         struct cg_row_cells cells = cells_of(sampler, frame, (uint32_t)r);
         for (uint32_t i = row->first; i < row->first + row->count; i++) {
-            if (row->error)
-                leave_out(sampler, i, row->error);
-            if (sampler->batch.files[i] != NULL)
-                continue;
-            int error = row->error ? row->error : sampler->sources[i].error;
-            uint8_t status = error == ENODEV ? CG_CELL_GONE : error == ENOENT ? CG_CELL_ABSENT : CG_CELL_ERROR;
-            cg_put_failure(&cells, sampler->sources[i].state.program, status, error);
+            if (row->gone)
+                leave_out(sampler, i);
+            if (sampler->batch.files[i] == NULL)
+                cg_put_failure(&cells, sampler->sources[i].state.program, row->gone ? CG_CELL_GONE : CG_CELL_ABSENT,
+                            row->gone ? ENODEV : ENOENT);
         }
     }
 }
@@ -312,14 +264,12 @@ static void read_all(struct cg_sampler *sampler, struct cg_frame *frame)
         frame->inodes[i] = sampler->rows[i].inode;
     put_missing(sampler, frame);
 
-    struct reading reading = {sampler, frame, false, false};
+    struct reading reading = {sampler, frame, false};
     cg_batch_read(&sampler->batch, sampler->text, sampler->text_capacity, got, &reading);
     while (reading.small)
         read_larger(&reading);
-    if (reading.lost)
-        put_all_lost(sampler, frame);
     frame->rows = sampler->count;
-    frame->gone = sampler->gone;
+    frame->gone = sampler->missing;
     frame->duration = now() - frame->timestamp;
 }
 
@@ -497,7 +447,6 @@ static bool add_row(struct cg_sampler *sampler, struct cg_file *directory, const
         return false;
     }
     sampler->count++;
-    sampler->looks[row->look]++;
     sampler->batch.count += count;
     sampler->batch.seen = 0;
     look_up(sampler, row);
@@ -527,8 +476,8 @@ void cg_sampler_remove(struct cg_sampler *sampler, const uint32_t *rows, size_t 
         struct row row = sampler->rows[r];
         if (next < count && rows[next] == r) {
             next++;
-            sampler->gone -= row.error == ENODEV;
-            sampler->looks[row.look]--;
+            sampler->missing -= row.gone;
+            sampler->lacking -= row.absent;
             free_row(sampler, &row);
             continue;
         }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.advice import advise
 from ..core.descent import EXHAUSTED, Node, descend
+from ..core.pidfd import open_process, send_signal
 from ..errors import AccessDenied, CgroupError, InvalidValue, from_errno
 
 if TYPE_CHECKING:
@@ -232,13 +233,13 @@ def held(pids: Iterable[int], *, all_of_them: bool = True) -> Iterator[dict[int,
     """Hold processes by pidfds, which never refer to a reused pid; those that have exited are left out.
 
     With ``all_of_them`` an error when descriptors run out, else as many as there is room for.
-    A pidfd is -1 before Linux 5.3, and under a filter that knows no pidfd_open(2).
+    A pidfd is -1 where there are none.
     """
     with ExitStack() as stack:
         found: dict[int, int] = {}
         for pid in pids:
             try:
-                found[pid] = os.pidfd_open(pid)
+                fd = open_process(pid)
             except ProcessLookupError:
                 continue
             except OSError as error:
@@ -246,21 +247,11 @@ def held(pids: Iterable[int], *, all_of_them: bool = True) -> Iterator[dict[int,
                     continue  # a thread has its number by now
                 if error.errno in EXHAUSTED and not all_of_them:
                     break
-                if error.errno not in (errno.ENOSYS, errno.EPERM):
-                    raise from_errno(error.errno or 0, f"cannot hold process {pid}") from None
-                found[pid] = -1
-            else:
-                stack.callback(os.close, found[pid])
+                raise from_errno(error.errno or 0, f"cannot hold process {pid}") from None
+            if fd >= 0:
+                stack.callback(os.close, fd)
+            found[pid] = fd
         yield found
-
-
-def _send_one(pid: int, fd: int, number: int) -> None:
-    if fd >= 0:
-        import signal  # noqa: PLC0415 - importing this package has to stay cheap
-
-        signal.pidfd_send_signal(fd, number)
-    else:
-        os.kill(pid, number)
 
 
 def room() -> int:
@@ -310,7 +301,7 @@ class Signalled:
             # Looked at again: a number may have gone to another process before it was held.
             for pid in _listed_now(node) & fds.keys():
                 try:
-                    _send_one(pid, fds[pid], number)
+                    send_signal(pid, fds[pid], number)
                 except ProcessLookupError:
                     continue
                 except OSError as error:

@@ -4,18 +4,16 @@ The kernel forgets that a PSI trigger has fired as soon as anything has
 polled it, and an epoll within another, as of asyncio, or within a select, is
 polled once to learn that something is ready and once more to learn what:
 there the first takes what the second looks for.  So a thread waits on the
-epoll itself, and an eventfd, which forgets nothing, says that it has found
+epoll itself, and a bell, which forgets nothing, says that it has found
 something.
 """
 
 from __future__ import annotations
 
-import os
 import select
 import threading
 
-from ..errors import CgroupError
-from ._threads import start_thread
+from ._bell import Bell
 
 __all__ = ["Relay"]
 
@@ -28,12 +26,9 @@ class Relay:
         self._found: list[tuple[int, int]] = []
         self._next = threading.Semaphore(1)
         self._over = False
-        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        try:
-            self._thread = start_thread(self._go, "cgroups-relay", "cannot wait for events of pressure")
-        except CgroupError:
-            os.close(self._fd)
-            raise
+        self._bell = Bell()
+        self._thread = threading.Thread(target=self._go, name="cgroups-relay", daemon=True)
+        self._thread.start()
 
     def _go(self) -> None:
         while True:
@@ -41,17 +36,17 @@ class Relay:
             if self._over:
                 return
             self._found = self._epoll.poll()
-            os.eventfd_write(self._fd, 1)
+            self._bell.ring()
 
     def fileno(self) -> int:
-        return self._fd
+        return self._bell.fileno()
 
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
         poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
+        poll.register(self._bell.fileno(), select.POLLIN)
         if not poll.poll(None if timeout is None else max(0, timeout) * 1000):
             return []
-        os.eventfd_read(self._fd)
+        self._bell.take()
         found, self._found = self._found, []
         return found
 
@@ -65,4 +60,4 @@ class Relay:
             self._over = True
             self._next.release()
             self._thread.join()
-        os.close(self._fd)
+        self._bell.close()

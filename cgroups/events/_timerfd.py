@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 import time
-from typing import Final
+from typing import Final, Union
 
-__all__ = ["Timer"]
+from ..core.pidfd import DENIED
+from ._bell import Bell
+
+__all__ = ["AnyTimer", "create_timer"]
 
 _ABSTIME: Final = 1
 _SECOND: Final = 1_000_000_000
@@ -52,3 +56,47 @@ class Timer:
 
     def __del__(self) -> None:
         self.close()
+
+
+class ThreadTimer:
+    """The same by a thread, where a filter denies timerfd_create(2)."""
+
+    def __init__(self) -> None:
+        self._bell = Bell()
+        self._thread: threading.Timer | None = None
+
+    def fileno(self) -> int:
+        """Readable from that time on, until it is set again."""
+        return self._bell.fileno()
+
+    def set(self, at: int | None) -> None:
+        """Set the time; None for none."""
+        self._end()
+        self._bell.take()
+        if at is not None:
+            self._thread = threading.Timer(max(0, at - time.monotonic_ns()) / _SECOND, self._bell.ring)
+            self._thread.daemon = True
+            self._thread.start()
+
+    def _end(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.cancel()
+            thread.join()  # it may be ringing
+
+    def close(self) -> None:
+        self._end()
+        self._bell.close()
+
+
+AnyTimer = Union[Timer, ThreadTimer]
+
+
+def create_timer() -> AnyTimer:
+    """Return a timer of this system."""
+    try:
+        return Timer()
+    except OSError as error:
+        if error.errno not in DENIED:
+            raise
+        return ThreadTimer()

@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Union
 from .. import _inotify, diagnosis
 from .._backend import backend
 from .._interface import Failure, Shape, Status
-from ..errors import CgroupError, CgroupGone, ParameterNotSupported, SubsystemNotAttached, from_errno, from_failure
+from ..core.pidfd import DENIED
+from ..errors import (
+    CgroupError,
+    CgroupGone,
+    CgroupOSError,
+    ParameterNotSupported,
+    SubsystemNotAttached,
+    from_errno,
+    from_failure,
+)
 from ..subsystem.codecs import pressure
 from ..values import Limit, Max
 
@@ -224,11 +233,21 @@ class EventfdFeed(Feed, ABC):
         super().__init__(cgroup, file)
         try:
             self.control = self.own(open_file(cgroup, file))
-            self.fd = self.own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            self.fd = self.own(self._open_eventfd(cgroup))
             self._register(cgroup, arguments)
         except BaseException:
             self.close()
             raise
+
+    def _open_eventfd(self, cgroup: Cgroup) -> int:
+        try:
+            return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        except OSError as error:
+            if error.errno not in DENIED:
+                raise
+            hint = "a seccomp filter denies eventfd2(2), the only way in which v1 notifies"
+            tried = f"cannot watch {self.file} of {cgroup}"
+            raise from_errno(error.errno or 0, tried, hint=hint, kind=CgroupOSError) from None
 
     def _register(self, cgroup: Cgroup, arguments: str) -> None:
         text = f"{self.fd} {self.control} {arguments}".encode()

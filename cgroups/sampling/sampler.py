@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from errno import EMFILE, ENFILE
 from typing import TYPE_CHECKING, Any
 
 from .._backend import backend
@@ -130,9 +129,7 @@ class Sampler:
                 try:
                     directory, path = cgroup.place_of(file)
                     yield directory.file(path).read(shape)
-                except (Failure, CgroupError) as error:
-                    if error.errno in (EMFILE, ENFILE):
-                        raise from_errno(error.errno, f"cannot read {file} of {cgroup}", path=cgroup.path) from None
+                except (Failure, CgroupError):
                     continue  # a cell's own business
 
     @property

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 from .. import _inotify
 from .._interface import Shape
-from ..errors import AccessDenied, CgroupError, CgroupGone
+from ..core.pidfd import DENIED
+from ..errors import CgroupError
 from ..spec import PATH_MAX
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ FIRST_ROUND_S: Final = 10.0
 
 ROUND_S: Final = 0.5
 """Seconds that one call lists what is new, at most."""
+
+UNWATCHED: Final = {
+    errno.ENOSPC: "fs.inotify.max_user_watches is too low to watch all cgroups",
+    **dict.fromkeys(DENIED, "a seccomp filter denies inotify, which watches cgroups"),
+}
+"""Why no directory more can be watched."""
 
 _subtrees: weakref.WeakSet[Subtree] = weakref.WeakSet()
 
@@ -56,7 +63,7 @@ class Subtree:
     def __init__(self, root: Cgroup, depth: int | None = None) -> None:
         self.lock = threading.Lock()  # for whoever uses it: of what changed and what is done with that
         self._depth = depth
-        self._watcher = _inotify.Watcher()
+        self._watcher = _inotify.open_watcher()
         self._begin(root)
         _subtrees.add(self)
 
@@ -79,7 +86,7 @@ class Subtree:
     def restart(self) -> None:
         """Forget all that is known: everything that exists now has then come."""
         self._watcher.close()
-        self._watcher = _inotify.Watcher()
+        self._watcher = _inotify.open_watcher()
         self._begin(self._root.cgroup)
 
     def changes(self) -> tuple[set[Cgroup], list[Cgroup]]:
@@ -183,11 +190,7 @@ class Subtree:
         before = node.watch
         self._begin_watch(node)  # first, so that nothing is made unseen after the listing
         another = node.watch != before and before >= 0
-        children = _children(node.cgroup)
-        if children is None:
-            self._stale = True
-            return
-        there = {cgroup.name: cgroup for cgroup in children}
+        there = {cgroup.name: cgroup for cgroup in _children(node.cgroup)}
         for name in [name for name in node.below if another or name not in there]:
             self._drop(node, name)
         if again:
@@ -200,9 +203,10 @@ class Subtree:
             watch = self._watcher.watch(str(node.cgroup.path))
         except OSError as error:
             self._end_watch(node)
-            if error.errno == errno.ENOSPC:
+            reason = UNWATCHED.get(error.errno or 0)
+            if reason is not None:
                 self._unwatched = True
-                self._warn("fs.inotify.max_user_watches is too low to watch all cgroups: they are listed once a second")
+                self._warn(f"{reason}: they are listed once a second")
             return
         if watch != node.watch:
             self._end_watch(node)
@@ -231,21 +235,18 @@ class Subtree:
         """In a forked child, which shares the parent's instance, and must not take its events."""
         self.lock = threading.Lock()  # another thread, which the child has not, may have had it
         self._watcher.close()
-        self._watcher = _inotify.Watcher()
+        self._watcher = _inotify.open_watcher()
         self._watched.clear()
         for node in self._nodes(self._root):
             node.watch = -1
         self._stale = True
 
 
-def _children(cgroup: Cgroup) -> list[Cgroup] | None:
-    """The cgroups directly below; None where that cannot be known now, as without a descriptor left."""
+def _children(cgroup: Cgroup) -> list[Cgroup]:
     try:
         return cgroup.children()
-    except (CgroupGone, AccessDenied):
-        return []
     except CgroupError:
-        return None
+        return []  # gone, or not to be listed by this user
 
 
 def _count(root: Cgroup) -> int | None:

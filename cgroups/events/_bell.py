@@ -1,0 +1,51 @@
+"""A descriptor that one thread makes readable for another."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import Final
+
+from ..core.pidfd import DENIED
+
+__all__ = ["Bell"]
+
+_ONE: Final = (1).to_bytes(8, sys.byteorder)
+"""What an eventfd adds; any bytes do for a pipe."""
+
+
+class Bell:
+    """An eventfd(2), or a pipe where a filter denies that: readable from ``ring`` until ``take``."""
+
+    def __init__(self) -> None:
+        self._reading = self._writing = -1
+        try:
+            self._reading = self._writing = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        except OSError as error:
+            if error.errno not in DENIED:
+                raise
+            self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def fileno(self) -> int:
+        return self._reading
+
+    def ring(self) -> None:
+        """Make it readable; never waits."""
+        with suppress(BlockingIOError):  # a full pipe is readable
+            os.write(self._writing, _ONE)
+
+    def take(self) -> None:
+        """Make it unreadable."""
+        with suppress(BlockingIOError):
+            os.read(self._reading, 1 << 16)
+
+    def close(self) -> None:
+        """Close its descriptors; it may be called again."""
+        fds = {self._reading, self._writing} - {-1}
+        self._reading = self._writing = -1
+        for fd in fds:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
