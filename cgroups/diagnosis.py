@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import managed
 from ._interface import Failure, Shape, Status
 from .core.advice import advise
+from .core.descent import count_children
 from .errors import (
     READ_ONLY,
     Advice,
@@ -436,7 +437,7 @@ def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
     hint: str | None = None
     if error == errno.EBUSY:
         try:
-            inside, below = _count(cgroup), len(cgroup.children())
+            inside, below = _count(cgroup), count_children(cgroup)
             advice = advise("remove all" if below else "empty", cgroup=cgroup)
             hint = join_hints(f"processes inside: {inside}; cgroups below: {below}", advice)
         except CgroupError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..deadline import Deadline
 from ..errors import InvalidValue, ProcessNotFound
-from .processes import FEW, check_visible, held, listed_in, refuse_captured
+from .processes import FEW, check_visible, held, is_held, listed_in, refuse_captured, room
 
 if TYPE_CHECKING:
     from ..hierarchy import Cgroup
@@ -38,19 +38,22 @@ def _move(source: Cgroup, to: Cgroup, deadline: Deadline) -> int:
         if attempt:
             deadline.check(tried, [source], "its processes make others faster than they are moved")
         before = len(moved)
-        for at in range(0, len(pids), FEW):
-            deadline.check_round(tried, [source])
-            moved |= _move_some(source, to, pids[at : at + FEW], tried)
+        size = len(pids) if len(pids) <= FEW else room()
+        for at in range(0, len(pids), size):
+            moved |= _move_some(source, to, pids[at : at + size], tried, deadline)
         if len(moved) == before:
             deadline.pause()  # they have exited, but for threads
     return len(moved)
 
 
-def _move_some(source: Cgroup, to: Cgroup, pids: Sequence[int], tried: str) -> set[int]:
+def _move_some(source: Cgroup, to: Cgroup, pids: Sequence[int], tried: str, deadline: Deadline) -> set[int]:
     """Move processes that are still in the source, so that none is moved that was given a number since."""
     moved = set()
     with held(pids) as fds:
         for pid in listed_in(source, tried) & fds.keys():
+            deadline.check_round(tried, [source])
+            if not is_held(pid, fds[pid]):
+                continue
             try:
                 to.add_process(pid)
             except ProcessNotFound:

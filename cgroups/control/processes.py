@@ -264,6 +264,17 @@ def room() -> int:
     return MAX_PIDFDS if soft == resource.RLIM_INFINITY else max(1, min(MAX_PIDFDS, (soft - used) // 2))
 
 
+def is_held(pid: int, fd: int) -> bool:
+    """Return whether a process that is held still has its number; afterwards another may get it."""
+    try:
+        _send_one(pid, fd, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class Signalled:
     """What became of a signal to all processes of some cgroups.
 
@@ -282,13 +293,13 @@ class Signalled:
         self.sent: set[int] = set()
         self.refused: dict[int, int] = {}
 
-    def send(self, node: Node, pids: Iterable[int], number: int) -> None:
-        """Signal those processes that are still in a cgroup, and have not had the signal."""
+    def send(self, node: Node, pids: Iterable[int], number: int, check: Callable[[], None]) -> None:
+        """Signal those processes that are still in a cgroup, and have not had the signal; ``check`` before each."""
         left = sorted(set(pids) - self.sent - self._spared)
         size = len(left) if len(left) <= FEW else room()
         while left:
             try:
-                self._send_batch(node, left[:size], number)
+                self._send_batch(node, left[:size], number, check)
             except OSError as error:
                 if error.errno not in EXHAUSTED or size == 1:
                     raise
@@ -296,10 +307,11 @@ class Signalled:
             else:
                 del left[:size]
 
-    def _send_batch(self, node: Node, pids: Sequence[int], number: int) -> None:
+    def _send_batch(self, node: Node, pids: Sequence[int], number: int, check: Callable[[], None]) -> None:
         with held(pids) as fds:
             # Looked at again: a number may have gone to another process before it was held.
             for pid in _listed_now(node) & fds.keys():
+                check()
                 try:
                     send_signal(pid, fds[pid], number)
                 except ProcessLookupError:
@@ -335,7 +347,7 @@ def signal_all(
             raise hidden(node.cgroup(top), tried)
         into.seen |= pids
         try:
-            into.send(node, pids, number)
+            into.send(node, pids, number, lambda: deadline.check_round(tried, tops))
         except OSError as error:
             if isinstance(error, CgroupError):
                 raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from .. import diagnosis
 from ..core.advice import advise
-from ..core.descent import EXHAUSTED, descend, has_children
+from ..core.descent import EXHAUSTED, count_children, descend
 from ..deadline import PATIENCE, Deadline
 from ..errors import CgroupBusy, CgroupError, CgroupGone
 from . import kill
@@ -33,7 +33,7 @@ def remove(tops: Tops, *, recursive: bool, kill_first: bool, timeout: float | No
     work = None if timeout is None else deadline
     for top in tops:
         top.check_removable()
-        if kill_first and not recursive and has_children(top):
+        if kill_first and not recursive and count_children(top):
             raise diagnosis.explain_remove(errno.EBUSY, top)
     first: CgroupError | None = None
     failed = 0
@@ -101,7 +101,7 @@ def _check_empty(top: Cgroup, work: Deadline | None, *, recursive: bool) -> None
             if pids:
                 raise _busy(node.cgroup(top), len(pids), top)
     # Of v2 also threads, and processes that are exiting, which the kernel counts and does not list.
-    if (live and top.version != 1) or (not recursive and has_children(top)):
+    if (live and top.version != 1) or (not recursive and count_children(top)):
         raise diagnosis.explain_remove(errno.EBUSY, top)
 
 

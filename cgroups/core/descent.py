@@ -21,7 +21,7 @@ from ..errors import from_errno
 if TYPE_CHECKING:
     from ..hierarchy import Cgroup
 
-__all__ = ["Node", "descend", "has_children"]
+__all__ = ["Node", "count_children", "descend"]
 
 R = TypeVar("R")
 
@@ -257,8 +257,14 @@ def _explained(error: OSError, nodes: list[Node], name: str, top: Cgroup) -> Exc
     return from_errno(error.errno or 0, f"cannot list {cgroup}", path=cgroup.path)
 
 
-def has_children(cgroup: Cgroup) -> bool:
-    """Return whether there are cgroups below; False if the cgroup is gone."""
-    for node in descend(cgroup):
-        return bool(node.ahead)
-    return False
+def count_children(cgroup: Cgroup) -> int:
+    """Return how many cgroups are directly below, without listing them; 0 if the cgroup is gone."""
+    directory, below = cgroup.place()
+    try:
+        fd = directory.open(below, os.O_PATH | os.O_DIRECTORY)
+    except Failure:
+        return 0
+    try:
+        return max(0, os.fstat(fd).st_nlink - NO_CHILDREN)
+    finally:
+        os.close(fd)

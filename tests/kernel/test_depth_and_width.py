@@ -347,3 +347,88 @@ def test_process_that_is_counted_but_not_listed_keeps_its_cgroup_busy(
     child.wait()
     top.remove(recursive=True, timeout=30)
     assert not top.exists
+
+
+# ---- many processes in one cgroup ---------------------------------------------------------------
+
+
+def test_calls_of_one_crowded_cgroup_keep_their_time(
+    make_cgroup: MakeCgroup, head: str, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline is looked at for each process too: here each takes as long as hundreds."""
+    from cgroups.control import processes
+
+    top, other = make_cgroup(head), make_cgroup(head)
+    children = [spawn("sleep", "1000") for _ in range(60)]
+    for child in children:
+        top.add_process(child.pid)
+    send, add = processes._send_one, Cgroup.add_process
+
+    def slowly(act: Callable[..., None]) -> Callable[..., None]:
+        def slow(*words: object) -> None:
+            time.sleep(0.1)
+            act(*words)
+
+        return slow
+
+    monkeypatch.setattr(kill, "kill_at_once", lambda _: False)
+    monkeypatch.setattr(processes, "_send_one", slowly(send))
+    monkeypatch.setattr(Cgroup, "add_process", slowly(add))
+    for act in (
+        lambda: top.signal(signal.SIGCONT, timeout=0.2),
+        lambda: top.move_all(other, 0.2),
+        lambda: top.kill(0.2),
+    ):
+        began = time.monotonic()
+        with pytest.raises(CgroupTimeout):
+            act()
+        assert time.monotonic() - began < 1.2 * SLOW
+
+
+# ---- numbers that go to another process ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["signal", "kill", "move_all"])
+def test_process_that_was_given_the_number_of_another_is_left_alone(
+    make_cgroup: MakeCgroup, head: str, run_script: Callable[..., str], name: str
+) -> None:
+    """Between the listing and the pidfd a process ends, and one outside gets its number: in a new pid namespace."""
+    if not os.path.exists("/proc/sys/kernel/ns_last_pid"):
+        pytest.skip("this kernel does not let a test choose the next process id")
+    top, other = make_cgroup(head), make_cgroup(head)
+    run_script(
+        """
+        import signal, subprocess
+        from cgroups.control import kill
+        top, other = map(Hierarchy.find_exn, sys.argv[1:3])
+        start = lambda: subprocess.Popen(["sleep", "1000"])
+        victim, outside, hold = start(), [], os.pidfd_open
+        top.add_process(victim.pid)
+
+        def late(pid, *words):
+            if pid == victim.pid and not outside:
+                victim.kill()
+                victim.wait()
+                with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+                    file.write(str(pid - 1))
+                outside.append(start())
+            return hold(pid, *words)
+
+        os.pidfd_open = late
+        kill.kill_at_once = lambda _: False
+        acts = {
+            "signal": lambda: top.signal(signal.SIGTERM),
+            "kill": top.kill,
+            "move_all": lambda: top.move_all(other),
+        }
+        acts[sys.argv[3]]()
+        [child] = outside
+        assert child.pid == victim.pid
+        time.sleep(0.1)
+        assert child.poll() is None
+        assert other.processes() == []
+        child.kill()
+        """,
+        *(str(top), str(other), name),
+        prefix=("unshare", "--pid", "--fork", "--mount-proc"),
+    )
