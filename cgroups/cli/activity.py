@@ -17,6 +17,7 @@ from ..sampling.table import Frame
 from ..subsystem import Memory, Parameters, Pids
 from ..subsystem.parameter import Readable
 from ..values import Limit
+from .names import name_of
 
 __all__ = ["SORTS", "Activity", "Usage", "parameters_on"]
 
@@ -120,7 +121,7 @@ class Activity:
                     times = {"time": (since + rate.timestamp_ns) / 1e9, "elapsed": rate.seconds}
                     usages[below] = {**times, **figures, **usages.get(below, {})}
         return [
-            Usage(location=cgroup.location, name=_name(cgroup), **usages[below]) for below, cgroup in cgroups.items()
+            Usage(location=cgroup.location, name=name_of(cgroup), **usages[below]) for below, cgroup in cgroups.items()
         ]
 
     def close(self) -> None:
@@ -183,11 +184,3 @@ def _kernel_memory(cgroup: Cgroup) -> int:
         return Parameters.get(Memory.kmem_usage_in_bytes, cgroup)
     except CgroupError:
         return 0
-
-
-def _name(cgroup: Cgroup) -> str:
-    """What people call it."""
-    identity = cgroup.identity
-    if identity is None:
-        return cgroup.location
-    return f"{identity.name}/{identity.below}" if identity.below else identity.name

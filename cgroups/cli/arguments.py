@@ -17,6 +17,7 @@ from ..host import Host
 from ..subsystem import parameters
 from ..subsystem.parameter import Parameter, Readable, Resettable, Writable
 from ..suggest import did_you_mean
+from .names import find_named
 from .values import Name, named
 
 __all__ = [
@@ -43,11 +44,14 @@ def host_of(context: typer.Context) -> Host:
 
 
 def cgroup_of(context: typer.Context, spec: str) -> Cgroup:
-    """The cgroup of a SPEC; the error says what may have been meant."""
+    """Return the cgroup of a SPEC, or of a name that ``watch`` shows; the error says what may have been meant."""
     host = host_of(context)
     try:
         return host.find_exn(spec)
     except (CgroupNotFound, InvalidValue) as error:
+        found = find_named(host, spec) if spec.startswith("/") or (spec and ":" not in spec) else None
+        if found is not None:
+            return found
         parts = (error.hint, _of_directory(host, spec) if spec.startswith("/") else _of_controller(host, spec))
         raise type(error)(error.message, hint=join_hints(*parts)) from None
 
@@ -152,5 +156,5 @@ def group_of(context: typer.Context, specs: Sequence[str]) -> Group:
 
 
 Specs = Annotated[list[str], typer.Argument(metavar="SPEC", help="The cgroup; or several, one of each hierarchy.")]
-Spec = Annotated[str, typer.Argument(metavar="SPEC", help="The cgroup, as memory:/a/b.")]
+Spec = Annotated[str, typer.Argument(metavar="SPEC", help="The cgroup: memory:/a/b, or a name such as ssh.service.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
