@@ -627,6 +627,13 @@ class Cgroup:
         return Cgroup(self.hierarchy, location, visible=self._visible)
 
     def _child_names(self) -> list[str]:
+        return self._entries(os.DirEntry.is_dir)
+
+    def file_names(self) -> list[str]:
+        """Return the names of its control files, sorted; for this package."""
+        return self._entries(os.DirEntry.is_file)
+
+    def _entries(self, is_wanted: Callable[..., bool]) -> list[str]:
         directory, below = self.place()
         try:
             fd = directory.open(below, os.O_RDONLY | os.O_DIRECTORY)
@@ -634,7 +641,7 @@ class Cgroup:
             raise diagnosis.explain(failure, self, "", "list") from None
         try:
             with os.scandir(fd) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+                return sorted(entry.name for entry in entries if is_wanted(entry, follow_symlinks=False))
         except OSError as error:
             raise from_errno(error.errno or 0, f"cannot list {self.path}", path=self.path) from None
         finally:

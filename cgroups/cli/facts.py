@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .. import managed
-from ..errors import AccessDenied, CgroupError, CgroupGone, is_read_only, may
+from ..errors import AccessDenied, CgroupError, CgroupGone, CgroupOSError, is_read_only, may
 from ..hierarchy import Cgroup, Hierarchy
 from ..host import Host
 from ..spec import ALIASES, IMPLICIT
@@ -56,9 +56,28 @@ class Process(NamedTuple):
 
 
 def processes(cgroup: Cgroup) -> list[Process]:
-    """The processes in a cgroup; one that has ended meanwhile is left out."""
+    """Return the processes in a cgroup; one that has ended meanwhile is left out.
+
+    Raises CgroupOSError if /proc numbers them in another way: what it shows are other processes.
+    """
     host = cgroup.hierarchy.host
+    if _is_foreign_proc(host):
+        proc = f"{host.root.rstrip('/')}/proc"
+        message = f"cannot show the processes of {cgroup}: {proc} is of another pid namespace"
+        hint = f"'cgroups get {cgroup} cgroup.procs' lists their numbers here; or mount a proc of this namespace"
+        raise CgroupOSError(message, path=proc, hint=hint)
     return [process for pid in cgroup.processes() if (process := _process(host, pid)) is not None]
+
+
+def _is_foreign_proc(host: Host) -> bool:
+    """Return whether /proc numbers processes in another way than cgroup.procs does, which has this process's way."""
+    try:
+        return os.readlink(f"{host.root.rstrip('/')}/proc/self") != str(os.getpid())
+    except FileNotFoundError:
+        # A proc in whose namespace this process is not; elsewhere a tree without the link.
+        return os.path.ismount(f"{host.root.rstrip('/')}/proc")
+    except OSError:
+        return False  # a captured tree has a directory
 
 
 def _process(host: Host, pid: int) -> Process | None:

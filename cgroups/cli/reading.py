@@ -21,6 +21,7 @@ from ..errors import (
 from ..hierarchy import Cgroup
 from ..subsystem import Parameters, parameter_named
 from ..subsystem import parameters as parameters_of
+from ..subsystem.controllers import huge_page_sizes_in
 from . import facts, render
 from .arguments import PARAMETER, AsJson, Spec, cgroup_of, controller_named, host_of
 from .values import Data, Name, access, read
@@ -189,7 +190,7 @@ _UNSUPPORTED = (ParameterNotSupported, SubsystemNotAttached, SubsystemNotAvailab
 def _read_all(cgroup: Cgroup, failed: list[CgroupError]) -> list[tuple[Name, Data]]:
     """All that a cgroup has, single values first; ``failed`` takes why what it has could not be read."""
     found: list[tuple[Name, Data]] = []
-    for parameter in parameters_of():
+    for parameter in parameters_of(sizes=huge_page_sizes_in(cgroup)):
         if not isinstance(parameter, Parameters.Readable) or not _is_own(parameter, cgroup.version):
             continue
         name = Name(parameter, str(parameter))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..core.advice import advise
 from ..errors import InvalidValue, from_errno, join_hints, shown
-from ..hierarchy import Hierarchy
+from ..hierarchy import Cgroup, Hierarchy
 from ..host import LOCAL, Host
 from ..spec import ALIASES
 from ..suggest import did_you_mean
@@ -19,7 +20,7 @@ from .cpuacct import Cpuacct
 from .cpuset import Cpuset
 from .devices import Devices
 from .freezer import Freezer
-from .hugetlb import Hugetlb
+from .hugetlb import Hugetlb, is_size, size_name
 from .io import Io
 from .memory import Memory
 from .net import NetCls, NetPrio
@@ -106,20 +107,24 @@ def huge_page_sizes() -> list[str]:
     except OSError:
         return []
     kilobytes = sorted(int(name.removeprefix("hugepages-").removesuffix("kB")) for name in names)
-    return [_size_name(size) for size in kilobytes]
+    return [size_name(size << 10) for size in kilobytes]
 
 
-def _size_name(kilobytes: int) -> str:
-    for shift, unit in ((20, "GB"), (10, "MB")):
-        if kilobytes >= 1 << shift:
-            return f"{kilobytes >> shift}{unit}"
-    return f"{kilobytes}KB"
+def huge_page_sizes_in(cgroup: Cgroup) -> list[str]:
+    """Return the sizes of huge pages that a cgroup has control files of, of whatever machine it is."""
+    sizes = {name.split(".")[1] for name in cgroup.file_names() if name.startswith("hugetlb.")}
+    return sorted(size for size in sizes if is_size(size))
 
 
-def parameters(controller: str | Controller | None = None) -> list[Parameter]:
-    """Every parameter there is, or those of one controller; of Hugetlb, for the page sizes of this machine."""
+def parameters(controller: str | Controller | None = None, *, sizes: Iterable[str] | None = None) -> list[Parameter]:
+    """Return every parameter there is, or those of one controller.
+
+    Args:
+        controller: whose parameters; None for all.
+        sizes: the sizes of huge pages that there are parameters of Hugetlb for; by default this machine's.
+    """
     name = controller.name if isinstance(controller, Controller) else controller
-    tables = [*TABLES, *(Hugetlb(size) for size in huge_page_sizes())]
+    tables = [*TABLES, *(Hugetlb(size) for size in (huge_page_sizes() if sizes is None else sizes))]
     found = [parameter for table in tables for parameter in _table(table)]
     if name is None:
         return found

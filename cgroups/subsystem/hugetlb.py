@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 from ..errors import InvalidValue, shown
 from ..values import Limit, NumaStat, Stat
@@ -27,6 +27,29 @@ class HugetlbEvents(Stat[int]):
 
     __slots__ = ()
     max: int | None
+
+
+def is_size(size: object) -> bool:
+    """Return whether a text is a size as the kernel writes it."""
+    return isinstance(size, str) and re.fullmatch(r"[1-9][0-9]*(KB|MB|GB)", size) is not None
+
+
+def size_name(size: int) -> str:
+    """Return how control files name a size of huge pages in bytes: ``64KB``, ``2MB``, ``1GB``."""
+    for shift, unit in ((30, "GB"), (20, "MB")):
+        if size >= 1 << shift:
+            return f"{size >> shift}{unit}"
+    return f"{size >> 10}KB"
+
+
+def _meant(size: Any) -> str | None:
+    """Return the kernel's spelling of a size that is written otherwise: ``64kB``, ``2M``, ``2 MiB``, ``2097152``."""
+    text = size.strip().lower() if isinstance(size, str) else ""
+    match = re.fullmatch(r"([0-9]{1,18})\s*([kmg]?)(?:i?b)?", text, re.ASCII)
+    if match is None:
+        return None
+    pages = int(match[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2]]
+    return size_name(pages) if pages >= 1 << 12 and pages & (pages - 1) == 0 else None
 
 
 _NO_PEAK = "v2 keeps no peak of huge pages"
@@ -59,9 +82,10 @@ class Hugetlb:
     numa_stat: Readable[NumaStat]
 
     def __new__(cls, size: str) -> Hugetlb:
-        if not isinstance(size, str) or not re.fullmatch(r"[1-9][0-9]*(KB|MB|GB)", size):
+        if not is_size(size):
             message = f"huge page size {shown(size)} is not as the kernel writes it, for instance 2MB or 1GB"
-            raise InvalidValue(message)
+            meant = _meant(size)
+            raise InvalidValue(message, hint=f"did you mean {meant}?" if meant else None)
         known = cls._instances.get(size)
         if known is None:
             known = cls._instances.setdefault(size, _make(super().__new__(cls), size))
