@@ -8,6 +8,7 @@ None (a key without a value) or ROW (the key opens a row).
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, IntEnum, IntFlag
@@ -41,6 +42,9 @@ class Status(IntEnum):
     EMPTY = 4
     FOREIGN = 7
 
+
+O_PATH: Final = getattr(os, "O_PATH", 0o10000000)
+"""O_PATH of open(2), which PyPy does not name; the number is that of all architectures that PyPy runs on."""
 
 _FILE_SYSTEM: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 

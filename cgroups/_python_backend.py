@@ -22,6 +22,7 @@ from ._interface import (
     EXCERPT,
     FOREIGN,
     NUMERIC,
+    O_PATH,
     OTHER_ROWS,
     RANGE_LAST,
     ROW,
@@ -371,7 +372,7 @@ def mounts_state(fd: int, identity: Any) -> int:
 
 # ---- files -------------------------------------------------------------------------------
 
-_BENEATH = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+_BENEATH = O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def _open_beneath(directory: int, path: str, flags: int) -> int:
@@ -390,7 +391,7 @@ def _open_beneath(directory: int, path: str, flags: int) -> int:
             at = below
         fd = os.open(name or ".", flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
         # O_PATH opens a link itself.
-        if flags & os.O_PATH and stat.S_ISLNK(os.fstat(fd).st_mode):
+        if flags & O_PATH and stat.S_ISLNK(os.fstat(fd).st_mode):
             os.close(fd)
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         return fd
@@ -413,7 +414,7 @@ class Directory:
 
     def open(self, path: str, flags: int) -> int:
         try:
-            root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            root = os.open(self._path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 if self._version and _cgroup_version(root) != self._version:
                     raise Failure(Status.FOREIGN)
@@ -436,7 +437,7 @@ class Directory:
 
     def inode(self, path: str) -> int:
         try:
-            fd = self.open(path, os.O_PATH | os.O_DIRECTORY)
+            fd = self.open(path, O_PATH | os.O_DIRECTORY)
         except Failure as failure:
             return -(failure.errno or errno.ENODEV)
         try:
@@ -445,7 +446,7 @@ class Directory:
             os.close(fd)
 
     def device(self) -> tuple[int, int]:
-        fd = self.open("", os.O_PATH | os.O_DIRECTORY)
+        fd = self.open("", O_PATH | os.O_DIRECTORY)
         try:
             device = os.fstat(fd).st_dev
         finally:
@@ -687,7 +688,7 @@ class Sampler:
     def _read(self, at: int) -> _Cells:
         cells, row = _Cells(self._columns), self._rows[at]
         try:
-            directory = row.directory.open(row.path, os.O_PATH | os.O_DIRECTORY)
+            directory = row.directory.open(row.path, O_PATH | os.O_DIRECTORY)
         except Failure:
             for _, program in row.sources:
                 cells.fail(program, Cell.GONE, errno.ENODEV)

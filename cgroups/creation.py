@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Union
 
 from . import diagnosis, managed
-from ._interface import Failure
+from ._interface import O_PATH, Failure
 from .errors import CgroupError, CgroupExists, InvalidValue, from_errno, shown
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _make_directory(cgroup: Cgroup, perm: int, done: list[None]) -> bool:
     directory, below = cgroup.place_for_writing(f"make {cgroup}")
     parent, _, name = below.rpartition("/")
     try:
-        fd = directory.open(parent, os.O_PATH | os.O_DIRECTORY)
+        fd = directory.open(parent, O_PATH | os.O_DIRECTORY)
     except Failure as failure:
         raise diagnosis.explain(failure, cgroup.parent or cgroup, "", "make a cgroup in") from None
     try:

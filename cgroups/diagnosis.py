@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import managed
-from ._interface import Failure, Shape, Status
+from ._interface import O_PATH, Failure, Shape, Status
 from .core.advice import advise
 from .core.descent import count_children
 from .errors import (
@@ -288,7 +288,7 @@ def has_file(cgroup: Cgroup, name: str) -> bool:
     """Whether a cgroup has a control file."""
     directory, path = cgroup.place_of(name)
     try:
-        os.close(directory.open(path, os.O_PATH))
+        os.close(directory.open(path, O_PATH))
     except Failure as failure:
         if failure.errno in ABSENT:
             return False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from . import creation, diagnosis
-from ._interface import Failure, Shape, Status
+from ._interface import O_PATH, Failure, Shape, Status
 from .control import empty, freeze, kill, move, remove
 from .core.descent import descend
 from .errors import AccessDenied, CgroupGone, InvalidValue, ParameterNotSupported, from_errno, shown
@@ -726,7 +726,7 @@ class Cgroup:
         directory, below = self.place_for_writing(f"remove {self}")
         parent, _, name = below.rpartition("/")
         try:
-            fd = directory.open(parent, os.O_PATH | os.O_DIRECTORY)
+            fd = directory.open(parent, O_PATH | os.O_DIRECTORY)
         except Failure as failure:
             raise diagnosis.explain(failure, self, "", "remove") from None
         try:

@@ -48,7 +48,7 @@ def is_delegated(paths: Iterable[str]) -> bool:
 def _mark(path: str, name: str) -> bytes:
     try:
         return os.getxattr(path, name)
-    except OSError:  # not marked, not there, or no such attributes on this kernel
+    except (OSError, AttributeError):  # not marked, not there, or no such attributes on this kernel or Python
         return b""
 
 

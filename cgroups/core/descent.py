@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from .._interface import Failure
+from .._interface import O_PATH, Failure
 from ..errors import from_errno
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def count_children(cgroup: Cgroup) -> int:
     """Return how many cgroups are directly below, without listing them; 0 if the cgroup is gone."""
     directory, below = cgroup.place()
     try:
-        fd = directory.open(below, os.O_PATH | os.O_DIRECTORY)
+        fd = directory.open(below, O_PATH | os.O_DIRECTORY)
     except Failure:
         return 0
     try:

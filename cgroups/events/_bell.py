@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Final
 
+from ..core.eventfd import create_eventfd
 from ..core.pidfd import DENIED
 
 __all__ = ["Bell"]
@@ -21,7 +22,7 @@ class Bell:
     def __init__(self) -> None:
         self._reading = self._writing = -1
         try:
-            self._reading = self._writing = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._reading = self._writing = create_eventfd()
         except OSError as error:
             if error.errno not in DENIED:
                 raise

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Union
 from .. import _inotify, diagnosis
 from .._backend import backend
 from .._interface import Failure, Shape, Status
+from ..core.eventfd import create_eventfd, read_eventfd
 from ..core.pidfd import DENIED
 from ..errors import (
     CgroupError,
@@ -161,14 +162,6 @@ def parse(shape: int, text: bytes, cgroup: Cgroup | None, file: str) -> list[tup
     return cells
 
 
-def drain(fd: int) -> int:
-    """How often an eventfd was signalled since last asked."""
-    try:
-        return os.eventfd_read(fd)
-    except BlockingIOError:
-        return 0
-
-
 def grid(now: int, interval: int) -> int:
     """The next multiple of an interval: feeds of one interval are looked at together."""
     return (now // interval + 1) * interval
@@ -241,7 +234,7 @@ class EventfdFeed(Feed, ABC):
 
     def _open_eventfd(self, cgroup: Cgroup) -> int:
         try:
-            return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            return create_eventfd()
         except OSError as error:
             if error.errno not in DENIED:
                 raise
@@ -261,7 +254,7 @@ class EventfdFeed(Feed, ABC):
             os.close(control)
 
     def woken(self, mask: int, now: int) -> list[Event]:  # noqa: ARG002
-        signals = drain(self.fd)
+        signals = read_eventfd(self.fd)
         try:
             read_text(self.control)  # Lost: the kernel signals a removal too
         except OSError as error:

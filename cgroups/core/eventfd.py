@@ -1,0 +1,33 @@
+"""eventfd(2), also on a Python that has no function for it, as PyPy."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+__all__ = ["create_eventfd", "read_eventfd"]
+
+
+def create_eventfd() -> int:
+    """Create an eventfd that is close-on-exec and never blocks.
+
+    Raises:
+        OSError: as the kernel says; EPERM or ENOSYS if a seccomp filter denies it.
+    """
+    flags = os.O_CLOEXEC | os.O_NONBLOCK  # EFD_CLOEXEC and EFD_NONBLOCK are the same numbers
+    if hasattr(os, "eventfd"):
+        return os.eventfd(0, flags)
+    fd: int = ctypes.CDLL(None, use_errno=True).eventfd(0, flags)
+    if fd < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return fd
+
+
+def read_eventfd(fd: int) -> int:
+    """Return how often an eventfd was signalled since it was read last, 0 if never."""
+    try:
+        return int.from_bytes(os.read(fd, 8), sys.byteorder)
+    except BlockingIOError:
+        return 0
