@@ -43,7 +43,7 @@ SWEEP: Final = 0.05
 """Seconds between two rounds of killing."""
 
 SIDE_WORK_S: Final = 1.0
-"""Seconds, and at most a part of the time left, for what makes killing surer: counting, freezing, stopping."""
+"""Seconds, and at most a part of the time left, for what makes killing surer: counting, and freezing first."""
 
 SHOWN_PIDS: Final = 32
 """How many of the processes that are left are looked for, to name them."""
@@ -158,7 +158,7 @@ def kill_each(tops: Tops, tried: str, deadline: Deadline, *, again: bool) -> set
     try:
         still = [one for one in found if _is_still(one, _part_of(deadline), tried)]
         if again and not still:
-            _stop(tops, tried, _part_of(deadline))
+            _stop(tops, tried, Deadline(min(PATIENCE, deadline.left() / 2)))
         signal_all(tops, SIGKILL, tried, deadline, done, after=_thaw)
     finally:
         # Of v1 a process exits only then; and it may have been frozen before.
