@@ -267,7 +267,7 @@ def room() -> int:
 def is_held(pid: int, fd: int) -> bool:
     """Return whether a process that is held still has its number; afterwards another may get it."""
     try:
-        _send_one(pid, fd, 0)
+        send_signal(pid, fd, 0)
     except ProcessLookupError:
         return False
     except PermissionError:

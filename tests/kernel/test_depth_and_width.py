@@ -362,7 +362,7 @@ def test_calls_of_one_crowded_cgroup_keep_their_time(
     children = [spawn("sleep", "1000") for _ in range(60)]
     for child in children:
         top.add_process(child.pid)
-    send, add = processes._send_one, Cgroup.add_process
+    send, add = processes.send_signal, Cgroup.add_process
 
     def slowly(act: Callable[..., None]) -> Callable[..., None]:
         def slow(*words: object) -> None:
@@ -372,7 +372,7 @@ def test_calls_of_one_crowded_cgroup_keep_their_time(
         return slow
 
     monkeypatch.setattr(kill, "kill_at_once", lambda _: False)
-    monkeypatch.setattr(processes, "_send_one", slowly(send))
+    monkeypatch.setattr(processes, "send_signal", slowly(send))
     monkeypatch.setattr(Cgroup, "add_process", slowly(add))
     for act in (
         lambda: top.signal(signal.SIGCONT, timeout=0.2),
