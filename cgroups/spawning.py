@@ -80,14 +80,15 @@ Stream = Union[None, int, "IO[Any]"]
 
 def members(where: Where) -> tuple[Cgroup, ...]:
     """The cgroups of it; InvalidValue where two are of one hierarchy."""
+    if isinstance(where, Cgroup):
+        return (where,)
     if isinstance(where, Group):
         return where.cgroups
-    given = [where] if isinstance(where, Cgroup) else where
-    if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
+    if not isinstance(where, Iterable) or isinstance(where, (str, bytes)):
         message = f"cgroup {shown(where)}: a Cgroup, a Group or several of them are expected"
         raise InvalidValue(message, hint="Hierarchy.find_exn(spec) gives a Cgroup")
     found: dict[Cgroup, None] = {}
-    for one in given:
+    for one in where:
         if not isinstance(one, (Cgroup, Group)):
             message = f"cgroup {shown(one)}: a Cgroup or a Group is expected"
             raise InvalidValue(message, hint="Hierarchy.find_exn(spec) gives a Cgroup")
@@ -285,6 +286,7 @@ class Popen(subprocess.Popen[AnyStr]):
                 raised.append(error)
             if given_up.is_set() and self._child_created and self.returncode is None:
                 children.end(self.pid)
+                self._child_created = False
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
@@ -403,7 +405,9 @@ def _frozen(cgroup: Cgroup, program: Any) -> CgroupBusy:
 
 def _place(cgroup: Cgroup, program: Any) -> tuple[Any, str, int]:
     """Its hierarchy's directory, its path beneath, and its version."""
-    return *cgroup.place_for_writing(f"start {shown(program)} in {cgroup}"), cgroup.version
+    # The text takes longer than all the rest, and only a captured tree needs it.
+    tried = f"start {shown(program)} in {cgroup}" if cgroup.is_captured else ""
+    return *cgroup.place_for_writing(tried), cgroup.version
 
 
 def _open_door(cgroup: Cgroup, files: ExitStack, program: Any) -> int:
@@ -454,10 +458,9 @@ ID_MAX: Final = 2**32 - 1
 
 def _check_identity(gid: int | None, groups: Iterable[int] | None, uid: int | None) -> None:
     """The kernel takes the highest id for "no change": the child would stay the caller, root perhaps."""
-    for name, ids in (("user", [uid]), ("group", [gid]), ("extra_groups", groups or ())):
-        if ID_MAX in ids:
-            message = f"{name} must be a user or group id below {ID_MAX}, got {ID_MAX}"
-            raise InvalidValue(message, hint="the kernel takes this number for no change")
+    if ID_MAX in (uid, gid, *(groups or ())):
+        message = f"user, group and extra_groups must be ids below {ID_MAX}, got {ID_MAX}"
+        raise InvalidValue(message, hint="the kernel takes this number for no change")
 
 
 def _words(args: Any, shell: Any, executable: Any) -> list[Any]:
@@ -537,5 +540,5 @@ def _request(
         uid=-1 if uid is None else uid,
         gid=-1 if gid is None else gid,
         groups=groups,
-        timeout=math.ceil(timeout * 1e9),
+        timeout=max(1, math.ceil(timeout * 1e9)),
     )

@@ -415,7 +415,10 @@ void cg_recorder_destroy(struct cg_recorder *recorder);
  * child changes its user, who may then stop it; or memory.oom.group or
  * cpuset.memory_migrate are set.  The child gets a copy of the memory, so that
  * what happens to it never happens to the caller, and the wait for it is
- * bounded and ends when a signal arrives.
+ * bounded and ends when a signal arrives.  Its page tables are charged to the
+ * caller's cgroup, the few pages that it writes to its own.  An OOM there, until it
+ * executes, may choose it for the caller's size: CG_SPAWN_KILLED, not a program that
+ * ended.
  */
 enum cg_spawn_step {
     CG_SPAWN_CLONE = 0,   /* no child could be made */
@@ -458,7 +461,7 @@ struct cg_spawn {
     int64_t gid;
     int64_t group_count;      /* -1: the caller's */
     const uint32_t *groups;
-    int64_t timeout;          /* ns until a copied child has to execute */
+    int64_t timeout;          /* ns until a copied child has to execute; 0: ten seconds */
 };
 
 struct cg_start; /* a copied child that has not executed yet */

@@ -50,15 +50,18 @@ IN_CHILD static _Noreturn void leave(const struct cg_child *child, int step, int
         syscall(SYS_exit_group, 127);
 }
 
-/* Lets the maker know when this executes or ends: cg_child.h. */
-IN_CHILD static void announce(struct cg_progress *progress)
+/* Lets the maker know when this executes or ends: cg_child.h.  Without that the maker would take a program for a child
+ * that never executes, and kill it. */
+IN_CHILD static void announce(const struct cg_child *child)
 {
+    struct cg_progress *progress = child->progress;
     progress->entry.next = &progress->robust.list;
     progress->robust.list.next = &progress->entry;
     progress->robust.offset =
         (long)offsetof(struct cg_progress, running) - (long)offsetof(struct cg_progress, entry);
     progress->robust.pending = NULL;
-    syscall(SYS_set_robust_list, &progress->robust, sizeof progress->robust);
+    if (syscall(SYS_set_robust_list, &progress->robust, sizeof progress->robust) < 0)
+        leave(child, CG_SPAWN_PREPARE, 0, errno);
     uint32_t word = (uint32_t)syscall(SYS_gettid) | (uint32_t)CG_FUTEX_WAITERS;
     __atomic_store_n(&progress->running, word, __ATOMIC_RELEASE);
 }
@@ -268,7 +271,7 @@ IN_CHILD int cg_child_run(void *argument)
 {
     const struct cg_child *child = argument;
     if (!child->shares)
-        announce(child->progress);
+        announce(child);
     join(child);
     prepare(child);
     child->progress->step = CG_SPAWN_EXECUTE;

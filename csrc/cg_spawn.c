@@ -260,7 +260,8 @@ int cg_spawn(const struct cg_spawn *spawn, struct cg_spawned *spawned_ret)
         spawned_ret->error = EINVAL;
         return CG_OS;
     }
-    start.deadline = spawn->timeout < INT64_MAX - now() ? now() + spawn->timeout : INT64_MAX;
+    int64_t timeout = spawn->timeout ? spawn->timeout : 10 * SECOND;
+    start.deadline = timeout < INT64_MAX - now() ? now() + timeout : INT64_MAX;
     if (cg_places_open(spawn, &start.places, &start.progress) != CG_OK) {
         cg_places_close(&start.places);
         spawned_ret->step = start.progress.step;

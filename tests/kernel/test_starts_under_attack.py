@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from common import SLOW, MakeCgroup, Need, path_of
 
-from cgroups import Cgroup, CgroupBusy, CgroupTimeout, Group, Hierarchy, InvalidValue, Popen, Subsystem
+from cgroups import Cgroup, CgroupBusy, CgroupTimeout, Group, Hierarchy, InvalidValue, Popen, Subsystem, aio
 from cgroups.core import children
 
 USER = 65534
@@ -106,6 +107,16 @@ def test_start_signal_handler_that_raises_ends_it(way: str, theirs: Cgroup) -> N
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 0.5 + PROMPT_S
+
+
+def test_aio_start_frozen_meanwhile_raises_busy_in_time(theirs: Cgroup) -> None:
+    async def start() -> None:
+        await aio.Popen(["true"], cgroup=theirs, env=LONG_ENV, start_timeout=0.5)
+
+    began = time.monotonic()
+    with attack(theirs, freeze(theirs)), pytest.raises(CgroupBusy, match="frozen"):
+        asyncio.run(start())
     assert time.monotonic() - began < 0.5 + PROMPT_S
 
 
@@ -230,7 +241,7 @@ def test_start_oom_of_the_whole_group_spares_the_caller(
     for thread in threads:
         thread.start()
     try:
-        counts = run_script(DAEMON, str(theirs), str(8 * SLOW), timeout=60 * SLOW)
+        counts = run_script(DAEMON, str(theirs), str(8 if SLOW == 1 else 30), timeout=60 * SLOW)
     finally:
         over.set()
         for thread in threads:

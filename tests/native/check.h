@@ -182,6 +182,7 @@ void test_spawn_no_identity(void);
 void test_spawn_timeout(void);
 void test_spawn_interrupted(void);
 void test_spawn_killed(void);
+void test_spawn_no_robust_list(void);
 void test_spawn_beside_forks(void);
 void test_threads(void);
 void test_fork(void);

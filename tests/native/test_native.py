@@ -27,7 +27,8 @@ TESTS = (
     *("sampler", "sampler_texts", "sampler_rows", "programs"),
     *("recorder", "recorder_fork", "recorder_end", "recorder_takers", "references"),
     *("spawn", "spawn_files", "spawn_closes", "spawn_fails", "spawn_signals", "spawn_threads", "spawn_identity"),
-    *("spawn_memory", "spawn_no_identity", "spawn_timeout", "spawn_interrupted", "spawn_killed", "spawn_beside_forks"),
+    *("spawn_memory", "spawn_no_identity", "spawn_timeout", "spawn_interrupted", "spawn_killed"),
+    *("spawn_no_robust_list", "spawn_beside_forks"),
     *("threads", "fork"),
 )
 COMPILERS = ["gcc", *(["clang"] if shutil.which("clang") else [])]

@@ -492,7 +492,7 @@ void test_spawn_timeout(void)
     struct held held = hold();
     spawn.places = &held.place;
     spawn.place_count = 1;
-    for (int64_t timeout = 0; timeout <= SECOND / 2; timeout += SECOND / 4) {
+    for (int64_t timeout = 1; timeout <= SECOND / 2; timeout += SECOND / 4) {
         int64_t began = clock_now();
         spawn.timeout = timeout;
         fails(&spawn, CG_SPAWN_TIMEOUT, ETIMEDOUT);
@@ -539,6 +539,23 @@ void test_spawn_interrupted(void)
     cg_spawn_cancel(&spawned); /* of nothing */
     release(&held);
     CHECK_EQUAL(open_descriptors(), before);
+}
+
+static void starts_without_robust_list(void)
+{
+    struct cg_spawn spawn = of_script();
+    struct held held = hold();
+    spawn.places = &held.place;
+    spawn.place_count = 1;
+    deny(SYS_set_robust_list, EPERM);
+    fails(&spawn, CG_SPAWN_PREPARE, EPERM);
+    release(&held);
+}
+
+/* Where the maker could not know that the child executes, it is an error, and not a program that is killed. */
+void test_spawn_no_robust_list(void)
+{
+    in_child(starts_without_robust_list);
 }
 
 /* Ended by a signal before it executed: it is not taken for a program that a signal ended. */
