@@ -66,6 +66,9 @@ def _escaped(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
+LINE = 160
+"""Characters of a message without its path, about."""
+
 SHOWN = 100
 """Characters of a value that a message quotes."""
 
@@ -110,7 +113,26 @@ def join_hints(*hints: str | None) -> Advice | None:
     found = [hint for hint in hints if hint]
     if not found:
         return None
-    return Advice("; ".join(found), "; ".join(getattr(hint, "command", hint) for hint in found))
+    return Advice("; ".join(found), "; ".join(in_command(hint) or "" for hint in found))
+
+
+_PARAMETER = re.compile(r"\b(?P<owner>[A-Z][A-Za-z]+)(?:\(size\))?\.(?P<name>[a-z_]+)\b(?!\()")
+
+_OWNERS = {
+    "Core": "cgroup.",
+    "Hugetlb": "hugetlb.SIZE.",
+    "NetCls": "net_cls.",
+    "NetPrio": "net_prio.",
+    "PerfEvent": "perf_event.",
+    "Parameters": "",
+}
+
+
+def in_command(hint: str | None) -> str | None:
+    """Return a hint as the command says it: in its own form, or with parameters such as Memory.max as memory.max."""
+    if hint is None or isinstance(hint, Advice):
+        return hint and hint.command
+    return _PARAMETER.sub(lambda match: _OWNERS.get(match["owner"], f"{match['owner'].lower()}.") + match["name"], hint)
 
 
 def _line(message: str, hint: str | None) -> str:
@@ -153,7 +175,7 @@ class CgroupError(Exception):
 
     def for_command(self) -> str:
         """Return the line that the command prints, which advises commands."""
-        return _line(self.message, getattr(self.hint, "command", self.hint))
+        return _line(self.message, in_command(self.hint))
 
     def __reduce__(self) -> tuple[Any, ...]:
         facts = {"path": self.path, "parameter": self.parameter, "errno": self.errno, "hint": self.hint}
@@ -244,7 +266,7 @@ class SystemdWarning(UserWarning):
 
     def for_command(self) -> str:
         """Return the line that the command prints, which advises commands."""
-        return _line(self.message, getattr(self.hint, "command", self.hint))
+        return _line(self.message, in_command(self.hint))
 
 
 # What the kernel's answers mean on a control file.  An errno that is not here
@@ -315,9 +337,12 @@ def from_errno(
     kind = kind or _BY_ERRNO.get(errno, CgroupOSError)
     if kind is AccessDenied and path is not None:
         hint = _denial(errno, tried, path, hint)
-    # A reason found elsewhere says more than the kernel's own words.
-    answer = _errno.errorcode.get(errno, str(errno)) if hint else describe_errno(errno)
-    return kind(f"{tried}: {answer}", path=path, parameter=parameter, errno=errno, hint=hint)
+    message = f"{tried}: {describe_errno(errno)}"
+    said = max(len(_line(message, hint)), len(_line(message, in_command(hint)))) - len(path or "")
+    if hint and said > LINE:
+        # The reason says more than the kernel's own words.
+        message = f"{tried}: {_errno.errorcode.get(errno, errno)}"
+    return kind(message, path=path, parameter=parameter, errno=errno, hint=hint)
 
 
 def _denial(errno: int, tried: str, path: str, hint: str | None) -> str | None:

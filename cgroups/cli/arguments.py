@@ -10,7 +10,7 @@ import typer
 
 from ..core import quantities
 from ..core.advice import advise
-from ..errors import CgroupNotFound, InvalidValue, join_hints, shown
+from ..errors import CgroupNotFound, InvalidValue, in_command, join_hints, shown
 from ..group import Group
 from ..hierarchy import Cgroup
 from ..host import Host
@@ -84,8 +84,7 @@ def parameter_of(word: str, kind: type[Parameter] = Parameter) -> Name:
     try:
         return named(word, kind)
     except InvalidValue as error:
-        hint: Any = error.hint or advise("parameters")
-        message = f"{error.message}; {getattr(hint, 'command', hint)}"
+        message = f"{error.message}; {in_command(error.hint or advise('parameters'))}"
         raise typer.BadParameter(message) from None
 
 

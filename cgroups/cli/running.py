@@ -113,7 +113,7 @@ def run(
         options = {"guards": guards, "sample": sample, "timeout": timeout, "grace": grace, "parent": parent}
         report = _run(command, _limits(limit or [], parent), **options)
     except CgroupError as error:
-        _fail(str(error), FAILED)
+        _fail(error.for_command(), FAILED)
     _write(as_json(_data(report)) + "\n" if json else _text(report), file, output)
     raise typer.Exit(TIMED_OUT if report.timed_out else report.exit_code)
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Union
 
 from .. import diagnosis
 from .._interface import Failure
-from ..errors import CgroupError, CgroupGone, InvalidValue, ParameterNotSupported, shown
+from ..core.advice import advise
+from ..errors import Advice, CgroupError, CgroupGone, InvalidValue, ParameterNotSupported, shown
 from ..sampling.recording import nanoseconds
 from ..sampling.sampler import Sampler
 from ..subsystem import Memory, Parameters, parameter_named
@@ -199,7 +200,7 @@ class PressureTrigger(Source):
     def open(self, cgroup: Cgroup | None, target: Any) -> Iterator[Feed]:  # noqa: ARG002
         if cgroup is not None and not self.fits(cgroup):
             message = f"{cgroup} has no pressure files, which are v2's"
-            hint = "PressureLevel() is v1's; Events(None, …) watches the whole system"
+            hint = Advice("v1 has PressureLevel; None is the whole system", "name a cgroup of v2, such as :/job")
             raise ParameterNotSupported(message, path=cgroup.path, hint=hint)
         yield TriggerFeed(cgroup, self.resource, self.state, f"{self.state} {self.stall_us} {self.window_us}")
 
@@ -252,7 +253,7 @@ class Threshold(Source):
             raise InvalidValue(message)
         if hasattr(what, "__getitem__"):
             message = f"{what} is several numbers, and one is to be watched"
-            raise InvalidValue(message, parameter=str(what), hint="name its key, as Memory.stat['anon']")
+            raise InvalidValue(message, parameter=str(what), hint=advise("key"))
         given = {"above": above, "below": below, "rate_above": rate_above}
         for name, value in given.items():
             _check_number(name, value)
@@ -377,7 +378,7 @@ def _check_number(name: str, value: Any) -> None:
 def _number(value: Any, name: str) -> Number:
     if isinstance(value, bool) or not isinstance(value, (int, float, Max)):
         message = f"{name} is {shown(value)}, and not one number"
-        raise InvalidValue(message, parameter=name, hint='one key of it may be, as Memory.stat["anon"]')
+        raise InvalidValue(message, parameter=name, hint=advise("key"))
     return value
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from .. import diagnosis
 from .._interface import Failure, Flag, Layout, Numbers, Shape
-from ..errors import CgroupError, ParameterNotSupported, ParseError, shown
+from ..errors import Advice, CgroupError, ParameterNotSupported, ParseError, shown
 from ..values import MAX
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ class Constant(Binding[R, R]):
 class TaskList(Binding["list[int]", Any]):
     """A list of processes or threads: opened for each read, and never kept."""
 
-    hint = "Cgroup.add_process and Cgroup.add_thread move one"
+    hint = Advice("Cgroup.add_process and Cgroup.add_thread move one", "cgroups attach SPEC PID moves one")
 
     def __init__(self, name: str) -> None:
         self.name = name

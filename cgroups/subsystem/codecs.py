@@ -14,7 +14,7 @@ from ..converter import Writer as Writer
 from ..converter import bounded_int as bounded_int
 from ..converter import device_of, to_int
 from ..core import quantities
-from ..errors import InvalidValue, shown
+from ..errors import Advice, InvalidValue, shown
 from ..values import (
     MAX,
     DeviceRule,
@@ -86,7 +86,9 @@ class LimitCodec(Converter[Limit, Limit]):
         number = to_int(value)
         if not self.minimum <= number <= self.maximum:
             message = f"{shown(number)} is neither MAX nor from {self.minimum} to {self.maximum}"
-            raise InvalidValue(message, hint="no limit is cgroups.MAX" if number == -1 else None)
+            raise InvalidValue(
+                message, hint=Advice("no limit is cgroups.MAX", "no limit is max") if number == -1 else None
+            )
         return str(number)
 
     def bind(self, file: File, slow: converter.Slow) -> Callable[[Any], Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from ..converter import Converter, Writer
 from ..creation import write_control
-from ..errors import CgroupError, InvalidValue, shown
+from ..errors import Advice, CgroupError, InvalidValue, shown
 from ..spec import check_controller
 from ..values import CgroupEvents, CgroupStat
 from .binding import Custom, File, Named, TaskList, read_file
@@ -96,7 +96,11 @@ class Core:
         TaskList("tasks"), TaskList("cgroup.threads"), "thread ids", "the threads in it; Cgroup.add_thread moves one"
     )
     controllers = readable(
-        None, File("cgroup.controllers", words), "names", "what it may enable below", no_v1="Cgroup.subsystems"
+        None,
+        File("cgroup.controllers", words),
+        "names",
+        "what it may enable below",
+        no_v1=Advice("Cgroup.subsystems", "cgroups info"),
     )
     subtree_control: ReadWrite[tuple[str, ...], Iterable[str]] = read_write(
         None, _subtree_control, "names", "what it enables for its children; set replaces the whole", no_v1=_NO_V1
@@ -113,7 +117,7 @@ class Core:
         File("cgroup.stat", stat_of(CgroupStat)),
         "count",
         "how many cgroups are below",
-        no_v1="Cgroup.descendants()",
+        no_v1=Advice("Cgroup.descendants", "cgroups tree SPEC"),
     )
     stat_local = keyed(
         None,

@@ -140,7 +140,7 @@ class Io:
         "device table",
         "limits by device: rbps, wbps, riops, wiops; set replaces the whole, and a key that a row lacks is MAX",
         keys=(_RATES,),
-        no_v1="the Blkio.throttle_… parameters",
+        no_v1="Blkio.throttle_read_bps_device, and its like",
     )
     weight = read_write(
         None,

@@ -10,7 +10,7 @@ import mmap
 from typing import TYPE_CHECKING, ClassVar, final
 
 from .._interface import Cells, Numbers, Shape
-from ..errors import CgroupOSError, InvalidValue
+from ..errors import Advice, CgroupOSError, InvalidValue
 from ..values import EVENTS, FLAG, MAX, Limit, MemoryEvents, MemoryStat, OomControl, Quantity
 from .binding import Constant, Custom, File, Key, Named, Sum, read_file
 from .codecs import (
@@ -84,7 +84,7 @@ def _read_soft_limit(cgroup: Cgroup, parameter: str) -> Limit:
 def _write_soft_limit(cgroup: Cgroup, parameter: str, value: Limit) -> None:
     if value == 0:
         message = "0 protects nothing, and on v2 that is MAX"
-        raise InvalidValue(message, hint="set MAX for no soft limit")
+        raise InvalidValue(message, hint=Advice("set MAX for no soft limit", "set max for no soft limit"))
     cgroup.write_text("memory.low", "0" if value is MAX else limit.encode(value), parameter, value)
 
 
@@ -128,7 +128,7 @@ _CURRENT = File("memory.usage_in_bytes", count), File("memory.current", count)
 _MAX = File("memory.limit_in_bytes", limit_v1), File("memory.max", limit)
 _PEAK = (
     File("memory.max_usage_in_bytes", count, reset="0"),
-    File("memory.peak", count, hint="from Linux 6.12 a reset is for one open file alone, before there is none"),
+    File("memory.peak", count, hint="v2 resets it for one open file (Linux 6.12), or not at all"),
 )
 
 
@@ -166,7 +166,7 @@ class Memory:
         None,
         "bytes",
         "the most memory and swap that was ever used",
-        no_v2="Memory.peak and Memory.swap_peak are apart, and of different moments",
+        no_v2="Memory.peak and Memory.swap_peak reach their peaks at different moments",
     )
     limit_in_bytes = read_write(
         *_MAX,

@@ -32,8 +32,9 @@ from cgroups import (
 from cgroups._interface import Failure, Status
 from cgroups.cli.app import app
 from cgroups.core.advice import FORMS, advise
-from cgroups.errors import Advice, join_hints, printable, shown, visible
+from cgroups.errors import Advice, in_command, join_hints, printable, shown, visible
 from cgroups.events import feeds
+from cgroups.subsystem.binding import Binding
 from cgroups.subsystem.controllers import root_only_files
 
 LONGEST = 172
@@ -230,6 +231,52 @@ def test_the_command_is_advised_commands_and_python_functions() -> None:
         advice = advise(key, **WORDS)
         assert "cgroups " not in str(advice)
         assert not re.search(r"\b(Cgroup|Hierarchy|Group|Subsystem)\b", advice.command)
+
+
+def hints_of_parameters() -> set[str]:
+    """What the tables of parameters advise, for a version without a file and for a file that cannot do it."""
+    found: set[str] = set()
+
+    def look(one: Any) -> None:
+        if isinstance(getattr(one, "hint", None), str):
+            found.add(one.hint)
+        for inner in vars(one).values():
+            for each in inner if isinstance(inner, (tuple, list)) else [inner]:
+                if isinstance(each, Binding):
+                    look(each)
+
+    for parameter in cgroups.Subsystem.parameters():
+        for version in (1, 2):
+            found.add(parameter.hint(version) or "")
+            if parameter.files(version):
+                look(parameter.binding(version))
+    return found - {""}
+
+
+def test_hints_of_parameters_are_short_and_plain_and_advise_what_exists() -> None:
+    hints = hints_of_parameters()
+    assert len(hints) > 50
+    for hint in hints:
+        command = in_command(hint) or ""
+        assert len(hint) <= 80
+        assert not [phrase for phrase in BANNED if re.search(phrase, hint)], hint
+        assert not re.search(r"\b[A-Z][a-z]+\.[a-z]", command), command
+        for name in re.findall(r"\b((?!Hugetlb)[A-Z][A-Za-z]+\.[a-z_]+[a-z])\b", hint):
+            check_attribute(name)
+        for name in re.findall(r"\b([a-z_]+(?:\.[a-z_]+)+)\b", command.replace("vm.swappiness", "")):
+            assert _parameter(name.rstrip("_")) is not None
+        for words in re.findall(r"cgroups ([a-z]+(?: [A-Z]+)*)", command):
+            check_command(words.split())
+
+
+def test_a_hint_names_parameters_as_the_command_does() -> None:
+    assert in_command("Memory.max, Core.events, NetCls.classid, Hugetlb(size).failcnt or Parameters.release_agent") == (
+        "memory.max, cgroup.events, net_cls.classid, hugetlb.SIZE.failcnt or release_agent"
+    )
+    assert in_command(Advice("Cgroup.thaw", "cgroups thaw :/a")) == "cgroups thaw :/a"
+    assert in_command(None) is None
+    error = CgroupError("cannot do it", hint="see Memory.stat")
+    assert (str(error), error.for_command()) == ("cannot do it (see Memory.stat)", "cannot do it (see memory.stat)")
 
 
 # ---- the two forms -----------------------------------------------------------------------------
