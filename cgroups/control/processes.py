@@ -271,7 +271,7 @@ def is_held(pid: int, fd: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass  # of another user, and there
     return True
 
 

@@ -99,20 +99,44 @@ class Attack(NamedTuple):
     victim: str = "time.sleep(1000)"
 
 
-ODD_NAMES = """[b"-rf", b"...", b"..a", b" ", b"\\xff\\xfe", b"a" * 255, b"\\x1b[31mred", b"%s%n", b"*", b"$(id)",
-    b"cgroup.procs.", b"memory.max~", b"tasks2", b"tab\\tbed", b"back\\\\040slash",
-    "\\u202eltr".encode(), b"a:b", b"\\x7f"]"""
+ODD_NAMES = [
+    b"-rf",
+    b"...",
+    b"..a",
+    b" ",
+    b"\xff\xfe",
+    b"a" * 255,
+    b"\x1b[31mred",
+    b"%s%n",
+    b"*",
+    b"$(id)",
+    b"cgroup.procs.",
+    b"memory.max~",
+    b"tasks2",
+    b"tab\tbed",
+    b"back\\040slash",
+    "\u202eltr".encode(),
+    b"a:b",
+    b"\x7f",
+]
 
 ATTACKS = {
     "depth": Attack("for _ in range(40): os.mkdir('n' * 250); os.chdir('n' * 250)\nbegin()"),
     "width": Attack("for n in range(3000): os.mkdir(str(n))\nos.chdir('9'); begin()"),
-    "names": Attack(f"for name in {ODD_NAMES}: os.mkdir(name)\nos.chdir(b'\\xff\\xfe'); begin()"),
+    "names": Attack(f"""
+        for name in {ODD_NAMES!r}: os.mkdir(name)
+        for name in b'a\\nb', b'cgroup.procs': attempt(os.mkdir, name)
+        assert not os.path.exists(b'a\\nb') and not os.path.isdir('cgroup.procs')  # the kernel takes neither
+        os.chdir(b'\\xff\\xfe'); begin()
+        """),
     "come and go": Attack("""
         os.mkdir('home'); os.chdir('home'); begin()
         for n in rounds():
             name = '../c%d' % (n % 7)
             attempt(os.mkdir, name); attempt(os.mkdir, name + '/below')
             attempt(os.rmdir, name + '/below'); attempt(os.rmdir, name)
+            # Also what root is about to make.
+            attempt(os.rmdir, '../new/below'); attempt(os.rmdir, '../new'); attempt(os.mkdir, '../new')
         """),
     "more and more": Attack("""
         os.mkdir('home'); os.chdir('home'); begin()
@@ -303,7 +327,7 @@ def start(scene: Scene) -> None:
 
 def make(scene: Scene) -> None:
     made = Hierarchy.find_or_create(f"{scene.top}/new/below", owner=(NOBODY, NOBODY))
-    if made.exists:
+    with suppress(FileNotFoundError):
         assert os.stat(str(made.path)).st_uid == NOBODY
 
 
