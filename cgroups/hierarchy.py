@@ -648,7 +648,11 @@ class Cgroup:
             os.close(fd)
 
     def walk(self) -> Iterator[Cgroup]:
-        """This cgroup and all below it, parents first, sorted by name; what vanishes meanwhile is left out."""
+        """Yield this cgroup and all below it, parents first, sorted by name; what vanishes meanwhile is left out.
+
+        Works at any depth; a few directories stay open until the iteration ends.  It takes as long as there
+        are cgroups: where another user makes them, stop it when you have waited long enough.
+        """
         location, depth = self.location.rstrip("/"), 0
         for node in descend(self):
             if node.above is None:

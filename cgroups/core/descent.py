@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .._interface import O_PATH, Failure
-from ..errors import from_errno
+from ..errors import CgroupError, from_errno
 
 if TYPE_CHECKING:
     from ..hierarchy import Cgroup
@@ -251,6 +251,8 @@ def _climb(stack: _Stack, last: Node, top: Cgroup) -> bool:
 
 
 def _explained(error: OSError, nodes: list[Node], name: str, top: Cgroup) -> Exception:
+    if isinstance(error, CgroupError):  # the deadline
+        return error
     cgroup = nodes[-1].cgroup(top) if nodes else top
     if name:
         cgroup = cgroup.child(name)

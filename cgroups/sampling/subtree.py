@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from .. import _inotify
-from .._interface import Shape
+from .._interface import Shape, encode_name
 from ..core.pidfd import DENIED
 from ..errors import CgroupError
 from ..spec import PATH_MAX
@@ -138,7 +138,7 @@ class Subtree:
             self._put(parent, cgroup)
 
     def _put(self, parent: _Node, cgroup: Cgroup) -> None:
-        if len(cgroup.location) > PATH_MAX:
+        if len(encode_name(str(cgroup.path))) >= PATH_MAX:  # nor could it be watched
             self._warn("cgroups whose path is longer than PATH_MAX are left out: see depth")
             return
         node = parent.below[cgroup.name] = _Node(cgroup, parent.depth + 1)

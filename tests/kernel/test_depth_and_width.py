@@ -214,6 +214,20 @@ def test_bounded_calls_of_ten_thousand_cgroups_keep_their_time(wide: Cgroup, spa
     assert child.wait(30) == -signal.SIGKILL
 
 
+def test_listing_of_one_wide_directory_keeps_the_deadline(wide: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first cgroup below is visited; the error is of the call, not of the directory."""
+    looks: list[None] = []
+
+    def check() -> None:
+        looks.append(None)
+        if len(looks) > 2:
+            raise CgroupTimeout("the call")
+
+    monkeypatch.setattr(descent, "LISTED_AT_ONCE", 1)
+    with pytest.raises(CgroupTimeout, match="^the call$"):
+        list(descent.descend(wide, check))
+
+
 def test_remove_timed_out_goes_on_when_called_again(wide: Cgroup) -> None:
     """Removing may take longer than looking whether all are empty: a part is then gone, and the next call has less."""
     for _ in range(100):
