@@ -188,19 +188,22 @@ class Numbers(NamedTuple):
 class FramePlaces:
     """Where in its memory the parts of a frame are, in bytes: what C has of it comes first.
 
-    That is struct cg_frame, whose first two numbers are when its reads began, and what they took.
+    That is struct cg_frame, whose first two numbers are when its reads began, and what they took.  At UNKNOWN it has
+    how many files have numbers without a column.
     """
 
-    HEAD = 72
+    HEAD = 88
+    UNKNOWN = 32
 
-    __slots__ = ("columns", "errors", "inodes", "rows", "size", "statuses", "values")
+    __slots__ = ("columns", "errors", "inodes", "rows", "size", "statuses", "times", "values")
 
     def __init__(self, rows: int, columns: int) -> None:
         cells = rows * columns
         self.rows, self.columns = rows, columns
         self.values = self.HEAD
         self.inodes = self.values + 8 * cells
-        self.errors = self.inodes + 8 * rows
+        self.times = self.inodes + 8 * rows
+        self.errors = self.times + 8 * rows
         self.statuses = self.errors + 4 * cells
         self.size = self.statuses + cells
 
@@ -217,6 +220,7 @@ class RawBlock(NamedTuple):
     values: memoryview
     statuses: memoryview
     inodes: memoryview
+    times: memoryview
 
 
 class Recording(NamedTuple):
@@ -226,6 +230,7 @@ class Recording(NamedTuple):
     late: int
     missed: int
     overrun: int
+    unknown: int
     first: int
     running: bool
 

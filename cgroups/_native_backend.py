@@ -419,6 +419,7 @@ class _Pool:
         frame.capacity = places.rows
         frame.values = ffi.cast("int64_t *", at + places.values)
         frame.inodes = ffi.cast("uint64_t *", at + places.inodes)
+        frame.times = ffi.cast("int64_t *", at + places.times)
         frame.errors = ffi.cast("int32_t *", at + places.errors)
         frame.statuses = ffi.cast("uint8_t *", at + places.statuses)
         return piece
@@ -480,9 +481,11 @@ class Sampler:
 
     def unknown(self) -> list[tuple[int, int]]:
         """The sources that have had numbers without a target: row, and place among the row's."""
-        capacity = 64
-        pairs = ffi.new("uint32_t[]", 2 * capacity)
-        count = min(lib.cg_sampler_unknown(self._c, pairs, capacity), capacity)
+        capacity, count = 64, 65
+        while count > capacity:
+            capacity = max(capacity, count)
+            pairs = ffi.new("uint32_t[]", 2 * capacity)
+            count = lib.cg_sampler_unknown(self._c, pairs, capacity)
         found = ffi.unpack(pairs, 2 * count)
         return list(zip(found[::2], found[1::2]))
 
@@ -504,20 +507,21 @@ class Recorder:
     def take(self) -> RawBlock:
         rows, cells = self._size
         frames = lib.cg_recorder_waiting(self._c)
-        sizes = (8 * frames, 8 * frames * cells, frames * cells, 8 * frames * rows)
+        sizes = (8 * frames, 8 * frames * cells, frames * cells, 8 * frames * rows, 8 * frames * rows)
         memory = [_uncleared("char[]", max(size, 1)) for size in sizes]
-        types = ("int64_t *", "int64_t *", "uint8_t *", "uint64_t *")
-        timestamps, values, statuses, inodes = (ffi.cast(one, part) for one, part in zip(types, memory))
-        block = ffi.new("struct cg_block *", (frames, timestamps, values, statuses, inodes))
+        types = ("int64_t *", "int64_t *", "uint8_t *", "uint64_t *", "int64_t *")
+        parts = [ffi.cast(one, part) for one, part in zip(types, memory)]
+        block = ffi.new("struct cg_block *", (frames, *parts))
         taken = lib.cg_recorder_take(self._c, block)
         # Fewer than waited where another thread took some meanwhile.
-        used = (8 * taken, 8 * taken * cells, taken * cells, 8 * taken * rows)
+        used = (8 * taken, 8 * taken * cells, taken * cells, 8 * taken * rows, 8 * taken * rows)
         return RawBlock(taken, *(memoryview(ffi.buffer(part, size)) for part, size in zip(memory, used)))
 
     def state(self) -> Recording:
         state = ffi.new("struct cg_recording *")
         lib.cg_recorder_state(self._c, state)
-        return Recording(state.taken, state.late, state.missed, state.overrun, state.first, bool(state.running))
+        counts = (state.taken, state.late, state.missed, state.overrun, state.unknown)
+        return Recording(*counts, state.first, bool(state.running))
 
     def stop(self) -> None:
         lib.cg_recorder_stop(self._c)

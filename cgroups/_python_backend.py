@@ -671,10 +671,16 @@ class Sampler:
             raise RuntimeError(OTHER_ROWS.format(len(self._rows), rows))
         places = FramePlaces(rows, self._columns)
         start = time.monotonic_ns()
-        filled = [self._read(at) for at in range(rows)]
+        times: list[int] = []
+        filled: list[_Cells] = []
+        for at in range(rows):
+            times.append(time.monotonic_ns())
+            filled.append(self._read(at))
         view = memoryview(bytearray(places.size))
         parts = (
             ("q", 0, [start, time.monotonic_ns() - start]),
+            ("q", places.UNKNOWN, [len(self._unknown)]),
+            ("q", places.times, times),
             ("q", places.values, [value for cells in filled for value in cells.values]),
             ("Q", places.inodes, self._inodes),
             ("i", places.errors, [error for cells in filled for error in cells.errors]),

@@ -313,17 +313,19 @@ struct cg_target {
 };
 
 /* One frame, and memory for it, the caller's.  values, statuses and errors have
- * a cell for each row and column, row by row; inodes one for each row. */
+ * a cell for each row and column, row by row; inodes and times one for each row. */
 struct cg_frame {
     int64_t timestamp; /* CLOCK_MONOTONIC in ns when the reads began */
     int64_t duration;
     size_t rows;
     size_t gone;     /* rows whose cgroup is */
+    size_t unknown;  /* files that have, or had, numbers without a target: see cg_sampler_unknown */
     size_t capacity; /* rows that there is room for: as many as the sampler has; from here on the caller's */
     int64_t *values;
     uint8_t *statuses;
     int32_t *errors;
     uint64_t *inodes;
+    int64_t *times; /* CLOCK_MONOTONIC in ns when a row was read; NULL where nobody wants it */
 };
 
 struct cg_sampler;
@@ -341,7 +343,8 @@ int cg_sampler_program(struct cg_sampler *sampler, const char *name, int shape, 
 /* Adds a row at the end: the cgroup at path beneath the directory, with the
  * control files of these programs.  Returns 0, -ENOMEM, or -EINVAL for a
  * program that does not exist.  What cannot be opened is looked for again, a
- * cgroup at each frame, a file once a second. */
+ * cgroup at each frame, a file once a second.  That the path still leads to the
+ * cgroup that is read is looked at every ten seconds: on v1 one may be renamed. */
 int cg_sampler_add(struct cg_sampler *sampler, struct cg_file *directory, const char *path, const uint32_t *programs,
                    size_t count);
 /* Takes rows out, ascending; those below move up. */
@@ -376,7 +379,8 @@ struct cg_recording {
     uint64_t late;
     uint64_t missed;
     uint64_t overrun;
-    int64_t first; /* CLOCK_MONOTONIC when the first tick was due */
+    uint64_t unknown; /* of the last frame */
+    int64_t first;    /* CLOCK_MONOTONIC when the first tick was due */
     int running;
 };
 
@@ -387,6 +391,7 @@ struct cg_block {
     int64_t *values;
     uint8_t *statuses;
     uint64_t *inodes;
+    int64_t *times; /* NULL where nobody wants it */
 };
 
 /* Starts.  The ring has room for capacity frames of the sampler's rows as they are.  0 or -errno. */

@@ -26,12 +26,13 @@ struct cg_recorder {
     int64_t *timestamps;   /* here and below, of all frames of the ring */
     int64_t *values;
     uint64_t *inodes;
+    int64_t *times;
     uint8_t *statuses;
     int32_t *errors; /* of one frame: nobody takes them */
 
     atomic_uint_fast64_t written; /* frames, since the start */
     atomic_uint_fast64_t read;
-    atomic_uint_fast64_t late, missed, overrun;
+    atomic_uint_fast64_t late, missed, overrun, unknown;
     atomic_int running;
     int64_t first;
 
@@ -85,9 +86,11 @@ static bool record_one(struct cg_recorder *recorder)
     frame->values = recorder->values + slot * recorder->cells;
     frame->statuses = recorder->statuses + slot * recorder->cells;
     frame->inodes = recorder->inodes + slot * recorder->rows;
+    frame->times = recorder->times + slot * recorder->rows;
     if (cg_sampler_sample(recorder->sampler, frame) != CG_OK)
         return false; /* it has other rows than the ring */
     recorder->timestamps[slot] = frame->timestamp;
+    atomic_store_explicit(&recorder->unknown, frame->unknown, memory_order_relaxed);
     atomic_store_explicit(&recorder->written, written + 1, memory_order_release);
     return frame->gone < frame->rows;
 }
@@ -134,6 +137,7 @@ static void free_recorder(struct cg_recorder *recorder)
     free(recorder->timestamps);
     free(recorder->values);
     free(recorder->inodes);
+    free(recorder->times);
     free(recorder->statuses);
     free(recorder->errors);
     free(recorder);
@@ -145,12 +149,13 @@ static bool make_ring(struct cg_recorder *recorder)
     recorder->timestamps = reserve(capacity, 1, sizeof *recorder->timestamps);
     recorder->values = reserve(capacity, recorder->cells, sizeof *recorder->values);
     recorder->inodes = reserve(capacity, recorder->rows, sizeof *recorder->inodes);
+    recorder->times = reserve(capacity, recorder->rows, sizeof *recorder->times);
     recorder->statuses = reserve(capacity, recorder->cells, sizeof *recorder->statuses);
     recorder->errors = reserve(1, recorder->cells, sizeof *recorder->errors);
     recorder->frame.capacity = recorder->rows;
     recorder->frame.errors = recorder->errors;
     return recorder->timestamps != NULL && recorder->values != NULL && recorder->inodes != NULL &&
-           recorder->statuses != NULL && recorder->errors != NULL;
+           recorder->times != NULL && recorder->statuses != NULL && recorder->errors != NULL;
 }
 
 /* With all signals blocked, so that they go to the threads that they are for. */
@@ -255,6 +260,8 @@ static void copy(const struct cg_recorder *recorder, struct cg_block *block, siz
     memcpy(block->values + at * cells, recorder->values + slot * cells, frames * cells * sizeof *block->values);
     memcpy(block->statuses + at * cells, recorder->statuses + slot * cells, frames * cells);
     memcpy(block->inodes + at * rows, recorder->inodes + slot * rows, frames * rows * sizeof *block->inodes);
+    if (block->times != NULL)
+        memcpy(block->times + at * rows, recorder->times + slot * rows, frames * rows * sizeof *block->times);
 }
 
 size_t cg_recorder_take(struct cg_recorder *recorder, struct cg_block *block)
@@ -279,6 +286,7 @@ void cg_recorder_state(struct cg_recorder *recorder, struct cg_recording *record
         .late = atomic_load(&recorder->late),
         .missed = atomic_load(&recorder->missed),
         .overrun = atomic_load(&recorder->overrun),
+        .unknown = atomic_load(&recorder->unknown),
         .first = recorder->first,
         .running = atomic_load(&recorder->running) && has_thread(recorder),
     };

@@ -15,8 +15,9 @@
 #include "cg_layouts.h"
 #include "cg_scan.h"
 
-enum { FIRST_TEXT = 1 << 16 };
+enum { FIRST_TEXT = 1 << 16, FILES_OF_A_TIME = 8 };
 static const int64_t LOOK_AGAIN = 1000000000; /* ns, for a file that is not there */
+static const int64_t CHECK_NAMES = 10000000000; /* ns, in which each row's name is looked up once */
 
 /* One control file of one row. */
 struct source {
@@ -53,6 +54,9 @@ struct cg_sampler {
     size_t missing; /* rows that are gone */
     size_t lacking; /* rows some of whose files are not there */
     int64_t looked; /* when those were looked for last */
+    size_t unknown; /* sources that have had numbers without a target */
+    size_t next;    /* row whose name is looked up next */
+    int64_t checked; /* up to when names were looked up */
 };
 
 static void lock(struct cg_sampler *sampler)
@@ -147,6 +151,29 @@ static void look_for_missing(struct cg_sampler *sampler, int64_t time)
         sampler->looked = time;
 }
 
+/* Whether a row's name still leads to the cgroup whose files it has: only what
+ * is certain counts, and what is not is looked at again. */
+static bool is_moved(struct row *row)
+{
+    int64_t inode = cg_file_inode(row->directory, row->path);
+    return inode == -ENOENT || inode == -ENODEV || inode == -ENOTDIR || (inode >= 0 && (uint64_t)inode != row->inode);
+}
+
+/* The share of the rows that is due since the last frame, so that no frame pays for all. */
+static void check_names(struct cg_sampler *sampler, int64_t time)
+{
+    if (sampler->count == 0)
+        return;
+    int64_t each = CHECK_NAMES / (int64_t)sampler->count;
+    if (time - sampler->checked > CHECK_NAMES)
+        sampler->checked = time - CHECK_NAMES;
+    for (; time - sampler->checked >= each; sampler->checked += each) {
+        struct row *row = &sampler->rows[sampler->next++ % sampler->count];
+        if (!row->gone && is_moved(row))
+            mark_gone(sampler, row);
+    }
+}
+
 /* What a file that cannot be read says of its row: the cgroup is gone, or the
  * controller was taken away from it. */
 static uint8_t what_is_gone(struct cg_sampler *sampler, struct source *source, size_t i)
@@ -173,7 +200,21 @@ struct reading {
     struct cg_sampler *sampler;
     struct cg_frame *frame;
     bool small; /* some text did not fit */
+    uint32_t row;   /* the one that is being read */
+    unsigned files; /* read since the clock was */
+    int64_t time;
 };
+
+/* A clock read costs a thirtieth of a file's: rows of few files share one. */
+static void stamp(struct reading *reading, uint32_t row)
+{
+    if (reading->files >= FILES_OF_A_TIME) {
+        reading->time = now();
+        reading->files = 0;
+    }
+    reading->row = row;
+    reading->frame->times[row] = reading->time;
+}
 
 /* Most files are one number, and most numbers are plain, or `max`. */
 static bool put_simple(const struct cg_row_cells *cells, const struct cg_target *target, const char *text, size_t length)
@@ -193,11 +234,16 @@ static void got(void *context, size_t i, int status, int error, const char *text
     struct cg_sampler *sampler = reading->sampler;
     struct source *source = &sampler->sources[i];
     struct cg_row_cells cells = cells_of(sampler, reading->frame, source->row);
+    if (source->row != reading->row && reading->frame->times != NULL)
+        stamp(reading, source->row);
+    reading->files++;
     const struct cg_target *simple = source->state.program->simple;
     if (simple != NULL && status == CG_OK && put_simple(&cells, simple, text, length))
         return;
     if (status == CG_OK) {
+        bool known = !source->state.unknown;
         cg_put_text(&sampler->scratch, &cells, &source->state, text, length);
+        sampler->unknown += known && source->state.unknown;
     } else if (status == CG_SPACE) {
         reading->small = true;
         source->again = true;
@@ -229,7 +275,7 @@ static void read_larger(struct reading *reading)
             cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, ENOMEM);
             continue;
         }
-        struct reading one = {sampler, reading->frame, false};
+        struct reading one = {sampler, reading->frame, false, UINT32_MAX, FILES_OF_A_TIME, 0};
         cg_batch_read_one(&sampler->batch, i, sampler->text, sampler->text_capacity, got, &one);
         reading->small |= one.small;
     }
@@ -255,21 +301,26 @@ static void put_missing(struct cg_sampler *sampler, struct cg_frame *frame)
 static void read_all(struct cg_sampler *sampler, struct cg_frame *frame)
 {
     size_t cells = sampler->count * sampler->columns;
-    look_for_missing(sampler, now());
+    int64_t time = now();
+    check_names(sampler, time);
+    look_for_missing(sampler, time);
     frame->timestamp = now();
     memset(frame->values, 0, cells * sizeof *frame->values);
     memset(frame->statuses, CG_CELL_ABSENT, cells);
     memset(frame->errors, 0, cells * sizeof *frame->errors);
     for (size_t i = 0; i < sampler->count; i++)
         frame->inodes[i] = sampler->rows[i].inode;
+    for (size_t i = 0; i < sampler->count && frame->times != NULL; i++)
+        frame->times[i] = frame->timestamp;
     put_missing(sampler, frame);
 
-    struct reading reading = {sampler, frame, false};
+    struct reading reading = {sampler, frame, false, UINT32_MAX, FILES_OF_A_TIME, 0};
     cg_batch_read(&sampler->batch, sampler->text, sampler->text_capacity, got, &reading);
     while (reading.small)
         read_larger(&reading);
     frame->rows = sampler->count;
     frame->gone = sampler->missing;
+    frame->unknown = sampler->unknown;
     frame->duration = now() - frame->timestamp;
 }
 
@@ -310,6 +361,7 @@ struct cg_sampler *cg_sampler_create(struct cg_cache *cache, size_t columns)
     sampler->columns = columns;
     sampler->text = text;
     sampler->text_capacity = FIRST_TEXT;
+    sampler->checked = now();
     return sampler;
 }
 
@@ -478,6 +530,8 @@ void cg_sampler_remove(struct cg_sampler *sampler, const uint32_t *rows, size_t 
             next++;
             sampler->missing -= row.gone;
             sampler->lacking -= row.absent;
+            for (uint32_t i = row.first; i < row.first + row.count; i++)
+                sampler->unknown -= sampler->sources[i].state.unknown;
             free_row(sampler, &row);
             continue;
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Annotated, Any, NamedTuple, Optional
 
@@ -103,7 +103,7 @@ class _Recorded:
 
     def __init__(self, sampler: Sampler, interval: int) -> None:
         cells = len(sampler.cgroups) * len(sampler.columns)
-        room = WAITING_BYTES // (9 * cells + 8 * len(sampler.cgroups) + 8)
+        room = WAITING_BYTES // (9 * cells + 16 * len(sampler.cgroups) + 8)
         wanted = WAITING_S * 10**9 // interval
         self._recorder = sampler.record(interval / 10**9, capacity=max(min(room, wanted), 2))
         self._sampler = sampler
@@ -113,7 +113,7 @@ class _Recorded:
 
     def take(self) -> Iterator[tables.Row]:
         block = self._recorder.read()
-        return _rows(self._sampler, block.times.tolist(), block.values, block.status)
+        return _rows(self._sampler, block.row_times.tolist(), block.values, block.status)
 
     def stop(self) -> None:
         self._recorder.stop()
@@ -148,7 +148,7 @@ class _Looped:
         self._told = _Told(self._told.ticks + 1, self._told.late + late, self._told.lost + passed)
         self._due += (passed + 1) * self._interval
         self.running = set(frame.status.cast("B")) != {Cell.GONE}
-        return _rows(self._sampler, [frame.timestamp_ns], [frame.values], [frame.status])
+        return _rows(self._sampler, [frame.row_times.tolist()], [frame.values], [frame.status])
 
     def stop(self) -> None:
         self.running = False
@@ -182,15 +182,15 @@ def _record(sampler: Sampler, file: tables.Writer, interval: int, duration: floa
         return ticks.told()
 
 
-def _rows(sampler: Sampler, times: Sequence[int], values: Any, statuses: Any) -> Iterator[tables.Row]:
+def _rows(sampler: Sampler, times: Any, values: Any, statuses: Any) -> Iterator[tables.Row]:
     """Frames as rows of a file."""
     since = time.time_ns() - time.monotonic_ns()
     names = [printable(str(cgroup)) for cgroup in sampler.cgroups]
     scaled = [at for at, column in enumerate(sampler.columns) if column.scale != 1]
-    for at, taken in enumerate(times):
+    for at, read in enumerate(times):
         # One frame at a time: as lists they take eight times the memory.
         numbers, states = _lists(values, at), _lists(statuses, at)
-        for name, row, marks in zip(names, numbers, states):
+        for name, taken, row, marks in zip(names, read, numbers, states):
             for column in scaled:
                 row[column] /= sampler.columns[column].scale
             yield (since + taken, taken, name, *(map(_cell, row, marks) if any(marks) else row))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import CgroupOSError, InvalidValue, from_errno, shown
+from ..errors import CgroupOSError, InvalidValue, shown
 from ..sampling.columns import Column
 from ..values import MAX
 
@@ -82,8 +82,8 @@ class _File:
             with suppress(OSError):
                 self._write(instead, at)
                 os.ftruncate(self._fd, self.end)
-            what, hint = f"cannot write {self._path}", "what was recorded before is in the file"
-            raise from_errno(error.errno or 0, what, path=self._path, hint=hint, kind=CgroupOSError) from None
+            message, hint = f"cannot write {self._path}: {error.strerror}", "what was recorded before is in the file"
+            raise CgroupOSError(message, path=self._path, errno=error.errno, hint=hint) from None
         self.end = at + len(data)
 
     def _write(self, data: bytes, at: int) -> None:

@@ -72,6 +72,10 @@ class Following(Sampler):
             self._settle()
             return super().new_keys
 
+    def _uncounted(self) -> frozenset[tuple[Cgroup, str]]:
+        with self._subtree.lock:
+            return super()._uncounted()
+
     def _settle(self) -> None:
         """Make the rows those that exist now.
 

@@ -91,8 +91,9 @@ class Rate:
     """What one cgroup did between two frames, and what it has.
 
     A figure is None where its parameter was not sampled, where the cgroup has no such file, and, of what is a
-    difference, where the cgroup was not there before or a counter went backwards.  :data:`VITALS` are all the
-    parameters that the figures are made of.
+    difference, where the cgroup was not there before or a counter went backwards; figures of devices also from when
+    the cgroup used one that the sampler has no column for.  What is per second is over the time between the cgroup's
+    own two readings.  :data:`VITALS` are all the parameters that the figures are made of.
 
     Example::
 
@@ -120,21 +121,30 @@ class Rate:
     @property
     def timestamp_ns(self) -> int:
         """CLOCK_MONOTONIC when it was read for the later frame."""
-        return self._of.current.timestamp_ns
+        return self._of.times[self._row]
 
     @property
     def seconds(self) -> float | None:
         """From its reading for the earlier frame to that for the later one; None if it was not there before."""
-        return None if self._before is None else self._of.seconds
+        return None if self._before is None else self._elapsed / NS
+
+    @property
+    def _elapsed(self) -> int:
+        """From the one reading to the other, in ns."""
+        of = self._of
+        before = of.earlier[self._row if self._before is None else self._before]
+        return max(of.times[self._row] - before, 1)
 
     # ---- parameters
 
     def __getitem__(self, parameter: Readable[Any]) -> Any:
-        """A parameter's change a second, in its columns' units, or a dict by key where it has several.
+        """A parameter's change per second, in its columns' units, or a dict by key where it has several.
 
         What is no counter may fall.
         """
-        seconds = self._of.seconds
+        if self._before is None:
+            return self.delta(parameter)  # None, of each key
+        seconds = self._elapsed / NS
         return self._by_key(parameter, lambda change: change / seconds)
 
     def delta(self, parameter: Readable[Any]) -> Any:
@@ -163,7 +173,7 @@ class Rate:
     def cpu(self) -> float | None:
         """CPUs that were busy for it: 1.5 is one and a half."""
         change = self._figure("cpu", self._change)
-        return None if change is None else change / self._of.elapsed
+        return None if change is None else change / self._elapsed
 
     @property
     def memory(self) -> int | None:
@@ -206,15 +216,17 @@ class Rate:
     def pressure(self) -> dict[tuple[str, str], float | None]:
         """By resource and kind, as ``("memory", "some")``: the share of the time, 0 to 1, that tasks stalled for it."""
         changes = {name: self._change(at) for name, at in self._of.figures.pressures.items()}
-        return {name: None if one is None else 1000 * one / self._of.elapsed for name, one in changes.items()}
+        return {name: None if one is None else 1000 * one / self._elapsed for name, one in changes.items()}
 
     def _a_second(self, figure: str) -> float | None:
         change = self._figure(figure, self._change)
-        return None if change is None else change / self._of.seconds
+        return None if change is None else change * NS / self._elapsed
 
     def _figure(self, figure: str, what: Callable[[int], int | None]) -> int | None:
         states = self._of.now.states[self._row]
         groups = self._of.figures.groups[figure]
+        if figure in _TABLES and self._of.is_incomplete(self.cgroup, figure):
+            return None
         for factor, columns in groups:
             parts = [what(at) for at in columns if states[at] == Cell.OK]
             if parts:
@@ -264,17 +276,26 @@ class Rates(Mapping["Cgroup", Rate]):
     Attributes:
         previous: the earlier frame.
         current: the later one, whose rows these are.
-        seconds: from the one to the other.
+        seconds: from the beginning of the one to that of the other; a cgroup's own readings are :attr:`Rate.seconds`
+            apart.
     """
 
     def __init__(self, previous: Frame, current: Frame) -> None:
         self.previous = previous
         self.current = current
-        self.elapsed = current.timestamp_ns - previous.timestamp_ns
-        self.seconds = self.elapsed / NS
+        self.seconds = (current.timestamp_ns - previous.timestamp_ns) / NS
+        self.earlier, self.times = previous.row_times, current.row_times
+        self.uncounted = current.uncounted
         self.figures: _Figures = current.remembered(_Figures)
         self.then, self.now = _Cells(previous), _Cells(current)
         self._before, self._inodes = previous.inodes, current.inodes
+
+    def is_incomplete(self, cgroup: Cgroup, figure: str) -> bool:
+        """Whether a file that a figure is made of has lines that no column is of."""
+        if not self.uncounted:
+            return self.uncounted is None
+        files = {file for parameter, _, _ in _SOURCES[figure] for file in parameter.files(cgroup.version)}
+        return any((cgroup, file) in self.uncounted for file in files)
 
     def __getitem__(self, cgroup: Cgroup) -> Rate:
         return self._at(self.current.place(cgroup))

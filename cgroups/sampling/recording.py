@@ -46,12 +46,15 @@ class Block:
         columns: the columns.
     """
 
-    __slots__ = ("_at", "_raw", "cgroups", "columns")
+    __slots__ = ("_at", "_raw", "_unknown", "cgroups", "columns")
 
-    def __init__(self, raw: RawBlock, cgroups: tuple[Cgroup, ...], columns: tuple[Column, ...], at: Index) -> None:
+    def __init__(
+        self, raw: RawBlock, cgroups: tuple[Cgroup, ...], columns: tuple[Column, ...], at: Index, unknown: int
+    ) -> None:
         self.cgroups = cgroups
         self.columns = columns
         self._raw = raw
+        self._unknown = unknown  # files with numbers without a column, when the last of the frames was read, or later
         self._at = at
 
     def __len__(self) -> int:
@@ -83,6 +86,11 @@ class Block:
         return part(self._raw.inodes, "Q", self._shape[:2])
 
     @property
+    def row_times(self) -> memoryview:
+        """int64, shape (frames, cgroups): CLOCK_MONOTONIC in ns when each row was read."""
+        return part(self._raw.times, "q", self._shape[:2])
+
+    @property
     def __array_interface__(self) -> dict[str, Any]:
         """``numpy.asarray(block)`` is ``values``, without a copy, and keeps the block's memory."""
         return array_interface(self._raw.values, self._shape)
@@ -92,13 +100,17 @@ class Block:
         at = range(len(self))[at]
         rows, columns = self._shape[1:]
         places = FramePlaces(rows, columns)
-        sizes = (8 * rows * columns, 8 * rows, rows * columns)
-        values, inodes, statuses = (
+        raw = self._raw
+        sizes = (8 * rows * columns, 8 * rows, 8 * rows, rows * columns)
+        values, inodes, times, statuses = (
             bytes(memory[at * size : (at + 1) * size])
-            for memory, size in zip((self._raw.values, self._raw.inodes, self._raw.statuses), sizes)
+            for memory, size in zip((raw.values, raw.inodes, raw.times, raw.statuses), sizes)
         )
-        head = self.times[at].to_bytes(8, sys.byteorder) + bytes(places.HEAD - 8)
-        memory = memoryview(b"".join((head, values, inodes, bytes(places.statuses - places.errors), statuses)))
+        head = bytearray(places.HEAD)
+        for offset, number in ((0, self.times[at]), (places.UNKNOWN, self._unknown)):
+            head[offset : offset + 8] = number.to_bytes(8, sys.byteorder)
+        errors = bytes(places.statuses - places.errors)
+        memory = memoryview(b"".join((head, values, inodes, times, errors, statuses)))
         return Frame(memory, places, self.cgroups, self.columns, self._at)
 
     def __repr__(self) -> str:
@@ -164,7 +176,8 @@ class Recorder:
 
     def read(self) -> Block:
         """The frames that are waiting, which may be none; each is given once, to one thread.  Never waits itself."""
-        return Block(self._raw.take(), self._cgroups, self._columns, self._at)
+        raw = self._raw.take()
+        return Block(raw, self._cgroups, self._columns, self._at, self._state().unknown)
 
     def stop(self) -> None:
         """Ends the thread, after the frame that it is reading; what was recorded can still be read."""

@@ -7,6 +7,7 @@ numbers are columns is columns.py's, and what a frame is table.py's.
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from .following import Following
 
 __all__ = ["Cell", "Column", "Frame", "Sampler"]
+
+MOST_NEW = 64
+"""Files that are read to tell what is new in them: a device that all use is told by the first."""
 
 
 class Sampler:
@@ -70,7 +74,9 @@ class Sampler:
         }
         self._sampler: Any = self._make()
         self._add(self._cgroups)
-        self._index = Index(self._cgroups, parameters, self.columns)
+        # A frame that is held keeps no files open.
+        own = weakref.ref(self)
+        self._index = Index(self._cgroups, parameters, self.columns, lambda: _uncounted(own()))
 
     @staticmethod
     def follow(
@@ -161,7 +167,7 @@ class Sampler:
 
         A sampler made anew has columns for them.
         """
-        found = self._open().unknown()
+        found = self._open().unknown()[:MOST_NEW]
         new: dict[str, dict[Any, None]] = {}
         for row, at in found:
             cgroup = self._cgroups[row]
@@ -229,6 +235,12 @@ class Sampler:
             raise from_errno(failure.errno, "cannot start a thread that samples") from None
         return Recorder(raw, self._cgroups, self._plan.columns, self._index, ticks, capacity)
 
+    def _uncounted(self) -> frozenset[tuple[Cgroup, str]]:
+        """The files that have had numbers without a column."""
+        names = {version: list(files) for version, files in self._plan.files.items()}
+        found = ((self._cgroups[row], at) for row, at in self._open().unknown())
+        return frozenset((cgroup, names[cgroup.version][at]) for cgroup, at in found)
+
     def close(self) -> None:
         """Closes the files.  Frames that are held stay."""
         self._sampler = None
@@ -243,6 +255,13 @@ class Sampler:
 
     def __repr__(self) -> str:
         return f"<Sampler of {len(self._cgroups)} cgroups and {len(self.columns)} columns>"
+
+
+def _uncounted(sampler: Sampler | None) -> frozenset[tuple[Cgroup, str]] | None:
+    """As of the sampler, None if that is closed."""
+    if sampler is None or sampler._sampler is None:  # noqa: SLF001 - of this module
+        return None
+    return sampler._uncounted()  # noqa: SLF001
 
 
 def _check(cgroups: tuple[Any, ...], parameters: tuple[Any, ...]) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..subsystem.parameter import Readable
     from .columns import Column
 
+    Uncounted = frozenset[tuple[Cgroup, str]]
+
 T = TypeVar("T")
 
 __all__ = ["Frame", "Index", "array_interface", "part"]
@@ -86,7 +88,16 @@ class Frame:
     def inodes(self) -> memoryview:
         """uint64, shape (cgroups,): of each row's directory.  Another one is another cgroup, of the same name."""
         places = self._places
-        return part(self._memory[places.inodes : places.errors], "Q", [len(self.cgroups)])
+        return part(self._memory[places.inodes : places.times], "Q", [len(self.cgroups)])
+
+    @property
+    def row_times(self) -> memoryview:
+        """int64, shape (cgroups,): CLOCK_MONOTONIC in ns when each row was read; :class:`Rate` divides by them.
+
+        One reading of the clock is for a few files, so rows that were read one after another may share it.
+        """
+        places = self._places
+        return part(self._memory[places.times : places.errors], "q", [len(self.cgroups)])
 
     @property
     def errno(self) -> memoryview:
@@ -128,6 +139,15 @@ class Frame:
         """Which columns are of a parameter."""
         return self._at.columns(parameter)
 
+    @property
+    def uncounted(self) -> Uncounted | None:
+        """Files that have numbers without a column, such as those of a device that was first used since the start.
+
+        Each is a cgroup and the name of the control file; None if some are, and it is no longer known which.
+        """
+        count = self._memory[FramePlaces.UNKNOWN : FramePlaces.UNKNOWN + 8].cast("Q")[0]
+        return self._at.uncounted() if count else frozenset()
+
     def remembered(self, make: Callable[[tuple[Column, ...]], T]) -> T:
         """What is made of the columns, once for all frames of a sampler."""
         return self._at.remembered(make)
@@ -153,16 +173,21 @@ class Index:
     """Where rows and columns are, made when first asked for."""
 
     def __init__(
-        self, cgroups: tuple[Cgroup, ...], parameters: tuple[Readable[Any], ...], columns: tuple[Column, ...]
+        self,
+        cgroups: tuple[Cgroup, ...],
+        parameters: tuple[Readable[Any], ...],
+        columns: tuple[Column, ...],
+        uncounted: Callable[[], Uncounted | None],
     ) -> None:
         self._cgroups, self._parameters, self._columns = cgroups, parameters, columns
+        self.uncounted = uncounted
         self._rows: dict[Cgroup, int] | None = None
         self._made: dict[Any, Any] = {}
         self._by_parameter: dict[Any, list[int]] | None = None
 
     def of(self, cgroups: tuple[Cgroup, ...]) -> Index:
         """The same columns for other rows."""
-        other = Index(cgroups, self._parameters, self._columns)
+        other = Index(cgroups, self._parameters, self._columns, self.uncounted)
         other._made, other._by_parameter = self._made, self._by_parameter
         return other
 

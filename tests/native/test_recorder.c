@@ -64,7 +64,7 @@ static void take_until_end(struct cg_recorder *recorder)
     int64_t timestamp, values[COLUMNS];
     uint8_t statuses[COLUMNS];
     uint64_t inode;
-    struct cg_block block = {1, &timestamp, values, statuses, &inode};
+    struct cg_block block = {1, &timestamp, values, statuses, &inode, NULL};
     while (state_of(recorder).running)
         cg_recorder_take(recorder, &block);
 }
@@ -75,7 +75,8 @@ static void take_all(struct subject *subject, size_t capacity)
     int64_t timestamps[7], values[7 * COLUMNS], last = 0;
     uint8_t statuses[7 * COLUMNS];
     uint64_t inodes[7];
-    struct cg_block block = {7, timestamps, values, statuses, inodes};
+    int64_t times[7];
+    struct cg_block block = {7, timestamps, values, statuses, inodes, times};
     uint64_t taken = 0;
     CHECK_EQUAL(cg_recorder_start(subject->sampler, TICK, capacity, &recorder), 0);
     while (taken < FRAMES) {
@@ -86,6 +87,8 @@ static void take_all(struct subject *subject, size_t capacity)
             CHECK(timestamps[i] > last);
             last = timestamps[i];
             CHECK(inodes[i] != 0);
+            CHECK(times[i] >= timestamps[i]);
+            CHECK(i == 0 || times[i - 1] <= timestamps[i]);
             if (statuses[COLUMNS * i] == CG_CELL_OK)
                 CHECK_EQUAL(values[COLUMNS * i], values[COLUMNS * i + 1]);
         }
@@ -115,7 +118,7 @@ static void use_in_child(void)
     int64_t timestamp, values[COLUMNS];
     uint8_t statuses[COLUMNS];
     uint64_t inode;
-    struct cg_block block = {1, &timestamp, values, statuses, &inode};
+    struct cg_block block = {1, &timestamp, values, statuses, &inode, NULL};
     CHECK(!state_of(of_parent).running);
     while (cg_recorder_take(of_parent, &block) > 0)
         ;
@@ -173,7 +176,7 @@ static void *take_frames(void *argument)
     int64_t timestamps[7], values[7 * COLUMNS], last = 0;
     uint8_t statuses[7 * COLUMNS];
     uint64_t inodes[7];
-    struct cg_block block = {7, timestamps, values, statuses, inodes};
+    struct cg_block block = {7, timestamps, values, statuses, inodes, NULL};
     while (state_of(taker->recorder).taken < FRAMES || cg_recorder_waiting(taker->recorder) > 0) {
         size_t frames = cg_recorder_take(taker->recorder, &block);
         CHECK(frames <= 7 && cg_recorder_waiting(taker->recorder) <= 16);

@@ -69,12 +69,19 @@ def programs(draw: st.DrawFn) -> tuple[Shape, list[Target]]:
 def test_a_frame_has_room_for_what_c_has_of_it() -> None:
     native = pytest.importorskip("cgroups._native_backend")
     assert native.ffi.sizeof("struct cg_frame") <= FramePlaces.HEAD
+    assert native.ffi.offsetof("struct cg_frame", "unknown") == FramePlaces.UNKNOWN
 
 
 def frame_of(sampler: Any, rows: int) -> tuple[Any, ...]:
     memory, places = sampler.sample(rows)
+    begin, took = memory[:16].cast("q")
+    times = memory[places.times : places.errors].cast("q").tolist()
+    assert times == sorted(times)
+    assert begin <= times[0] <= times[-1] <= begin + took
     # The inodes too; not the times.
-    return bytes(memory)[places.values : places.size], sampler.unknown()
+    parts = bytes(memory)[places.values : places.times], bytes(memory)[places.errors : places.size]
+    assert memory[places.UNKNOWN : places.UNKNOWN + 8].cast("Q")[0] == len(sampler.unknown())
+    return *parts, sampler.unknown()
 
 
 @settings(max_examples=400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,11 @@ def job(v2: Host) -> Cgroup:
 @pytest.fixture
 def inner(v1: Host) -> Callable[[str], Cgroup]:
     return lambda controller: v1.find_exn(f"{controller}:/cgroups-capture/inner")
+
+
+def seconds(rate: Rate) -> float:
+    assert rate.seconds is not None
+    return rate.seconds
 
 
 def later(sampler: Sampler, then: Frame) -> Frame:
@@ -89,15 +95,15 @@ def stat(**changed: int) -> str:
 def test_cpu_is_cores(job: Cgroup, change: Change) -> None:
     rate = change(job, [Cpuacct.usage], {"cpu.stat": (stat(usage_usec=5), stat(usage_usec=1_000_005))})
     assert rate.cpu is not None
-    assert rate.cpu * rate._of.elapsed == pytest.approx(1e9)
+    assert rate.cpu * rate._elapsed == pytest.approx(1e9)
     assert rate.delta(Cpuacct.usage) == 10**9
-    assert rate[Cpuacct.usage] * rate._of.seconds == pytest.approx(10**9)
+    assert rate[Cpuacct.usage] * seconds(rate) == pytest.approx(10**9)
 
 
 def test_cpu_of_cpu_stat_alone(job: Cgroup, change: Change) -> None:
     rate = change(job, [Cpu.stat], {"cpu.stat": (stat(usage_usec=5), stat(usage_usec=7))})
     assert rate.cpu is not None
-    assert rate.cpu * rate._of.elapsed == pytest.approx(2000)
+    assert rate.cpu * rate._elapsed == pytest.approx(2000)
 
 
 def test_throttled_is_a_share_of_periods(job: Cgroup, change: Change) -> None:
@@ -143,7 +149,7 @@ IO_AFTER = io(sda=(400, 60, 2, 2), sdb=(1001, 0, 5, 7))
 def test_io_is_the_sum_over_devices(job: Cgroup, change: Change, parameters: list[Any]) -> None:
     rate = change(job, parameters, {"io.stat": (IO_BEFORE, IO_AFTER)})
     figures = [rate.read_bytes, rate.write_bytes, rate.reads, rate.writes]
-    assert [one * rate._of.seconds for one in figures if one is not None] == pytest.approx([301, 50, 1, 7])
+    assert [one * seconds(rate) for one in figures if one is not None] == pytest.approx([301, 50, 1, 7])
 
 
 def test_io_on_v1(inner: Callable[[str], Cgroup], change: Change) -> None:
@@ -154,7 +160,7 @@ def test_io_on_v1(inner: Callable[[str], Cgroup], change: Change) -> None:
     files = {"blkio.throttle.io_service_bytes": (text(1, 2), text(11, 22))}
     rate = change(inner("blkio"), [Blkio.throttle_io_service_bytes], files)
     assert rate.read_bytes is not None
-    assert rate.read_bytes * rate._of.seconds == pytest.approx(10)
+    assert rate.read_bytes * seconds(rate) == pytest.approx(10)
     assert rate.reads is None
 
 
@@ -171,8 +177,79 @@ def test_a_device_that_is_used_for_the_first_time(v2: Host) -> None:
         assert found[other].delta(Io.stat)["8:0", "rbytes"] == 512
         read = found[other].read_bytes
         assert read is not None
-        assert read * found.seconds == pytest.approx(512)
+        assert read * seconds(found[other]) == pytest.approx(512)
         assert rates(now, later(sampler, now))[other].reads == 0
+
+
+def test_device_without_a_column_makes_figures_none(v2: Host) -> None:
+    """A device that was first used after the sampler was made is in no column: what there is is not all."""
+    one, other = v2.find_exn(":/job"), v2.find_exn(":/job/a")
+    write(one, "io.stat", IO_BEFORE.splitlines(keepends=True)[0])
+    write(other, "io.stat", IO_BEFORE.splitlines(keepends=True)[0])
+    with Sampler([one, other], [Io.stat, Memory.current]) as sampler:
+        then = sampler.sample()
+        assert then.uncounted == frozenset()
+        write(other, "io.stat", IO_AFTER)
+        now = later(sampler, then)
+        assert now.uncounted == {(other, "io.stat")}
+        found = rates(then, now)
+        assert (found[other].read_bytes, found[other].write_bytes, found[other].reads) == (None, None, None)
+        assert found[other].memory is not None
+        assert found[one].read_bytes == 0
+        assert rates(now, later(sampler, now))[other].read_bytes is None
+        with Sampler([one, other], [Io.stat]) as anew:
+            first = anew.sample()
+            assert rates(first, later(anew, first))[other].read_bytes == 0
+        late = later(sampler, now)
+    assert rates(now, late)[one].read_bytes is None  # it is no longer known of whom
+
+
+def test_first_device_of_all_makes_figures_none(job: Cgroup, change: Change) -> None:
+    rate = change(job, [Io.stat], {"io.stat": ("", IO_AFTER)})
+    assert (rate.read_bytes, rate.writes) == (None, None)
+
+
+# ---- times -----------------------------------------------------------------------------------------
+
+
+def with_times(frame: Frame, times: list[int]) -> Frame:
+    """The same frame, its rows read at other times."""
+    memory, places = bytearray(frame._memory), frame._places
+    for row, one in enumerate(times):
+        at = places.times + 8 * row
+        memory[at : at + 8] = one.to_bytes(8, sys.byteorder)
+    return Frame(memoryview(memory), places, frame.cgroups, frame.columns, frame._at)
+
+
+def test_rates_are_over_the_time_between_the_readings_of_a_row(v2: Host) -> None:
+    """Under load the rows of a frame are read seconds apart, and not as far apart in each frame."""
+    one, other = v2.find_exn(":/job"), v2.find_exn(":/job/a")
+    for cgroup in (one, other):
+        write(cgroup, "cpu.stat", stat(usage_usec=0))
+        write(cgroup, "cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n")
+    with Sampler([one, other], [Cpuacct.usage, Cpu.pressure]) as sampler:
+        then = sampler.sample()
+        for cgroup in (one, other):
+            write(cgroup, "cpu.stat", stat(usage_usec=1_000_000))
+            write(cgroup, "cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=500000\n")
+        now = later(sampler, then)
+    begin = then.timestamp_ns
+    found = rates(with_times(then, [begin, begin + 10**9]), with_times(now, [begin + 2 * 10**9, begin + 5 * 10**9]))
+    assert [(rate.cpu, rate.seconds) for rate in found.values()] == [(0.5, 2.0), (0.25, 4.0)]
+    assert [rate[Cpuacct.usage] for rate in found.values()] == [0.5e9, 0.25e9]
+    assert [rate.pressure["cpu", "some"] for rate in found.values()] == [0.25, 0.125]
+    assert [rate.timestamp_ns - begin for rate in found.values()] == [2 * 10**9, 5 * 10**9]
+
+
+def test_row_times_are_of_the_reading(v2: Host) -> None:
+    rows = [v2.find_exn(":/job"), v2.find_exn(":/job/a"), v2.find_exn(":/")]
+    with Sampler(rows, [Cpuacct.usage, Memory.stat, Memory.current, Io.stat]) as sampler:
+        for _ in range(3):
+            frame = sampler.sample()
+            times = frame.row_times.tolist()
+            assert times == sorted(times)
+            assert frame.timestamp_ns <= times[0] <= times[-1] <= frame.timestamp_ns + frame.duration_ns
+            assert (frame.row_times.readonly, frame.row_times.format) == (True, "q")
 
 
 def test_pressure_is_a_share_of_the_time(job: Cgroup, change: Change) -> None:
@@ -181,7 +258,7 @@ def test_pressure_is_a_share_of_the_time(job: Cgroup, change: Change) -> None:
         return f"some {averages} total={some}\nfull {averages} total={full}\n"
 
     rate = change(job, [Memory.pressure], {"memory.pressure": (text(10, 5), text(1010, 5))})
-    assert rate.pressure["memory", "some"] == pytest.approx(1_000_000 / rate._of.elapsed)
+    assert rate.pressure["memory", "some"] == pytest.approx(1_000_000 / rate._elapsed)
     assert rate.pressure["memory", "full"] == 0
     assert rate.delta(Memory.pressure)["some", "avg10"] == 0
 

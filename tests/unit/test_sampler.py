@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,26 @@ def test_a_cgroup_that_goes_and_comes(v2: Host, job: Cgroup, tmp_path: Path) -> 
     assert frame.inodes[1] == before.inodes[1] == other.inode
     (tmp_path / "away").rename(str(job.path))
     assert sampler.sample().status.tolist() == [[Cell.OK], [Cell.OK]]
+
+
+@pytest.mark.slow
+def test_row_whose_cgroup_was_renamed_follows_its_name(job: Cgroup, tmp_path: Path) -> None:
+    """Version 1 can rename a cgroup, whose files stay open: another may be made under the old name."""
+    write(job, "memory.current", "1\n")
+    sampler = Sampler([job], [Memory.current])
+    assert sampler.sample()[job, Memory.current] == 1
+    old = job.inode
+    Path(str(job.path)).rename(tmp_path / "away")
+    Path(str(job.path)).mkdir()
+    write(job, "memory.current", "2\n")
+    assert job.inode != old
+    deadline = time.monotonic() + 15
+    while (frame := sampler.sample())[job, Memory.current] != 2:
+        # Until it is seen, the numbers and the inode are those of the one that was renamed.
+        assert frame.inodes[0] == old
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert frame.inodes[0] == job.inode
 
 
 def test_a_new_key_is_told_and_shifts_nothing(job: Cgroup) -> None:
