@@ -289,6 +289,12 @@ class Recorder(Protocol):
     def stop(self) -> None: ...
 
 
+class Watch(Protocol):
+    """Stamps the end of a program when it comes: cg_abi.h, struct cg_watch."""
+
+    def ended_ns(self) -> int: ...
+
+
 class Spawn(NamedTuple):
     """A program to start: cg_abi.h, struct cg_spawn and struct cg_place.  Without ``env`` it gets os.environ."""
 
@@ -309,6 +315,7 @@ class Spawn(NamedTuple):
     gid: int
     groups: list[int] | None
     timeout: int
+    watch: Any = None
 
 
 class Step(IntEnum):
@@ -350,6 +357,14 @@ class Backend(Protocol):
 
     spawn: Callable[[Spawn], Spawned] | None
     """Starts a program as by vfork; None of a backend that cannot, where subprocess forks."""
+
+    def Watch(self) -> Watch: ...  # noqa: N802 - a class
+    def wait_child(self, pid: int, deadline: int | None) -> int:
+        """Wait until a child has ended, without reaping it: the clock right after, or 0 if the deadline passed first.
+
+        The clock and the deadline are CLOCK_MONOTONIC, in nanoseconds.
+        """
+        ...
 
     def set_fd_budget(self, budget: int) -> None: ...
     def fd_budget(self) -> int: ...

@@ -580,6 +580,7 @@ def spawn(spawn: Spawn) -> Spawned:
         *(places, len(where), spawn.files, spawn.close_files, keep, len(spawn.keep), spawn.restore_signals),
         *(spawn.new_session, spawn.process_group, spawn.umask, spawn.uid, spawn.gid),
         *(-1 if spawn.groups is None else len(spawn.groups), groups, spawn.timeout),
+        ffi.NULL if spawn.watch is None else spawn.watch._c,  # noqa: SLF001 - its own module
     )
     said = ffi.new("struct cg_spawned *")
     request = ffi.new("struct cg_spawn *", what)
@@ -594,3 +595,27 @@ def spawn(spawn: Spawn) -> Spawned:
         reap_later(said.pid)
         raise
     return told
+
+
+class Watch:
+    """Stamps the end of a program when it comes: cg_abi.h, struct cg_watch."""
+
+    def __init__(self) -> None:
+        found = ffi.new("struct cg_watch **")
+        if lib.cg_watch_create(found) != lib.CG_OK:
+            raise MemoryError
+        self._c = ffi.gc(found[0], lib.cg_watch_destroy)
+
+    def ended_ns(self) -> int:
+        ended: int = lib.cg_watch_ended(self._c)
+        return ended
+
+
+def wait_child(pid: int, deadline: int | None) -> int:
+    """Wait until a child has ended: cg_abi.h, "waiting"."""
+    ended, error = ffi.new("int64_t *"), ffi.new("int *")
+    while (status := lib.cg_wait_child(pid, -1 if deadline is None else deadline, ended, error)) != lib.CG_OK:
+        if status != lib.CG_INTERRUPTED:  # of a signal the handler runs before the next call
+            raise OSError(error[0], os.strerror(error[0]))
+    found: int = ended[0]
+    return found

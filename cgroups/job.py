@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from . import creation, diagnosis
+from ._interface import Shape
 from .control import claims
 from .deadline import PATIENCE
 from .errors import AccessDenied, CgroupBusy, CgroupError, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable
@@ -157,7 +159,8 @@ class Job(Passing):
 
         CgroupTimeout when some cannot be ended: they hang in the kernel.
         """
-        return self.group.kill(PATIENCE)
+        # Mostly nothing is left: two system calls each say so, where a kill takes a dozen.
+        return 0 if all(map(_is_empty_leaf, self.cgroups)) else self.group.kill(PATIENCE)
 
     def _targets(self) -> Sequence[Cgroup]:
         return self.cgroups
@@ -170,3 +173,16 @@ class Job(Passing):
     def group(self) -> Group:
         """All of its cgroups, as one."""
         return Group.of(self.cgroups)
+
+
+def _is_empty_leaf(cgroup: Cgroup) -> bool:
+    """Return whether neither a process nor a cgroup is in a cgroup.  If one comes right after, its removal finds it."""
+    try:
+        inside = cgroup.read_cells("cgroup.procs", Shape.VALUES, listing=True)
+        return not inside and os.stat(cgroup.path or "").st_nlink == NO_CHILDREN
+    except (CgroupError, OSError):
+        return False
+
+
+NO_CHILDREN: Final = 2
+"""Links of a directory without others in it: its own name and its dot."""

@@ -14,7 +14,7 @@ from . import creation
 from ._signals import SIGNALS
 from .control.remove import remove
 from .deadline import PATIENCE
-from .errors import CgroupError, CgroupTimeout
+from .errors import CgroupBusy, CgroupError, CgroupGone, CgroupTimeout
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -109,11 +109,21 @@ class Passing(ABC):
         raise first
 
     def _remove_once(self) -> None:
-        # Nothing that others have created, nor what an undone creation has removed already.
-        made = {*self._making.made}
-        tops = [cgroup for cgroup in self._targets() if cgroup in made and cgroup.exists]
-        if tops:
-            remove(tops, recursive=True, kill_first=True, timeout=PATIENCE)
+        made = {*self._making.made}  # nothing that others have created
+        busy = [cgroup for cgroup in self._targets() if cgroup in made and not _is_removed(cgroup)]
+        if busy:
+            remove(busy, recursive=True, kill_first=True, timeout=PATIENCE)
+
+
+def _is_removed(cgroup: Cgroup) -> bool:
+    """Remove a cgroup that is empty, as it mostly is by now: one rmdir(2).  False if something is in it."""
+    try:
+        cgroup.remove_directory()
+    except CgroupGone:
+        return True
+    except CgroupBusy:
+        return False
+    return True
 
 
 # ---- the end of the program --------------------------------------------------------------

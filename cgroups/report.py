@@ -58,7 +58,8 @@ class Report(NamedTuple):
         timed_out: whether it was ended for the time.
         killed: how many processes were ended because they outlived the command, or the time.
         wall_ns: from its start to its end, in nanoseconds.
-        cpu_ns: CPU time; ``user_ns`` and ``system_ns`` are its parts, on v1 in steps of a clock tick.
+        cpu_ns: CPU time; ``user_ns`` and ``system_ns`` are its parts, where there is no cgroup of v2 in steps of a
+            clock tick.
         memory_peak: the most memory used at once, in bytes; page cache and kernel memory are in it.
         memory_sampled: whether that is the greatest of the samples, since the kernel keeps no peak.
         read_bytes: read from block devices, and so ``written_bytes``; what the page cache has costs nothing.  A device
@@ -113,9 +114,12 @@ class Report(NamedTuple):
 
 
 def _cpu(cgroup: Cgroup) -> dict[str, Any]:
+    return {"cpu_ns": _get(Cpuacct.usage, cgroup), **_cpu_parts(cgroup)}
+
+
+def _cpu_parts(cgroup: Cgroup) -> dict[str, Any]:
     stat = _get(Cpuacct.stat, cgroup)
-    parts = {} if stat is None else {"user_ns": stat.user, "system_ns": stat.system}
-    return {"cpu_ns": _get(Cpuacct.usage, cgroup), **parts}
+    return {} if stat is None or stat.user is None else {"user_ns": stat.user, "system_ns": stat.system}
 
 
 def _memory(cgroup: Cgroup) -> dict[str, Any]:
@@ -165,6 +169,11 @@ def _counts_io(parameter: Readable[Any], cgroup: Cgroup) -> bool:
     return cgroup.version == 2 or _has_counted(_rows(parameter, cgroup.hierarchy.root()) or [])  # noqa: PLR2004
 
 
+def _unified(cgroup: Cgroup) -> dict[str, Any]:
+    # Each cgroup of v2 has cpu.stat, in us, also where v1 has the controllers: cpuacct.stat counts clock ticks.
+    return {**_cpu_parts(cgroup), **_pressure(cgroup)}
+
+
 def _pressure(cgroup: Cgroup) -> dict[str, Any]:
     parameters = {"cpu_stall": Cpu.pressure, "memory_stall": Memory.pressure, "io_stall": Io.pressure}
     return {name: _stall(parameter, cgroup) for name, parameter in parameters.items()}
@@ -182,7 +191,7 @@ _MEASURES: Final[dict[str, Callable[[Cgroup], dict[str, Any]]]] = {
     "cpuacct": _cpu,
     "memory": _memory,
     "blkio": _io,
-    "": _pressure,
+    "": _unified,
 }
 
 

@@ -7,9 +7,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import IO, TYPE_CHECKING, Any, Union
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Union
 
-from .core.pidfd import open_process
+from ._backend import backend
 from .errors import CgroupTimeout, InvalidValue, shown
 from .group import Parent, parents_of
 from .job import Job, check_limits
@@ -141,20 +141,23 @@ def run_through(
         message = "stdin cannot be a pipe: nobody would write to it"
         raise InvalidValue(message)
     limits = check_limits(limits)
+    from .watched import WatchedPopen  # noqa: PLC0415 - as of PIPE: it imports subprocess
+
     with ExitStack() as last, Job(parents_of(parent), limits) as job, ExitStack() as stack:
         samples = stack.enter_context(_Samples(job, sample)) if sample is not None else None
         watching = [stack.enter_context(guard(job.group)) for guard in guards]
-        process = job.group.spawn(words, **streams, **popen)
+        keywords: Any = {**streams, **popen}
+        process = WatchedPopen(words, cgroup=job.group, **keywords)
         began = process.began_ns
         last.callback(_reap, process)
         output = {name: _Output(pipe) for name in ("stdout", "stderr") if (pipe := getattr(process, name)) is not None}
         if samples is not None:
             samples.start()
         deadline = None if timeout is None else began + int(timeout * 1e9)
-        timed_out, interrupt = _wait(process, deadline)
+        ended_ns, timed_out, interrupt = _wait(process, deadline)
         if timed_out and grace is not None:
-            _warn(job, grace)
-        wall = time.monotonic_ns() - began
+            ended_ns = _warn(job, grace, process)
+        wall = (process.ended_ns() or ended_ns or time.monotonic_ns()) - began
         frames = samples.stop() if samples is not None else ()
         killed = job.kill()
         returncode = process.wait()
@@ -200,60 +203,51 @@ def _check_seconds(name: str, value: Any) -> None:
 # ---- its end -----------------------------------------------------------------------------
 
 
-def _wait(process: subprocess.Popen[bytes], deadline: int | None) -> tuple[bool, KeyboardInterrupt | None]:
-    """Waits for its end, the deadline or a second interrupt: whether it was the deadline, and the first interrupt."""
+class _Ended(NamedTuple):
+    """How waiting for a command came to its end.
+
+    Attributes:
+        at_ns: CLOCK_MONOTONIC right after its end; 0 where it had not ended.
+        timed_out: whether the deadline passed first.
+        interrupt: the first KeyboardInterrupt.
+    """
+
+    at_ns: int
+    timed_out: bool
+    interrupt: KeyboardInterrupt | None
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: int | None) -> _Ended:
+    """Wait for its end, the deadline or a second interrupt."""
     interrupt: KeyboardInterrupt | None = None
     while True:
         try:
-            return not _ends(process, deadline), interrupt
+            # Reaped later: an interrupt that came with its end, as from a terminal, would lose how it ended.
+            ended = backend.wait_child(process.pid, deadline)
         except KeyboardInterrupt as error:
             if interrupt is not None:
-                return False, interrupt
+                return _Ended(_end_of(process), timed_out=False, interrupt=interrupt)
             interrupt = error
+        else:
+            return _Ended(ended, timed_out=not ended, interrupt=interrupt)
 
 
-def _ends(process: subprocess.Popen[bytes], deadline: int | None) -> bool:
-    """Waits for the end, or the deadline: whether it was the end."""
-    # Reaped later: an interrupt that came with its end, as from a terminal, would lose how it ended.
-    if deadline is None:
-        _is_ended(process, os.WEXITED | os.WNOWAIT)
-        return True
-    import select  # noqa: PLC0415 - with a deadline alone
-
-    try:
-        # Popen.wait with a timeout would look every 50 ms.
-        fd = open_process(process.pid)
-    except OSError:
-        fd = -1
-    left = max(0, deadline - time.monotonic_ns())
-    if fd < 0:
-        while not _is_ended(process, os.WEXITED | os.WNOWAIT | os.WNOHANG):
-            if time.monotonic_ns() > deadline:
-                return False
-            time.sleep(0.001)
-        return True
-    try:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        return bool(poll.poll(min(math.ceil(left / 1e6), (1 << 31) - 1)))
-    finally:
-        os.close(fd)
+def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """Return when it ended, as far as is known now; 0 if it has not."""
+    ended_ns: int = backend.wait_child(process.pid, 0)
+    return ended_ns
 
 
-def _is_ended(process: subprocess.Popen[bytes], options: int) -> bool:
-    try:
-        return os.waitid(os.P_PID, process.pid, options) is not None
-    except ChildProcessError:
-        return True  # where SIGCHLD is ignored the kernel reaps it; this too waits for its end
-
-
-def _warn(job: Job, grace: float) -> None:
-    """Lets what is inside end by itself."""
+def _warn(job: Job, grace: float, process: subprocess.Popen[bytes]) -> int:
+    """Let what is inside end by itself; return when the command itself did, or 0."""
     import signal  # noqa: PLC0415 - as of PIPE
 
+    until = time.monotonic_ns() + int(grace * 1e9)
     job.group.signal(signal.SIGTERM)
+    ended_ns: int = backend.wait_child(process.pid, until)
     with suppress(CgroupTimeout):
-        job.group.wait_empty(grace)
+        job.group.wait_empty(max(0, until - time.monotonic_ns()) / 1e9)
+    return ended_ns
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:

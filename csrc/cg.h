@@ -78,6 +78,9 @@ struct cg_cache *cg_cache_retain(struct cg_cache *cache);
 struct cg_file *cg_file_retain(struct cg_file *file);
 struct cg_sampler *cg_sampler_retain(struct cg_sampler *sampler);
 
+/* Begins to watch a child of this process. */
+void cg_watch_begin(struct cg_watch *watch, int pid);
+
 struct cg_cache *cg_sampler_cache(struct cg_sampler *sampler);
 
 #endif

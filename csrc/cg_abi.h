@@ -35,7 +35,7 @@ enum cg_status {
     CG_SPACE = 5,  /* a buffer or column of the caller's is too small */
     CG_LAYOUT = 6, /* the text is not of the layout given */
     CG_FOREIGN = 7, /* the directory opened is not of the file system asked for */
-    CG_INTERRUPTED = 8 /* a signal arrived while a start was waited for */
+    CG_INTERRUPTED = 8 /* a signal arrived while a start, or an end, was waited for */
 };
 
 /* ---- shapes: what a control file's text looks like --------------------
@@ -446,6 +446,8 @@ struct cg_place {
 };
 #define CG_SPAWN_PLACES 64
 
+struct cg_watch; /* see "waiting" */
+
 struct cg_spawn {
     const char *program;
     const char *path;         /* directories to look for it in, as in PATH; NULL: it is a path itself */
@@ -467,6 +469,7 @@ struct cg_spawn {
     int64_t group_count;      /* -1: the caller's */
     const uint32_t *groups;
     int64_t timeout;          /* ns until a copied child has to execute; 0: ten seconds */
+    struct cg_watch *watch;   /* NULL: none; begins to watch the child once it executes */
 };
 
 struct cg_start; /* a copied child that has not executed yet */
@@ -492,3 +495,21 @@ int cg_spawn_resume(struct cg_spawned *spawned);
 
 /* Kills and reaps the child, pending or started, within a second; a child that has not ended by then stays in pid. */
 void cg_spawn_cancel(struct cg_spawned *spawned);
+
+/* ---- waiting ---------------------------------------------------------- */
+
+/* Waits until a child of the calling process has ended, and leaves it to be
+ * reaped.  deadline is on CLOCK_MONOTONIC, in ns; negative: none.  *ended_ret
+ * is that clock when it was seen, right after its end, or 0 if the deadline
+ * passed first.  A process that is no child any more has ended.
+ *
+ * CG_INTERRUPTED: a signal arrived; call again. */
+int cg_wait_child(int pid, int64_t deadline, int64_t *ended_ret, int *error_ret);
+
+/* Stamps the end of one child when it comes, by a thread, whatever the caller
+ * does meanwhile.  CG_OS: no memory. */
+int cg_watch_create(struct cg_watch **watch_ret);
+void cg_watch_destroy(struct cg_watch *watch);
+
+/* CLOCK_MONOTONIC right after the end of the child, in ns; 0 while it runs, or if no thread could be made. */
+int64_t cg_watch_ended(struct cg_watch *watch);

@@ -215,10 +215,13 @@ static void destroy(struct cg_start *start)
 static int go_on(struct cg_start *start, struct cg_spawned *spawned_ret)
 {
     int status = finish(start, spawned_ret);
-    if (status == CG_INTERRUPTED)
+    if (status == CG_INTERRUPTED) {
         *spawned_ret = (struct cg_spawned){.pending = start};
-    else
-        destroy(start);
+        return status;
+    }
+    if (status == CG_OK && start->child.spawn->watch != NULL)
+        cg_watch_begin(start->child.spawn->watch, spawned_ret->pid);
+    destroy(start);
     return status;
 }
 

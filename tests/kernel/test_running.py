@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from common import MIB, Need
+from common import MIB, SLOW, Need
 
 import cgroups
 from cgroups import (
@@ -183,6 +183,42 @@ def test_the_time_is_that_of_the_command(run: Run) -> None:
     around = time.monotonic_ns() - before
     assert 300_000_000 <= told.wall_ns <= around
     assert 0 < (told.cpu_ns or 0) < told.wall_ns / 2
+
+
+BUSY = """
+import threading
+spec, seconds = sys.argv[1:]
+
+def turn():
+    while True:
+        pass
+
+for _ in range(16):
+    threading.Thread(target=turn, daemon=True).start()
+keywords = {} if seconds == "" else {"timeout": float(seconds)}
+print(min(run(["sleep", "0.1"], parent=spec, **keywords).wall_ns for _ in range(2)),
+      run(["true"], parent=spec, **keywords).wall_ns, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("timeout", ["", "60"])
+def test_wall_time_beside_busy_threads_is_the_command_s(run_script: Any, parents: list[Cgroup], timeout: str) -> None:
+    # They hold the interpreter's lock for 5 ms each in turn.
+    if cgroups.backend != "native":
+        return
+    slept, short = map(int, run_script(BUSY, str(parents[0]), timeout).split())
+    assert 100_000_000 <= slept < 150_000_000 * SLOW
+    assert short < 70_000_000 * SLOW
+
+
+def test_user_and_system_time_are_exact_where_there_is_a_cgroup_of_v2(run: Run, parents: list[Cgroup]) -> None:
+    told = run(PYTHON, "-S", "-c", BURN, "0.05")
+    assert told.user_ns is not None
+    assert told.system_ns is not None
+    if any(parent.version == 2 for parent in parents):
+        assert told.user_ns + told.system_ns == pytest.approx(told.cpu_ns, abs=2_000_000)
+        assert (told.user_ns % TICK, told.system_ns % TICK) != (0, 0)
 
 
 def test_memory_of_the_whole_tree(run: Run, need: Need) -> None:
