@@ -535,6 +535,8 @@ def kept_fds() -> int:
 I64_MAX: Final = (1 << 63) - 1
 U64_MAX: Final = (1 << 64) - 1
 
+_NOT_THERE: Final = (errno.ENOENT, errno.ENODEV)
+
 
 class Program(NamedTuple):
     """How the numbers of a control file become cells."""
@@ -697,17 +699,23 @@ class Sampler:
         cells, row = _Cells(self._columns), self._rows[at]
         try:
             directory = row.directory.open(row.path, O_PATH | os.O_DIRECTORY)
-        except Failure:
+        except Failure as failure:
+            # Only what is not there is gone: without a descriptor left, say, it still is.
+            gone = failure.status is Status.FOREIGN or failure.errno in _NOT_THERE
             for _, program in row.sources:
-                cells.fail(program, Cell.GONE, errno.ENODEV)
+                cells.fail(program, *((Cell.GONE, errno.ENODEV) if gone else (Cell.ERROR, failure.errno)))
             return cells
         try:
             self._inodes[at] = os.fstat(directory).st_ino
             for place, (name, program) in enumerate(row.sources):
                 parsed, error = _read_beneath(directory, name, program.shape)
-                if error in (errno.ENODEV, errno.ENOENT):
-                    there = row.directory.inode(row.path) == self._inodes[at]
-                    cells.fail(program, *((Cell.ABSENT, errno.ENOENT) if there else (Cell.GONE, errno.ENODEV)))
+                if error in _NOT_THERE:
+                    inode = row.directory.inode(row.path)
+                    if inode < 0 and -inode not in _NOT_THERE:
+                        cells.fail(program, Cell.ERROR, -inode)
+                    else:
+                        there = inode == self._inodes[at]
+                        cells.fail(program, *((Cell.ABSENT, errno.ENOENT) if there else (Cell.GONE, errno.ENODEV)))
                 elif error:
                     cells.fail(program, Cell.ERROR, error)
                 elif cells.fill(program, parsed):

@@ -73,6 +73,22 @@ struct cg_guard {
 void cg_guard_create(struct cg_cache *cache, struct cg_guard *guard);
 void cg_guard_destroy(struct cg_cache *cache, struct cg_guard *guard);
 
+/* Whether a failure is that no descriptor was left, of this process or of the
+ * machine. */
+static inline bool cg_no_descriptor(int status, int error)
+{
+    return status == CG_OS && (error == EMFILE || error == ENFILE);
+}
+
+/* Closes some of the descriptors that are kept, for an open that found none
+ * left to be tried again.  Waits for the batches that may be using them, so it
+ * must not be called within one.  False where nothing could be closed. */
+bool cg_cache_give_back(struct cg_cache *cache);
+
+/* cg_open_beneath, which gives descriptors of the cache back when none is left. */
+int cg_cache_open_beneath(struct cg_cache *cache, int directory, const char *path, int flags, int *fd_ret,
+                          int *error_ret);
+
 /* One more count of an object, for what uses it; *_destroy gives it back. */
 struct cg_cache *cg_cache_retain(struct cg_cache *cache);
 struct cg_file *cg_file_retain(struct cg_file *file);

@@ -36,6 +36,15 @@ static void end(struct cg_batch *batch)
     pthread_mutex_unlock(&cache->lock);
 }
 
+/* Outside of the batch, whose own descriptors may be those given back. */
+static bool give_back(struct cg_batch *batch)
+{
+    end(batch);
+    bool done = cg_cache_give_back(batch->cache);
+    begin(batch);
+    return done;
+}
+
 /* One that is not kept, or whose cgroup is gone. */
 static void read_otherwise(struct cg_batch *batch, size_t i, char *text, size_t capacity, cg_got got, void *context)
 {
@@ -44,6 +53,8 @@ static void read_otherwise(struct cg_batch *batch, size_t i, char *text, size_t 
     if (batch->fds[i] >= 0)
         cg_file_close(batch->files[i]);
     int status = cg_file_read_text(batch->files[i], text, capacity, &length, &error);
+    for (int tries = 0; cg_no_descriptor(status, error) && tries < CG_TRIES && give_back(batch); tries++)
+        status = cg_file_read_text(batch->files[i], text, capacity, &length, &error);
     got(context, i, status, status == CG_OS ? error : 0, text, length);
 }
 

@@ -1,11 +1,14 @@
 /* cg_cache.c - what is kept open: the budget, who goes first, and fork(2).
  *
- * The cache owns every kept descriptor.  Who reads many at once does not pin
- * each: while such a read goes on, what leaves the cache is closed at its end. */
+ * The cache owns every kept descriptor.  A batch does not pin each of its
+ * files: while one is read, what leaves the cache is closed at its end, and
+ * counts as kept until then. */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "cg_cache.h"
+
+enum { GIVE_BACK = 16 /* at a time */ };
 
 struct cg_cache *cg_cache_create(size_t budget)
 {
@@ -14,6 +17,7 @@ struct cg_cache *cg_cache_create(size_t budget)
         atomic_init(&cache->references, 1);
         pthread_mutex_init(&cache->lock, NULL);
         pthread_mutex_init(&cache->guards_lock, NULL);
+        pthread_cond_init(&cache->closing, NULL);
         cache->budget = budget;
         cache->state = 1; /* 0 is a state that no batch has seen */
     }
@@ -32,36 +36,43 @@ void cg_cache_destroy(struct cg_cache *cache)
         return;
     pthread_mutex_destroy(&cache->lock);
     pthread_mutex_destroy(&cache->guards_lock);
+    pthread_cond_destroy(&cache->closing);
     free(cache->kept);
     free(cache->phases[0].leaving);
     free(cache->phases[1].leaving);
     free(cache);
 }
 
-/* Under the lock: the descriptor for the caller to close, or -1 where it may
- * be in use by who reads many. */
+/* All below, up to cg_cache_set_budget, under the lock. */
+
+static bool is_read(const struct cg_cache *cache)
+{
+    return cache->phases[0].readers + cache->phases[1].readers > 0;
+}
+
+static size_t leaving(const struct cg_cache *cache)
+{
+    return cache->phases[0].count + cache->phases[1].count;
+}
+
+/* The descriptor for the caller to close, or -1 where a batch may be using it. */
 static int leave(struct cg_cache *cache, int fd)
 {
     struct phase *phase = &cache->phases[cache->phase % 2];
-    if (cache->phases[0].readers + cache->phases[1].readers == 0)
+    if (!is_read(cache))
         return fd;
-    if (phase->count == phase->capacity) {
-        size_t capacity = phase->capacity ? 2 * phase->capacity : 64;
-        int *leaving = realloc(phase->leaving, capacity * sizeof *leaving);
-        if (leaving == NULL)
-            return -1; /* open for good, rather than closed under a reader */
-        phase->leaving = leaving;
-        phase->capacity = capacity;
-    }
     phase->leaving[phase->count++] = fd;
     return -1;
 }
 
-/* Under the lock. */
-static void close_leaving(struct phase *phase)
+static void close_leaving(struct cg_cache *cache, struct phase *phase)
 {
-    while (phase->readers == 0 && phase->count > 0)
+    if (phase->readers > 0 || phase->count == 0)
+        return;
+    while (phase->count > 0)
         close(phase->leaving[--phase->count]);
+    cache->closed++;
+    pthread_cond_broadcast(&cache->closing);
 }
 
 void cg_cache_tidy(struct cg_cache *cache)
@@ -69,8 +80,8 @@ void cg_cache_tidy(struct cg_cache *cache)
     struct phase *now = &cache->phases[cache->phase % 2], *before = &cache->phases[(cache->phase + 1) % 2];
     if (before->readers > 0)
         return; /* who may still have what has left since */
-    close_leaving(before);
-    close_leaving(now);
+    close_leaving(cache, before);
+    close_leaving(cache, now);
     if (now->count > 0)
         cache->phase++;
 }
@@ -100,11 +111,18 @@ static struct cg_file *find_victim(struct cg_cache *cache)
     return NULL;
 }
 
+/* Room for one more descriptor, wherever it will be. */
 static bool reserve(struct cg_cache *cache)
 {
     size_t capacity = cache->capacity ? 2 * cache->capacity : 64;
-    if (cache->count < cache->capacity)
+    if (cache->count + leaving(cache) < cache->capacity)
         return true;
+    for (int i = 0; i < 2; i++) {
+        int *grown = realloc(cache->phases[i].leaving, capacity * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        cache->phases[i].leaving = grown;
+    }
     struct cg_file **kept = realloc(cache->kept, capacity * sizeof(struct cg_file *));
     if (kept == NULL)
         return false;
@@ -118,8 +136,9 @@ bool cg_cache_attach(struct cg_cache *cache, struct cg_file *file, int fd, int *
     *victim_ret = -1;
     if (file->fd >= 0 || file->flags & CG_FILE_LIST || cache->budget == 0)
         return false;
-    if (cache->count >= cache->budget) {
-        struct cg_file *victim = file->flags & CG_FILE_MODEST ? NULL : find_victim(cache);
+    if (cache->count + leaving(cache) >= cache->budget) {
+        bool full = file->flags & CG_FILE_MODEST || is_read(cache);
+        struct cg_file *victim = full ? NULL : find_victim(cache);
         if (victim == NULL)
             return false;
         *victim_ret = cg_cache_detach(cache, victim);
@@ -155,9 +174,39 @@ size_t cg_cache_budget(struct cg_cache *cache)
 size_t cg_cache_kept(struct cg_cache *cache)
 {
     pthread_mutex_lock(&cache->lock);
-    size_t count = cache->count;
+    size_t count = cache->count + leaving(cache);
     pthread_mutex_unlock(&cache->lock);
     return count;
+}
+
+bool cg_cache_give_back(struct cg_cache *cache)
+{
+    int fds[GIVE_BACK];
+    size_t taken = 0, count = 0;
+    pthread_mutex_lock(&cache->lock);
+    uint64_t closed = cache->closed;
+    for (struct cg_file *victim; taken < GIVE_BACK && (victim = find_victim(cache)) != NULL; taken++) {
+        int fd = cg_cache_detach(cache, victim);
+        if (fd >= 0)
+            fds[count++] = fd;
+    }
+    while (count == 0 && leaving(cache) > 0 && cache->closed == closed)
+        pthread_cond_wait(&cache->closing, &cache->lock);
+    bool done = count > 0 || cache->closed != closed;
+    pthread_mutex_unlock(&cache->lock);
+    while (count > 0)
+        close(fds[--count]);
+    return done;
+}
+
+int cg_cache_open_beneath(struct cg_cache *cache, int directory, const char *path, int flags, int *fd_ret,
+                          int *error_ret)
+{
+    int status, tries = 0;
+    do
+        status = cg_open_beneath(directory, path, flags, fd_ret, error_ret);
+    while (cg_no_descriptor(status, *error_ret) && tries++ < CG_TRIES && cg_cache_give_back(cache));
+    return status;
 }
 
 /* ---- fork(2) -------------------------------------------------------------- */
@@ -213,6 +262,7 @@ static void after_fork_in_child(void)
     struct cg_cache *cache = shared;
     for (struct cg_guard *guard = cache->guards; guard != NULL; guard = guard->next)
         guard->forked = true;
+    pthread_cond_init(&cache->closing, NULL); /* whoever waited is not here */
     cache->phases[0].readers = cache->phases[1].readers = 0;
     cg_cache_tidy(cache);
     for (size_t i = cache->count; i-- > 0;) {

@@ -12,23 +12,26 @@
 
 #include "cg.h"
 
-/* Descriptors that left the cache while many were read, to be closed when none
- * of those that read then still does.  The next phase begins when the one
+enum { CG_TRIES = 8 /* to open, where no descriptor is left */ };
+
+/* Descriptors that left the cache while batches were read, to be closed when
+ * none of these batches is read any more.  The next phase begins when the one
  * before has no readers any more, so that two are enough. */
 struct phase {
     size_t readers;
-    int *leaving;
+    int *leaving; /* as many as there is room for in cache->kept */
     size_t count;
-    size_t capacity;
 };
 
 struct cg_cache {
     atomic_size_t references;
     pthread_mutex_t lock;
-    struct cg_file **kept; /* the files that hold a descriptor */
+    pthread_cond_t closing; /* descriptors that had left were closed */
+    uint64_t closed;        /* how often */
+    struct cg_file **kept;  /* the files that hold a descriptor */
     size_t count;
-    size_t capacity;
-    size_t budget;
+    size_t capacity; /* of all descriptors that are open: kept, or leaving */
+    size_t budget;   /* of the same */
     size_t hand; /* of the clock that finds the next file to close */
     uint64_t state; /* counts what came into the cache and went */
     unsigned phase;    /* who begins to read many belongs to it, and what leaves */
@@ -59,7 +62,8 @@ struct cg_file {
 int cg_cache_detach(struct cg_cache *cache, struct cg_file *file);
 
 /* Puts a fresh descriptor into the cache, if there is room or can be made;
- * *victim_ret is then one to close, or -1. */
+ * *victim_ret is then one to close, or -1.  While a batch is read, what would
+ * leave stays open, so no room can be made. */
 bool cg_cache_attach(struct cg_cache *cache, struct cg_file *file, int fd, int *victim_ret);
 
 /* Closes what no batch can be using any more. */
@@ -67,7 +71,8 @@ void cg_cache_tidy(struct cg_cache *cache);
 
 /* The functions below take the lock themselves. */
 
-/* The text of a file.  Once more where its kept descriptor was of a cgroup that is gone. */
+/* The text of a file.  Once more where its kept descriptor was of a cgroup
+ * that is gone.  Does not call cg_cache_give_back, so a batch may call it. */
 int cg_file_read_text(struct cg_file *file, char *text, size_t capacity, size_t *length_ret, int *error_ret);
 
 #endif

@@ -23,6 +23,7 @@ struct pinned {
     bool kept;  /* else private to the call */
     bool fresh; /* opened by this call */
 };
+
 static bool try_pin(struct cg_file *file, struct pinned *pinned_ret)
 {
     if (file->fd < 0 || file->stale)
@@ -57,19 +58,23 @@ static int open_root(const struct cg_file *file, int *fd_ret, int *error_ret)
 static int check_inode(const struct cg_file *file, int *fd, int *error_ret)
 {
     struct stat found;
-    if (file->inode == 0 || (fstat(*fd, &found) == 0 && found.st_ino == file->inode))
+    if (file->inode == 0)
+        return CG_OK;
+    *error_ret = fstat(*fd, &found) < 0 ? errno : found.st_ino == file->inode ? 0 : ESTALE;
+    if (*error_ret == 0)
         return CG_OK;
     cg_close_descriptor(fd);
     *fd = -1;
-    *error_ret = ESTALE;
     return CG_OS;
 }
+
+static int open_once(struct cg_file *directory, const char *path, int flags, int *fd_ret, int *error_ret);
 
 static int open_file(struct cg_file *file, int *fd_ret, int *error_ret)
 {
     if (file->directory == NULL)
         return open_root(file, fd_ret, error_ret);
-    int status = cg_file_open(file->directory, file->path, O_RDONLY, fd_ret, error_ret);
+    int status = open_once(file->directory, file->path, O_RDONLY, fd_ret, error_ret);
     return status ? status : check_inode(file, fd_ret, error_ret);
 }
 
@@ -96,6 +101,21 @@ static int pin(struct cg_file *file, struct pinned *pinned_ret, int *error_ret)
     }
     pthread_mutex_unlock(&cache->lock);
     return CG_OK;
+}
+
+/* Whether to try once more what found no descriptor left. */
+static bool again(struct cg_file *file, int status, int error, int *tries)
+{
+    return cg_no_descriptor(status, error) && (*tries)++ < CG_TRIES && cg_cache_give_back(file->cache);
+}
+
+static int pin_again(struct cg_file *file, struct pinned *pinned_ret, int *error_ret)
+{
+    int status, tries = 0;
+    do
+        status = pin(file, pinned_ret, error_ret);
+    while (again(file, status, *error_ret, &tries));
+    return status;
 }
 
 /* Under the lock: the descriptor to close, or -1. */
@@ -221,19 +241,28 @@ int cg_file_read_text(struct cg_file *file, char *text, size_t capacity, size_t 
     }
 }
 
+static int read_text(struct cg_file *file, char *text, size_t capacity, size_t *length_ret, int *error_ret)
+{
+    int status, tries = 0;
+    do
+        status = cg_file_read_text(file, text, capacity, length_ret, error_ret);
+    while (again(file, status, *error_ret, &tries));
+    return status;
+}
+
 int64_t cg_file_read_int(struct cg_file *file)
 {
     char text[32];
     size_t length;
-    int error;
-    if (cg_file_read_text(file, text, sizeof text, &length, &error) != CG_OK)
+    int error = 0;
+    if (read_text(file, text, sizeof text, &length, &error) != CG_OK)
         return -2;
     return cg_one_number(text, length);
 }
 
 int cg_file_read(struct cg_file *file, int shape, struct cg_arena *arena)
 {
-    int status = cg_file_read_text(file, arena->text, arena->text_capacity, &arena->text_length, &arena->error);
+    int status = read_text(file, arena->text, arena->text_capacity, &arena->text_length, &arena->error);
     if (status)
         return status;
     return cg_parse(shape, arena->text, arena->text_length, &arena->cells, &arena->offset);
@@ -241,7 +270,7 @@ int cg_file_read(struct cg_file *file, int shape, struct cg_arena *arena)
 
 int cg_file_read_layout(struct cg_file *file, const struct cg_layout *layout, struct cg_arena *arena)
 {
-    int status = cg_file_read_text(file, arena->text, arena->text_capacity, &arena->text_length, &arena->error);
+    int status = read_text(file, arena->text, arena->text_capacity, &arena->text_length, &arena->error);
     if (status)
         return status;
     return cg_parse_layout(layout, arena->text, arena->text_length, arena->cells.value, NULL);
@@ -249,7 +278,8 @@ int cg_file_read_layout(struct cg_file *file, const struct cg_layout *layout, st
 
 /* ---- not kept ---------------------------------------------------------------- */
 
-int cg_file_open(struct cg_file *directory, const char *path, int flags, int *fd_ret, int *error_ret)
+/* For who may be within a batch. */
+static int open_once(struct cg_file *directory, const char *path, int flags, int *fd_ret, int *error_ret)
 {
     struct pinned pinned;
     int status = pin(directory, &pinned, error_ret);
@@ -257,6 +287,15 @@ int cg_file_open(struct cg_file *directory, const char *path, int flags, int *fd
         return status;
     status = cg_open_beneath(pinned.fd, path, flags, fd_ret, error_ret);
     unpin(directory, pinned);
+    return status;
+}
+
+int cg_file_open(struct cg_file *directory, const char *path, int flags, int *fd_ret, int *error_ret)
+{
+    int status, tries = 0;
+    do
+        status = open_once(directory, path, flags, fd_ret, error_ret);
+    while (again(directory, status, *error_ret, &tries));
     return status;
 }
 
@@ -285,7 +324,7 @@ int64_t cg_file_inode(struct cg_file *directory, const char *path)
     bool fits = *path != '\0' && strnlen(path, PATH_MAX) < PATH_MAX;
     if (fits && directory->flags & (CG_FILE_CGROUP1 | CG_FILE_CGROUP2)) {
         struct pinned pinned;
-        status = pin(directory, &pinned, &error);
+        status = pin_again(directory, &pinned, &error);
         if (status == CG_OK) {
             error = fstatat(pinned.fd, path, &found, AT_SYMLINK_NOFOLLOW) < 0 ? errno : 0;
             unpin(directory, pinned);
@@ -307,7 +346,7 @@ int cg_file_device(struct cg_file *directory, uint64_t *device_ret, int *error_r
 {
     struct pinned pinned;
     struct stat found;
-    int status = pin(directory, &pinned, error_ret);
+    int status = pin_again(directory, &pinned, error_ret);
     if (status)
         return status;
     int error = fstat(pinned.fd, &found) < 0 ? errno : 0;

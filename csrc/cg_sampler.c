@@ -24,8 +24,13 @@ struct source {
     struct cg_file *file;
     struct cg_text_state state;
     uint32_t row;
+    int error;  /* ENOENT, or why it could not be opened, while it is not in the batch */
     bool again; /* to be read once more in this frame */
+    bool lost;  /* its cgroup may be gone: to be found out after this frame's reads */
 };
+
+/* When a row is looked up anew. */
+enum look { NEVER, LATER /* once a second */, AT_ONCE /* before the next frame */, LOOKS };
 
 struct row {
     struct cg_file *directory;
@@ -33,8 +38,8 @@ struct row {
     uint64_t inode;
     uint32_t first; /* of its sources */
     uint32_t count;
-    bool gone;   /* to be looked for before the next frame */
-    bool absent; /* some of its files are not there */
+    int error;      /* ENODEV where it is gone, or why it could not be looked up */
+    enum look look; /* as it is gone, or some of its files could not be opened */
 };
 
 struct cg_sampler {
@@ -51,12 +56,12 @@ struct cg_sampler {
     char *text;
     size_t text_capacity;
     struct cg_scratch scratch;
-    size_t missing; /* rows that are gone */
-    size_t lacking; /* rows some of whose files are not there */
-    int64_t looked; /* when those were looked for last */
-    size_t unknown; /* sources that have had numbers without a target */
-    size_t next;    /* row whose name is looked up next */
-    int64_t checked; /* up to when names were looked up */
+    size_t gone;         /* rows that are */
+    size_t looks[LOOKS]; /* rows by when they are looked up */
+    int64_t looked;      /* when those of LATER were */
+    size_t unknown;      /* sources that have had numbers without a target */
+    size_t next;         /* row whose name is looked up next */
+    int64_t checked;     /* up to when names were looked up */
 };
 
 static void lock(struct cg_sampler *sampler)
@@ -78,58 +83,82 @@ static int64_t now(void)
 
 /* ---- rows that come and go ------------------------------------------------------- */
 
-static void mark_gone(struct cg_sampler *sampler, struct row *row)
+static bool is_gone(int error)
 {
-    if (!row->gone)
-        sampler->missing++;
-    row->gone = true;
+    return error == ENOENT || error == ENODEV;
 }
 
-static void mark_absent(struct cg_sampler *sampler, struct row *row)
+/* What goes by: no descriptors, or no memory, for a moment. */
+static bool is_passing(int error)
 {
-    if (!row->absent)
-        sampler->lacking++;
-    row->absent = true;
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
 }
 
-/* A file that is not there is not read. */
-static void leave_out(struct cg_sampler *sampler, size_t i)
+static void set_row(struct cg_sampler *sampler, struct row *row, int error, enum look look)
 {
+    sampler->gone += (size_t)(error == ENODEV) - (size_t)(row->error == ENODEV);
+    sampler->looks[row->look]--;
+    sampler->looks[look]++;
+    row->error = error;
+    row->look = look;
+}
+
+/* A file that could not be opened is not read until its row is looked up. */
+static void leave_out(struct cg_sampler *sampler, size_t i, int error)
+{
+    struct source *source = &sampler->sources[i];
+    struct row *row = &sampler->rows[source->row];
+    enum look look = is_passing(error) ? AT_ONCE : LATER;
     sampler->batch.files[i] = NULL;
     sampler->batch.fds[i] = -1;
+    source->error = is_gone(error) ? ENOENT : error;
+    set_row(sampler, row, row->error, row->look > look ? row->look : look);
 }
 
 /* Opens a source beneath its row's own directory, so that it is of that inode. */
 static void open_source(struct cg_sampler *sampler, size_t i, int directory)
 {
     struct source *source = &sampler->sources[i];
+    const char *name = source->state.program->name;
     struct stat found;
-    int fd, error;
-    leave_out(sampler, i);
-    if (cg_open_beneath(directory, source->state.program->name, O_RDONLY, &fd, &error) != CG_OK) {
-        mark_absent(sampler, &sampler->rows[source->row]);
+    int fd CG_CLOSE = -1;
+    int error = 0;
+    if (cg_cache_open_beneath(sampler->batch.cache, directory, name, O_RDONLY, &fd, &error) != CG_OK ||
+        fstat(fd, &found) < 0) {
+        leave_out(sampler, i, error ? error : errno);
         return;
     }
-    cg_file_adopt(source->file, fd, fstat(fd, &found) == 0 ? found.st_ino : 0);
+    cg_file_adopt(source->file, fd, found.st_ino);
+    fd = -1;
     sampler->batch.files[i] = source->file;
     sampler->batch.seen = 0;
 }
 
+/* Opens the directory of a row: 0, or an errno, which is ENODEV where it is gone. */
+static int open_row(const struct row *row, int *fd_ret, struct stat *found_ret)
+{
+    int error = 0;
+    int status = cg_file_open(row->directory, row->path, O_PATH | O_DIRECTORY, fd_ret, &error);
+    if (status == CG_OK && fstat(*fd_ret, found_ret) < 0)
+        error = errno;
+    return status == CG_FOREIGN || is_gone(error) ? ENODEV : error;
+}
+
 /* Looks a row up under its name.  Where it is the cgroup that it was, only
- * what was not there is opened. */
+ * what could not be opened is opened. */
 static void look_up(struct cg_sampler *sampler, struct row *row)
 {
     struct stat found;
     int fd CG_CLOSE = -1;
-    int error;
-    if (cg_file_open(row->directory, row->path, O_PATH | O_DIRECTORY, &fd, &error) != CG_OK || fstat(fd, &found) < 0) {
-        mark_gone(sampler, row);
+    int error = open_row(row, &fd, &found);
+    if (error) {
+        /* What is open still answers where only the look failed. */
+        bool is_open = error != ENODEV && row->error == 0 && row->inode != 0;
+        set_row(sampler, row, is_open ? 0 : error, is_gone(error) || is_passing(error) ? AT_ONCE : LATER);
         return;
     }
-    bool same = found.st_ino == row->inode && !row->gone;
-    sampler->missing -= row->gone;
-    sampler->lacking -= row->absent;
-    row->gone = row->absent = false;
+    bool same = found.st_ino == row->inode && row->error == 0;
+    set_row(sampler, row, 0, NEVER);
     row->inode = found.st_ino;
     for (uint32_t i = row->first; i < row->first + row->count; i++) {
         if (!same || sampler->batch.files[i] == NULL)
@@ -139,15 +168,15 @@ static void look_up(struct cg_sampler *sampler, struct row *row)
 
 static void look_for_missing(struct cg_sampler *sampler, int64_t time)
 {
-    bool again = sampler->lacking > 0 && time - sampler->looked >= LOOK_AGAIN;
-    if (sampler->missing == 0 && !again)
+    bool later = sampler->looks[LATER] > 0 && time - sampler->looked >= LOOK_AGAIN;
+    if (sampler->looks[AT_ONCE] == 0 && !later)
         return;
     for (size_t i = 0; i < sampler->count; i++) {
         struct row *row = &sampler->rows[i];
-        if (row->gone || (again && row->absent))
+        if (row->look == AT_ONCE || (later && row->look == LATER))
             look_up(sampler, row);
     }
-    if (again)
+    if (later)
         sampler->looked = time;
 }
 
@@ -156,7 +185,7 @@ static void look_for_missing(struct cg_sampler *sampler, int64_t time)
 static bool is_moved(struct row *row)
 {
     int64_t inode = cg_file_inode(row->directory, row->path);
-    return inode == -ENOENT || inode == -ENODEV || inode == -ENOTDIR || (inode >= 0 && (uint64_t)inode != row->inode);
+    return inode < 0 ? is_gone((int)-inode) || inode == -ENOTDIR : (uint64_t)inode != row->inode;
 }
 
 /* The share of the rows that is due since the last frame, so that no frame pays for all. */
@@ -169,23 +198,9 @@ static void check_names(struct cg_sampler *sampler, int64_t time)
         sampler->checked = time - CHECK_NAMES;
     for (; time - sampler->checked >= each; sampler->checked += each) {
         struct row *row = &sampler->rows[sampler->next++ % sampler->count];
-        if (!row->gone && is_moved(row))
-            mark_gone(sampler, row);
+        if (row->error == 0 && is_moved(row))
+            set_row(sampler, row, ENODEV, AT_ONCE);
     }
-}
-
-/* What a file that cannot be read says of its row: the cgroup is gone, or the
- * controller was taken away from it. */
-static uint8_t what_is_gone(struct cg_sampler *sampler, struct source *source, size_t i)
-{
-    struct row *row = &sampler->rows[source->row];
-    if (row->gone || cg_file_inode(row->directory, row->path) != (int64_t)row->inode) {
-        mark_gone(sampler, row);
-        return CG_CELL_GONE;
-    }
-    leave_out(sampler, i);
-    mark_absent(sampler, row);
-    return CG_CELL_ABSENT;
 }
 
 /* ---- a frame ------------------------------------------------------------------------ */
@@ -200,6 +215,7 @@ struct reading {
     struct cg_sampler *sampler;
     struct cg_frame *frame;
     bool small; /* some text did not fit */
+    bool lost;  /* some cgroup may be gone */
     uint32_t row;   /* the one that is being read */
     unsigned files; /* read since the clock was */
     int64_t time;
@@ -247,11 +263,40 @@ static void got(void *context, size_t i, int status, int error, const char *text
     } else if (status == CG_SPACE) {
         reading->small = true;
         source->again = true;
-    } else if (status == CG_OS && error != ENODEV && error != ENOENT && error != ESTALE) {
+    } else if (status == CG_OS && !is_gone(error) && error != ESTALE) {
         cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, error);
     } else {
-        uint8_t what = status == CG_FOREIGN ? CG_CELL_GONE : what_is_gone(sampler, source, i);
-        cg_put_failure(&cells, source->state.program, what, what == CG_CELL_GONE ? ENODEV : ENOENT);
+        reading->lost = source->lost = true;
+    }
+}
+
+/* What a file that cannot be read says of its row: the cgroup is gone, or the
+ * controller was taken away from it.  Not while the batch is read, since it
+ * may need a descriptor. */
+static void put_lost(struct cg_sampler *sampler, struct cg_frame *frame, size_t i)
+{
+    struct source *source = &sampler->sources[i];
+    const struct cg_program *program = source->state.program;
+    struct row *row = &sampler->rows[source->row];
+    struct cg_row_cells cells = cells_of(sampler, frame, source->row);
+    int64_t inode = row->error == ENODEV ? -ENODEV : cg_file_inode(row->directory, row->path);
+    if (inode < 0 && !is_gone((int)-inode)) {
+        cg_put_failure(&cells, program, CG_CELL_ERROR, (int)-inode);
+    } else if (inode != (int64_t)row->inode) {
+        set_row(sampler, row, ENODEV, AT_ONCE);
+        cg_put_failure(&cells, program, CG_CELL_GONE, ENODEV);
+    } else {
+        leave_out(sampler, i, ENOENT);
+        cg_put_failure(&cells, program, CG_CELL_ABSENT, ENOENT);
+    }
+}
+
+static void put_all_lost(struct cg_sampler *sampler, struct cg_frame *frame)
+{
+    for (size_t i = 0; i < sampler->batch.count; i++) {
+        if (sampler->sources[i].lost)
+            put_lost(sampler, frame, i);
+        sampler->sources[i].lost = false;
     }
 }
 
@@ -275,25 +320,28 @@ static void read_larger(struct reading *reading)
             cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, ENOMEM);
             continue;
         }
-        struct reading one = {sampler, reading->frame, false, UINT32_MAX, FILES_OF_A_TIME, 0};
+        struct reading one = {sampler, reading->frame, false, false, UINT32_MAX, FILES_OF_A_TIME, 0};
         cg_batch_read_one(&sampler->batch, i, sampler->text, sampler->text_capacity, got, &one);
         reading->small |= one.small;
+        reading->lost |= one.lost;
     }
 }
 
 static void put_missing(struct cg_sampler *sampler, struct cg_frame *frame)
 {
-    for (size_t r = 0; r < sampler->count && sampler->missing + sampler->lacking > 0; r++) {
+    for (size_t r = 0; r < sampler->count && sampler->looks[LATER] + sampler->looks[AT_ONCE] > 0; r++) {
         struct row *row = &sampler->rows[r];
-        if (!row->gone && !row->absent)
+        if (row->look == NEVER)
             continue;
         struct cg_row_cells cells = cells_of(sampler, frame, (uint32_t)r);
         for (uint32_t i = row->first; i < row->first + row->count; i++) {
-            if (row->gone)
-                leave_out(sampler, i);
-            if (sampler->batch.files[i] == NULL)
-                cg_put_failure(&cells, sampler->sources[i].state.program, row->gone ? CG_CELL_GONE : CG_CELL_ABSENT,
-                            row->gone ? ENODEV : ENOENT);
+            if (row->error)
+                leave_out(sampler, i, row->error);
+            if (sampler->batch.files[i] != NULL)
+                continue;
+            int error = row->error ? row->error : sampler->sources[i].error;
+            uint8_t status = error == ENODEV ? CG_CELL_GONE : error == ENOENT ? CG_CELL_ABSENT : CG_CELL_ERROR;
+            cg_put_failure(&cells, sampler->sources[i].state.program, status, error);
         }
     }
 }
@@ -314,12 +362,14 @@ static void read_all(struct cg_sampler *sampler, struct cg_frame *frame)
         frame->times[i] = frame->timestamp;
     put_missing(sampler, frame);
 
-    struct reading reading = {sampler, frame, false, UINT32_MAX, FILES_OF_A_TIME, 0};
+    struct reading reading = {sampler, frame, false, false, UINT32_MAX, FILES_OF_A_TIME, 0};
     cg_batch_read(&sampler->batch, sampler->text, sampler->text_capacity, got, &reading);
     while (reading.small)
         read_larger(&reading);
+    if (reading.lost)
+        put_all_lost(sampler, frame);
     frame->rows = sampler->count;
-    frame->gone = sampler->missing;
+    frame->gone = sampler->gone;
     frame->unknown = sampler->unknown;
     frame->duration = now() - frame->timestamp;
 }
@@ -499,6 +549,7 @@ static bool add_row(struct cg_sampler *sampler, struct cg_file *directory, const
         return false;
     }
     sampler->count++;
+    sampler->looks[row->look]++;
     sampler->batch.count += count;
     sampler->batch.seen = 0;
     look_up(sampler, row);
@@ -528,8 +579,8 @@ void cg_sampler_remove(struct cg_sampler *sampler, const uint32_t *rows, size_t 
         struct row row = sampler->rows[r];
         if (next < count && rows[next] == r) {
             next++;
-            sampler->missing -= row.gone;
-            sampler->lacking -= row.absent;
+            sampler->gone -= row.error == ENODEV;
+            sampler->looks[row.look]--;
             for (uint32_t i = row.first; i < row.first + row.count; i++)
                 sampler->unknown -= sampler->sources[i].state.unknown;
             free_row(sampler, &row);

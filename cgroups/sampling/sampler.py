@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from errno import EMFILE, ENFILE
 from typing import TYPE_CHECKING, Any
 
 from .._backend import backend
@@ -135,7 +136,9 @@ class Sampler:
                 try:
                     directory, path = cgroup.place_of(file)
                     yield directory.file(path).read(shape)
-                except (Failure, CgroupError):
+                except (Failure, CgroupError) as error:
+                    if error.errno in (EMFILE, ENFILE):
+                        raise from_errno(error.errno, f"cannot read {file} of {cgroup}", path=cgroup.path) from None
                     continue  # a cell's own business
 
     @property

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from .. import _inotify
 from .._interface import Shape, encode_name
 from ..core.pidfd import DENIED
-from ..errors import CgroupError
+from ..errors import AccessDenied, CgroupError, CgroupGone
 from ..spec import PATH_MAX
 
 if TYPE_CHECKING:
@@ -190,7 +190,11 @@ class Subtree:
         before = node.watch
         self._begin_watch(node)  # first, so that nothing is made unseen after the listing
         another = node.watch != before and before >= 0
-        there = {cgroup.name: cgroup for cgroup in _children(node.cgroup)}
+        children = _children(node.cgroup)
+        if children is None:
+            self._stale = True
+            return
+        there = {cgroup.name: cgroup for cgroup in children}
         for name in [name for name in node.below if another or name not in there]:
             self._drop(node, name)
         if again:
@@ -242,11 +246,14 @@ class Subtree:
         self._stale = True
 
 
-def _children(cgroup: Cgroup) -> list[Cgroup]:
+def _children(cgroup: Cgroup) -> list[Cgroup] | None:
+    """The cgroups directly below; None where that cannot be known now, as without a descriptor left."""
     try:
         return cgroup.children()
+    except (CgroupGone, AccessDenied):
+        return []
     except CgroupError:
-        return []  # gone, or not to be listed by this user
+        return None
 
 
 def _count(root: Cgroup) -> int | None:

@@ -141,6 +141,11 @@ static inline void row_add(struct cg_sampler *sampler, struct cg_file *directory
 extern atomic_size_t allocations;
 
 void write_file(const char *path, const char *text);
+/* Takes all descriptors that this process may have: how many; then there is
+ * one, or some, again. */
+size_t no_descriptors(void);
+void one_descriptor(void);
+void some_descriptors(void);
 size_t open_descriptors(void);
 /* Runs the function in a child, and checks that the child ended well. */
 void in_child(void (*function)(void));
@@ -163,6 +168,9 @@ void test_read(void);
 void test_sampler(void);
 void test_sampler_texts(void);
 void test_sampler_rows(void);
+void test_sampler_errors(void);
+void test_budget_batch(void);
+void test_no_descriptor(void);
 void test_not_kept(void);
 void test_recorder(void);
 void test_recorder_fork(void);

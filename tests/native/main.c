@@ -1,5 +1,6 @@
 /* main.c - runs one test by its name; without one, prints the names. */
 #include <dirent.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "check.h"
@@ -14,7 +15,7 @@ static const struct {
     TEST(mounts_check),  TEST(mounts_check_enosys), TEST(mounts_check_eperm),
     TEST(beneath),      TEST(beneath_enosys), TEST(beneath_eperm), TEST(budget),
     TEST(destroy_order), TEST(read),         TEST(not_kept),      TEST(sampler),    TEST(sampler_texts), TEST(sampler_rows),
-    TEST(programs),      TEST(recorder),     TEST(recorder_fork), TEST(recorder_end), TEST(recorder_takers), TEST(references),
+    TEST(sampler_errors), TEST(budget_batch), TEST(no_descriptor), TEST(programs),      TEST(recorder),     TEST(recorder_fork), TEST(recorder_end), TEST(recorder_takers), TEST(references),
     TEST(spawn),         TEST(spawn_files),  TEST(spawn_closes),  TEST(spawn_fails), TEST(spawn_signals),
     TEST(spawn_threads), TEST(spawn_identity), TEST(spawn_memory),
     TEST(spawn_no_identity), TEST(spawn_timeout), TEST(spawn_interrupted), TEST(spawn_killed), TEST(spawn_no_robust_list), TEST(spawn_beside_forks),
@@ -63,6 +64,33 @@ size_t open_descriptors(void)
         count++;
     CHECK(closedir(directory) == 0);
     return count;
+}
+
+static int taken[4096];
+static size_t taken_count;
+
+size_t no_descriptors(void)
+{
+    struct rlimit limit;
+    size_t before = taken_count;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max < 1024 ? limit.rlim_max : 1024;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    while ((taken[taken_count] = open("/dev/null", O_RDONLY)) >= 0)
+        taken_count++;
+    CHECK(errno == EMFILE);
+    return taken_count - before;
+}
+
+void one_descriptor(void)
+{
+    CHECK(taken_count > 0 && close(taken[--taken_count]) == 0);
+}
+
+void some_descriptors(void)
+{
+    while (taken_count > 0)
+        one_descriptor();
 }
 
 void in_child(void (*function)(void))

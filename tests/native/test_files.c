@@ -230,3 +230,66 @@ void test_not_kept(void)
     CHECK_EQUAL(device, (uint64_t)major(here.st_dev) << 32 | minor(here.st_dev));
     world_destroy(&world);
 }
+
+/* ---- few descriptors ------------------------------------------------------------- */
+
+static struct world crowd;
+static size_t crowd_before;
+
+/* Within a batch: the other files come and go, and none of them stays open beyond the budget. */
+static void read_others(void *context, size_t i, int status, int error, const char *text, size_t length)
+{
+    (void)context, (void)i, (void)error, (void)text, (void)length;
+    CHECK_EQUAL(status, CG_OK);
+    for (int round = 0; round < 20; round++) {
+        read_each(&crowd);
+        cg_file_close(crowd.files[round % FILES]);
+        CHECK(cg_cache_kept(crowd.cache) <= cg_cache_budget(crowd.cache));
+        CHECK_EQUAL(open_descriptors(), crowd_before + cg_cache_kept(crowd.cache));
+    }
+}
+
+void test_budget_batch(void)
+{
+    crowd_before = open_descriptors();
+    for (size_t budget = 0; budget <= 6; budget++) {
+        char text[64];
+        int fds[FILES];
+        crowd = world_create(budget);
+        struct cg_batch batch = {.cache = crowd.cache, .files = crowd.files, .fds = fds, .count = FILES};
+        for (int round = 0; round < 3; round++)
+            cg_batch_read(&batch, text, sizeof text, read_others, NULL);
+        world_destroy(&crowd);
+        CHECK_EQUAL(open_descriptors(), crowd_before);
+    }
+}
+
+void test_no_descriptor(void)
+{
+    struct world world = world_create(10);
+    struct cg_file *more = cg_file_create(world.cache, world.directory, "more", 0);
+    char text[64];
+    struct cg_arena arena = {.text = text, .text_capacity = sizeof text, .cells = cells_create(1)};
+    write_file("more", "7\n");
+    read_each(&world);
+    size_t held = no_descriptors();
+    /* Files that are kept make room for those that are not, over and over. */
+    for (int round = 0; round < 3; round++) {
+        CHECK_EQUAL(cg_file_read_int(more), 7);
+        cg_file_close(more);
+        CHECK(cg_file_inode(world.directory, "") > 0);
+        read_each(&world);
+    }
+    /* Nothing is kept, nothing is left: it is said. */
+    cg_cache_set_budget(world.cache, 0);
+    held += no_descriptors();
+    CHECK(held > 0);
+    CHECK_EQUAL(cg_file_read(more, CG_VALUE, &arena), CG_OS);
+    CHECK_EQUAL(arena.error, EMFILE);
+    CHECK_EQUAL(cg_file_inode(world.directory, ""), -EMFILE);
+    some_descriptors();
+    CHECK_EQUAL(cg_file_read(more, CG_VALUE, &arena), CG_OK);
+    cells_destroy(&arena.cells);
+    cg_file_destroy(more);
+    world_destroy(&world);
+}

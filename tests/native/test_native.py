@@ -24,7 +24,7 @@ TESTS = (
     *("shapes", "shape_space", "layout", "mountinfo", "own_mountinfo", "read_all", "mounts_check"),
     *("mounts_check_enosys", "mounts_check_eperm"),
     *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "not_kept"),
-    *("sampler", "sampler_texts", "sampler_rows", "programs"),
+    *("sampler", "sampler_texts", "sampler_rows", "sampler_errors", "budget_batch", "no_descriptor", "programs"),
     *("recorder", "recorder_fork", "recorder_end", "recorder_takers", "references"),
     *("spawn", "spawn_files", "spawn_closes", "spawn_fails", "spawn_signals", "spawn_threads", "spawn_identity"),
     *("spawn_memory", "spawn_no_identity", "spawn_timeout", "spawn_interrupted", "spawn_killed"),

@@ -385,3 +385,50 @@ void test_programs(void)
     check_ok(&table, 0, COLUMNS - 1, 7);
     table_destroy(&table);
 }
+
+/* ---- rows that cannot be opened now ------------------------------------------------------- */
+
+static void check_all(struct table *table, size_t rows, int status, int64_t value, int error)
+{
+    sample(table);
+    CHECK_EQUAL(table->frame.rows, rows);
+    CHECK_EQUAL(table->frame.gone, 0);
+    for (size_t row = 0; row < rows; row++)
+        check_cell(table, row, 0, status, value, error);
+}
+
+void test_sampler_errors(void)
+{
+    static const struct cg_target TARGET = {"", "", 0, 0, 0, 1, 0};
+    static const struct program PROGRAM = {CG_VALUE, 1, &TARGET};
+    static const char *const NAMES[] = {"value"};
+    const struct program *programs[] = {&PROGRAM};
+    struct table table = table_create(0, 5);
+    make_row("a", "1\n");
+    make_row("b", "1\n");
+    make_row("c", "1\n");
+    add(&table, "a", NAMES, programs, 1);
+    check_all(&table, 1, CG_CELL_OK, 1, 0);
+
+    /* Without a descriptor left no cgroup is gone, neither one that was open before nor one that was not. */
+    no_descriptors();
+    add(&table, "b", NAMES, programs, 1);
+    check_all(&table, 2, CG_CELL_ERROR, 0, EMFILE);
+    one_descriptor();
+    for (int round = 0; round < 2; round++)
+        check_all(&table, 2, CG_CELL_ERROR, 0, EMFILE);
+    add(&table, "c", NAMES, programs, 1);
+    some_descriptors();
+    for (int round = 0; round < 2; round++)
+        check_all(&table, 3, CG_CELL_OK, 1, 0);
+
+    /* Nor is what is no directory; what is not there is. */
+    write_file("plain", "");
+    add(&table, "plain", NAMES, programs, 1);
+    add(&table, "none", NAMES, programs, 1);
+    sample(&table);
+    check_cell(&table, 3, 0, CG_CELL_ERROR, 0, ENOTDIR);
+    check_cell(&table, 4, 0, CG_CELL_GONE, 0, ENODEV);
+    CHECK_EQUAL(table.frame.gone, 1);
+    table_destroy(&table);
+}
