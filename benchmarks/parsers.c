@@ -47,7 +47,7 @@ static void learn(const char *text, size_t length)
     }
     memcpy(literals + to, text + at, length - at);
     ends[cells.count] = (uint32_t)(to + length - at);
-    layout = (struct cg_layout){literals, ends, cells.count};
+    layout = (struct cg_layout){literals, ends, cells.count, CG_KEYED};
 }
 
 int main(int argc, char **argv)

@@ -120,6 +120,7 @@ struct cg_layout {
     const char *literals;
     const uint32_t *ends;
     size_t count;
+    int shape; /* of the text: only the numbers of CG_NESTED may be CG_CENTI */
 };
 
 /* Writes count numbers to values_ret, and their kinds: CG_UINT, CG_NEGATIVE,

@@ -262,6 +262,8 @@ static struct cg_known *make_room(struct cg_program *program, size_t length, siz
     known->targets = (int32_t *)((char *)memory + ends);
     known->layout.literals = (char *)memory + ends + targets;
     known->layout.count = numbers;
+    known->layout.shape = program->shape;
+    known->unknown = false;
     return known;
 }
 
@@ -284,6 +286,7 @@ static void learn(struct cg_program *program, const char *text, size_t length, c
         to += cells->start[c] - at;
         at = number_end(text, length, cells->start[c]);
         known->targets[i] = targets[c];
+        known->unknown |= targets[c] < 0;
         ends[i++] = (uint32_t)to;
     }
     memcpy(literals + to, text + at, length - at);
@@ -302,6 +305,7 @@ static bool try_known(struct cg_scratch *scratch, const struct cg_row_cells *cel
         cg_parse_layout(&known->layout, text, length, scratch->numbers, scratch->kinds) != CG_OK)
         return false;
     state->layout = (uint8_t)place;
+    state->unknown |= known->unknown;
     for (size_t i = 0; i < count; i++) {
         if (known->targets[i] >= 0)
             put_all(cells, state->program, (size_t)known->targets[i], scratch->kinds[i], scratch->numbers[i]);

@@ -10,6 +10,7 @@ enum { CG_KNOWN_MAX = 8 /* layouts of one program: cgroups differ, as a root doe
 struct cg_known {
     struct cg_layout layout;
     int32_t *targets;
+    bool unknown; /* some number has no target */
     void *memory; /* literals, ends and targets */
 };
 

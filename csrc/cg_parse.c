@@ -306,13 +306,13 @@ static inline bool same_bytes(const char *a, const char *b, size_t length)
 enum { SAFE_DIGITS = 19 };
 
 /* What is no plain unsigned number: false where cg_parse has to look. */
-static bool other_number(const char **at, const char *end, uint64_t *value_ret, uint8_t *kind_ret)
+static bool other_number(int shape, const char **at, const char *end, uint64_t *value_ret, uint8_t *kind_ret)
 {
     struct cg_slice number = {*at, *at};
     while (number.to < end && !cg_is_blank(*number.to) && *number.to != '\n')
         number.to++;
     *at = number.to;
-    if (is_centi(number, value_ret))
+    if (shape == CG_NESTED && is_centi(number, value_ret))
         *kind_ret = CG_CENTI;
     else if (cg_number(number, kind_ret, value_ret) != CG_OK)
         return false;
@@ -340,7 +340,7 @@ int cg_parse_layout(const struct cg_layout *layout, const char *text, size_t len
             value = value * 10 + (uint64_t)(*at++ - '0');
         if (at == end || at == digits || (*at != '\n' && *at != ' ') || at - digits > SAFE_DIGITS) {
             at = digits;
-            if (kinds_ret == NULL || !other_number(&at, end, &value, &kind))
+            if (kinds_ret == NULL || !other_number(layout->shape, &at, end, &value, &kind))
                 return CG_LAYOUT;
         }
         if (kinds_ret != NULL)

@@ -89,7 +89,7 @@ static inline struct cg_layout layout_create(const char *keys, size_t length, si
     if (count > 0)
         *to++ = '\n';
     ends[count] = (uint32_t)(to - literals);
-    return (struct cg_layout){literals, ends, count};
+    return (struct cg_layout){literals, ends, count, CG_KEYED};
 }
 
 static inline void layout_destroy(struct cg_layout *layout)

@@ -185,6 +185,19 @@ void test_layout(void)
         free(keys);
         free(text);
     }
+
+    /* Hundredths are numbers of one shape only. */
+    struct cg_layout layout = layout_create("some", 4, 1);
+    for (layout.shape = CG_VALUE; layout.shape <= CG_TRIPLES; layout.shape++) {
+        uint64_t value;
+        uint8_t kind;
+        int status = cg_parse_layout(&layout, "some 5.00\n", 10, &value, &kind);
+        CHECK_EQUAL(status, layout.shape == CG_NESTED ? CG_OK : CG_LAYOUT);
+        CHECK(status != CG_OK || (kind == CG_CENTI && value == 500));
+        CHECK_EQUAL(cg_parse_layout(&layout, "some max\n", 9, &value, &kind), CG_OK);
+        CHECK_EQUAL(kind, CG_MAX);
+    }
+    layout_destroy(&layout);
 }
 
 /* ---- the mount table ------------------------------------------------------------ */

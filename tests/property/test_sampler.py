@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cgroups import _python_backend
@@ -114,6 +114,55 @@ def test_both_samplers_see_the_same(
                 assert frames[0] == frames[1]
     finally:
         native.set_fd_budget(1024)
+
+
+VALUE = (Shape.VALUE, [Target("", "", 0, 0, 0, 1, 0)])
+KEYED = (Shape.KEYED, [Target("", "anon", 0, 0, 0, 1, 0)])
+NESTED = (Shape.NESTED, [Target("some", "total", 0, 0, 0, 1, 0)])
+
+
+@settings(max_examples=200)
+@given(programs(), st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+@example(VALUE, [("5\n", "5\n"), ("5.00\n", "-5\n"), ("max\n", "1.25\n")])
+@example(KEYED, [("anon 5\n", "anon 6\n"), ("anon 5.00\n", "anon 6\n")])
+@example(NESTED, [("some total=5\n", "some total=6\n"), ("some total=5.00\n", "some total=max\n")])
+@example(KEYED, [("anon 5\nnew 1\n", "anon 6\nnew 1\n")])
+def test_sampler_that_has_learned_sees_what_a_fresh_one_sees(
+    tmp_path_factory: pytest.TempPathFactory, made: tuple[Shape, list[Target]], rounds: list[tuple[str, str]]
+) -> None:
+    """A layout takes what the shape takes, no more; also where a row meets the layout that another one has taught."""
+    native = pytest.importorskip("cgroups._native_backend")
+    place = tmp_path_factory.mktemp("tree")
+    directory, program = native.open_directory(str(place), 0), native.Program(*made)
+
+    def sampler(*names: str) -> Any:
+        new = native.Sampler(4)
+        for name in names:
+            new.add(directory, name, [("f", program)])
+        return new
+
+    for name in ("a", "b"):
+        (place / name).mkdir()
+        (place / name / "f").touch()
+    learned, unknown = sampler("a", "b"), set()
+    for texts_now in rounds:
+        fresh = []
+        for row, (name, text) in enumerate(zip(("a", "b"), texts_now)):
+            (place / name / "f").write_text(text)
+            one = sampler(name)
+            fresh += cells_of(one, 1)
+            unknown |= {(row, at) for _, at in one.unknown()}
+        for _ in range(2):
+            assert cells_of(learned, 2) == fresh
+        assert set(learned.unknown()) == unknown
+
+
+def cells_of(sampler: Any, rows: int) -> list[tuple[Any, ...]]:
+    """Each row's values, errnos and statuses."""
+    memory, places = sampler.sample(rows)
+    data, columns = bytes(memory), places.columns
+    parts = ((places.values, 8 * columns), (places.errors, 4 * columns), (places.statuses, columns))
+    return [tuple(data[at + row * size : at + (row + 1) * size] for at, size in parts) for row in range(rows)]
 
 
 def write(place: Path, texts_now: list[str | None]) -> None:
