@@ -223,7 +223,9 @@ def _layout(keys: tuple[str, ...]) -> Layout:
     literals = [f"{key} " if at == 0 else f"\n{key} " for at, key in enumerate(keys)] + ["\n"]
     texts = [literal.encode("utf-8", "surrogateescape") for literal in literals]
     memory = ffi.new("char[]", b"".join(texts)), ffi.new("uint32_t[]", list(accumulate(map(len, texts))))
-    struct = ffi.new("struct cg_layout *", {"literals": memory[0], "ends": memory[1], "count": len(keys), "shape": lib.CG_KEYED})
+    struct = ffi.new(
+        "struct cg_layout *", {"literals": memory[0], "ends": memory[1], "count": len(keys), "shape": lib.CG_KEYED}
+    )
     return Layout(keys, (struct, memory, len(keys)))
 
 

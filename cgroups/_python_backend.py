@@ -270,6 +270,19 @@ def parse(shape: int, data: bytes) -> Cells:
         raise Failure(status, 0, at, data[at : at + EXCERPT]) from None
 
 
+def _is_whole(shape: int, data: bytes) -> bool:
+    """Whether a text ends as the kernel ends one: cg.h, cg_is_whole."""
+    return not data or data.endswith(b"\n") or shape == Shape.TEXT or (shape == Shape.NESTED and data.endswith(b" "))
+
+
+def _parse_whole(shape: int, data: bytes) -> Cells:
+    """The same of a text as it was read: one without its end was cut, and so may be its last number."""
+    cells = parse(shape, data)
+    if not _is_whole(shape, data):
+        raise Failure(Status.SYNTAX, 0, len(data))
+    return cells
+
+
 # ---- the mount table ------------------------------------------------------------------
 
 
@@ -494,7 +507,7 @@ class File:
 
     def _read_int(self) -> int:
         try:
-            [(_, value)] = parse(Shape.VALUE, self._text())
+            [(_, value)] = _parse_whole(Shape.VALUE, self._text())
         except Failure:
             return -2
         if value is MAX:
@@ -502,7 +515,8 @@ class File:
         return value if isinstance(value, int) and 0 <= value < 1 << 63 else -2
 
     def read(self, shape: int) -> Cells:
-        return parse(shape, self._text())
+        data = self._text()
+        return _parse_whole(shape, data if _is_whole(shape, data) else self._text())
 
     def read_keyed(self, layout: Layout | None) -> tuple[Layout, list[Any]]:
         cells = self.read(Shape.KEYED)
@@ -639,7 +653,8 @@ def _read_beneath(directory: int, name: str, shape: int) -> tuple[Cells, int]:
     except OSError as error:
         return [], error.errno or errno.EIO
     try:
-        return parse(shape, _read_all(fd)), 0
+        data = _read_all(fd)
+        return _parse_whole(shape, data if _is_whole(shape, data) else _read_all(fd)), 0
     except Failure as failure:
         return [], failure.errno or errno.EBADMSG
     finally:

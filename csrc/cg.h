@@ -73,6 +73,16 @@ struct cg_guard {
 void cg_guard_create(struct cg_cache *cache, struct cg_guard *guard);
 void cg_guard_destroy(struct cg_cache *cache, struct cg_guard *guard);
 
+/* Whether a text of a shape ends as the kernel ends one: with a newline, or,
+ * of CG_NESTED, a blank, since some kernels leave the newline out after a
+ * device without counters.  One that does not was cut, and so may be its last
+ * number: it is read once more, and refused if it stays so. */
+static inline bool cg_is_whole(int shape, const char *text, size_t length)
+{
+    char last = length > 0 ? text[length - 1] : '\n';
+    return last == '\n' || (shape == CG_NESTED && last == ' ') || shape == CG_TEXT;
+}
+
 /* Whether a failure is that no descriptor was left, of this process or of the
  * machine. */
 static inline bool cg_no_descriptor(int status, int error)

@@ -251,7 +251,9 @@ int64_t cg_file_read_int(struct cg_file *file);
 /* Reads the file and parses it.  A kept descriptor of a removed cgroup is
  * reopened once by its path: a cgroup made again under the name answers.
  * CG_SPACE: grow the text when text_length equals its capacity, else the
- * columns, and call again. */
+ * columns, and call again.  A text without its final newline is read once
+ * more, and is then CG_SYNTAX at its end, but of CG_TEXT, and of CG_NESTED
+ * where it ends with a blank. */
 int cg_file_read(struct cg_file *file, int shape, struct cg_arena *arena);
 
 /* The same for a file of a known layout and of CG_UINT alone; the values are

@@ -262,10 +262,18 @@ int64_t cg_file_read_int(struct cg_file *file)
 
 int cg_file_read(struct cg_file *file, int shape, struct cg_arena *arena)
 {
-    int status = read_text(file, arena->text, arena->text_capacity, &arena->text_length, &arena->error);
-    if (status)
+    bool whole = false;
+    for (int reads = 0; reads < 2 && !whole; reads++) {
+        int status = read_text(file, arena->text, arena->text_capacity, &arena->text_length, &arena->error);
+        if (status)
+            return status;
+        whole = cg_is_whole(shape, arena->text, arena->text_length);
+    }
+    int status = cg_parse(shape, arena->text, arena->text_length, &arena->cells, &arena->offset);
+    if (status || whole)
         return status;
-    return cg_parse(shape, arena->text, arena->text_length, &arena->cells, &arena->offset);
+    arena->offset = arena->text_length;
+    return CG_SYNTAX;
 }
 
 int cg_file_read_layout(struct cg_file *file, const struct cg_layout *layout, struct cg_arena *arena)

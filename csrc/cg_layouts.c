@@ -326,7 +326,7 @@ static void put_parsed(struct cg_scratch *scratch, const struct cg_row_cells *ce
             return;
         }
     }
-    if (status != CG_OK) {
+    if (status != CG_OK || !cg_is_whole(program->shape, text, length)) {
         cg_put_failure(cells, program, CG_CELL_ERROR, EBADMSG);
         return;
     }

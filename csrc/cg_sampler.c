@@ -214,11 +214,13 @@ static struct cg_row_cells cells_of(const struct cg_sampler *sampler, const stru
 struct reading {
     struct cg_sampler *sampler;
     struct cg_frame *frame;
-    bool small; /* some text did not fit */
-    bool lost;  /* some cgroup may be gone */
     uint32_t row;   /* the one that is being read */
     unsigned files; /* read since the clock was */
     int64_t time;
+    bool again; /* this is not the first read of its texts in this frame */
+    bool small; /* some text did not fit */
+    bool cut;   /* some text has no end */
+    bool lost;  /* some cgroup may be gone */
 };
 
 /* A clock read costs a thirtieth of a file's: rows of few files share one. */
@@ -256,13 +258,14 @@ static void got(void *context, size_t i, int status, int error, const char *text
     const struct cg_target *simple = source->state.program->simple;
     if (simple != NULL && status == CG_OK && put_simple(&cells, simple, text, length))
         return;
-    if (status == CG_OK) {
+    if (status == CG_OK && !reading->again && !cg_is_whole(source->state.program->shape, text, length)) {
+        reading->cut = source->again = true;
+    } else if (status == CG_OK) {
         bool known = !source->state.unknown;
         cg_put_text(&sampler->scratch, &cells, &source->state, text, length);
         sampler->unknown += known && source->state.unknown;
     } else if (status == CG_SPACE) {
-        reading->small = true;
-        source->again = true;
+        reading->small = source->again = true;
     } else if (status == CG_OS && !is_gone(error) && error != ESTALE) {
         cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, error);
     } else {
@@ -300,30 +303,36 @@ static void put_all_lost(struct cg_sampler *sampler, struct cg_frame *frame)
     }
 }
 
-/* Once for a file that has outgrown the memory for texts. */
-static void read_larger(struct reading *reading)
+static bool grow_text(struct cg_sampler *sampler)
+{
+    char *text = realloc(sampler->text, 2 * sampler->text_capacity);
+    if (text == NULL)
+        return false;
+    sampler->text = text;
+    sampler->text_capacity *= 2;
+    return true;
+}
+
+/* Once for texts without an end, and for each time that one has outgrown the memory for texts. */
+static void read_again(struct reading *reading)
 {
     struct cg_sampler *sampler = reading->sampler;
-    char *text = realloc(sampler->text, 2 * sampler->text_capacity);
-    reading->small = false;
-    if (text != NULL) {
-        sampler->text = text;
-        sampler->text_capacity *= 2;
-    }
+    bool fits = !reading->small || grow_text(sampler);
+    reading->again = true;
+    reading->small = reading->cut = false;
     for (size_t i = 0; i < sampler->batch.count; i++) {
         struct source *source = &sampler->sources[i];
         if (!source->again)
             continue;
         source->again = false;
-        if (text == NULL) {
+        if (fits) {
+            reading->row = UINT32_MAX; /* a row's time is that of its last read */
+            reading->files = FILES_OF_A_TIME;
+            cg_batch_read_one(&sampler->batch, i, sampler->text, sampler->text_capacity, got, reading);
+        } else {
             struct cg_row_cells cells = cells_of(sampler, reading->frame, source->row);
             cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, ENOMEM);
-            continue;
         }
-        struct reading one = {sampler, reading->frame, false, false, UINT32_MAX, FILES_OF_A_TIME, 0};
-        cg_batch_read_one(&sampler->batch, i, sampler->text, sampler->text_capacity, got, &one);
-        reading->small |= one.small;
-        reading->lost |= one.lost;
     }
 }
 
@@ -362,10 +371,11 @@ static void read_all(struct cg_sampler *sampler, struct cg_frame *frame)
         frame->times[i] = frame->timestamp;
     put_missing(sampler, frame);
 
-    struct reading reading = {sampler, frame, false, false, UINT32_MAX, FILES_OF_A_TIME, 0};
+    struct reading reading = {
+        .sampler = sampler, .frame = frame, .row = UINT32_MAX, .files = FILES_OF_A_TIME};
     cg_batch_read(&sampler->batch, sampler->text, sampler->text_capacity, got, &reading);
-    while (reading.small)
-        read_larger(&reading);
+    while (reading.small || reading.cut)
+        read_again(&reading);
     if (reading.lost)
         put_all_lost(sampler, frame);
     frame->rows = sampler->count;

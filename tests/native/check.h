@@ -139,6 +139,7 @@ static inline void row_add(struct cg_sampler *sampler, struct cg_file *directory
 
 /* How often memory was asked for, by the tests or what they test. */
 extern atomic_size_t allocations;
+extern unsigned cut_reads;
 
 void write_file(const char *path, const char *text);
 /* Takes all descriptors that this process may have: how many; then there is
@@ -171,6 +172,7 @@ void test_sampler_rows(void);
 void test_sampler_errors(void);
 void test_budget_batch(void);
 void test_no_descriptor(void);
+void test_cut_reads(void);
 void test_not_kept(void);
 void test_recorder(void);
 void test_recorder_fork(void);

@@ -15,7 +15,7 @@ static const struct {
     TEST(mounts_check),  TEST(mounts_check_enosys), TEST(mounts_check_eperm),
     TEST(beneath),      TEST(beneath_enosys), TEST(beneath_eperm), TEST(budget),
     TEST(destroy_order), TEST(read),         TEST(not_kept),      TEST(sampler),    TEST(sampler_texts), TEST(sampler_rows),
-    TEST(sampler_errors), TEST(budget_batch), TEST(no_descriptor), TEST(programs),      TEST(recorder),     TEST(recorder_fork), TEST(recorder_end), TEST(recorder_takers), TEST(references),
+    TEST(sampler_errors), TEST(budget_batch), TEST(no_descriptor), TEST(cut_reads), TEST(programs),      TEST(recorder),     TEST(recorder_fork), TEST(recorder_end), TEST(recorder_takers), TEST(references),
     TEST(spawn),         TEST(spawn_files),  TEST(spawn_closes),  TEST(spawn_fails), TEST(spawn_signals),
     TEST(spawn_threads), TEST(spawn_identity), TEST(spawn_memory),
     TEST(spawn_no_identity), TEST(spawn_timeout), TEST(spawn_interrupted), TEST(spawn_killed), TEST(spawn_no_robust_list), TEST(spawn_beside_forks),
@@ -47,6 +47,20 @@ void *__wrap_realloc(void *memory, size_t size)
 {
     allocations++;
     return __real_realloc(memory, size);
+}
+
+/* How many reads from now on give two bytes less than there are. */
+unsigned cut_reads;
+ssize_t __real_pread(int fd, void *text, size_t size, off_t at);
+ssize_t __wrap_pread(int fd, void *text, size_t size, off_t at);
+
+ssize_t __wrap_pread(int fd, void *text, size_t size, off_t at)
+{
+    ssize_t got = __real_pread(fd, text, size, at);
+    if (cut_reads == 0 || got <= 2)
+        return got;
+    cut_reads--;
+    return got - 2;
 }
 
 void write_file(const char *path, const char *text)

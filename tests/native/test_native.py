@@ -24,7 +24,16 @@ TESTS = (
     *("shapes", "shape_space", "layout", "mountinfo", "own_mountinfo", "read_all", "mounts_check"),
     *("mounts_check_enosys", "mounts_check_eperm"),
     *("beneath", "beneath_enosys", "beneath_eperm", "budget", "destroy_order", "read", "not_kept"),
-    *("sampler", "sampler_texts", "sampler_rows", "sampler_errors", "budget_batch", "no_descriptor", "programs"),
+    *(
+        "sampler",
+        "sampler_texts",
+        "sampler_rows",
+        "sampler_errors",
+        "budget_batch",
+        "no_descriptor",
+        "cut_reads",
+        "programs",
+    ),
     *("recorder", "recorder_fork", "recorder_end", "recorder_takers", "references"),
     *("spawn", "spawn_files", "spawn_closes", "spawn_fails", "spawn_signals", "spawn_threads", "spawn_identity"),
     *("spawn_memory", "spawn_no_identity", "spawn_timeout", "spawn_interrupted", "spawn_killed"),
@@ -83,7 +92,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
                 sorted(HERE.glob("test_*.c")) + [HERE / "main.c"] if kind == "main" else sorted(HERE.glob("fuzz*.c"))
             )
             binary = tmp_path_factory.mktemp("native") / kind
-            wrap = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc")] if kind == "main" else []
+            wrap = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "pread")] if kind == "main" else []
             run(need(compiler), *WARNINGS, *flags, f"-I{CSRC}", *SOURCES, *tests, "-o", binary, "-pthread", *wrap)
             built[key] = binary
         return built[key]

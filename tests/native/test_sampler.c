@@ -82,7 +82,10 @@ static const struct {
     int error;
 } CELLS[] = {
     {"5\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_OK, 5, 0},
-    {"5", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_OK, 5, 0},
+    {"5", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_ERROR, 0, EBADMSG},
+    {"anon 1\nfile 2", CG_KEYED, {"", "anon", 0, 0, 0, 1, 0}, CG_CELL_ERROR, 0, EBADMSG},
+    {"8:0 rbps=12", CG_NESTED, {"8:0", "rbps", 0, 0, 0, 1, 0}, CG_CELL_ERROR, 0, EBADMSG},
+    {"8:0 rbps=12 \n8:16 ", CG_NESTED, {"8:0", "rbps", 0, 0, 0, 1, 0}, CG_CELL_OK, 12, 0},
     {"5\n", CG_VALUE, {"", "", 0, 0, 0, 1000, 0}, CG_CELL_OK, 5000, 0},
     {"max\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_MAX, INT64_MAX, 0},
     {"-5\n", CG_VALUE, {"", "", 0, 0, CG_TARGET_SIGNED, 1, 0}, CG_CELL_OK, -5, 0},
@@ -430,5 +433,54 @@ void test_sampler_errors(void)
     check_cell(&table, 3, 0, CG_CELL_ERROR, 0, ENOTDIR);
     check_cell(&table, 4, 0, CG_CELL_GONE, 0, ENODEV);
     CHECK_EQUAL(table.frame.gone, 1);
+    table_destroy(&table);
+}
+
+/* ---- reads that are cut ------------------------------------------------------------------- */
+
+void test_cut_reads(void)
+{
+    static const struct cg_target NUMBER[] = {{"", "", 0, 0, 0, 1, 0}}, STAT[] = {{"", "file", 0, 1, 0, 1, 0}};
+    static const struct cg_target PRESSURE[] = {{"some", "total", 0, 2, 0, 1, 0}};
+    static const struct program PROGRAMS[] = {{CG_VALUE, 1, NUMBER}, {CG_KEYED, 1, STAT}, {CG_NESTED, 1, PRESSURE}};
+    static const char *const NAMES[] = {"number", "stat", "pressure"};
+    const struct program *programs[] = {&PROGRAMS[0], &PROGRAMS[1], &PROGRAMS[2]};
+    struct table table = table_create(10, 1);
+    char text[64];
+    struct cg_arena arena = {.text = text, .text_capacity = sizeof text, .cells = cells_create(4)};
+    CHECK_EQUAL(mkdir("a", 0700), 0);
+    write_file("a/number", "1234\n");
+    write_file("a/stat", "anon 1\nfile 1234\n");
+    write_file("a/pressure", "some total=1234\n");
+    add(&table, "a", NAMES, programs, COUNT(programs));
+
+    /* Once: read again.  Twice: refused.  Before layouts are learned, and after. */
+    for (int round = 0; round < 2; round++) {
+        for (unsigned reads = 0; reads < 2; reads++) {
+            cut_reads = 3 * reads;
+            sample(&table);
+            CHECK_EQUAL(cut_reads, 0);
+            for (size_t column = 0; column < 3; column++)
+                check_ok(&table, 0, column, 1234);
+        }
+        cut_reads = 6;
+        sample(&table);
+        CHECK_EQUAL(cut_reads, 0);
+        for (size_t column = 0; column < 3; column++)
+            check_cell(&table, 0, column, CG_CELL_ERROR, 0, EBADMSG);
+    }
+
+    struct cg_file *file = cg_file_create(table.cache, table.directory, "a/number", 0);
+    cut_reads = 1;
+    CHECK(cg_file_read_int(file) < -1);
+    CHECK_EQUAL(cg_file_read_int(file), 1234);
+    cut_reads = 1;
+    CHECK_EQUAL(cg_file_read(file, CG_VALUE, &arena), CG_OK);
+    CHECK_EQUAL(arena.cells.value[0], 1234);
+    cut_reads = 2;
+    CHECK_EQUAL(cg_file_read(file, CG_VALUE, &arena), CG_SYNTAX);
+    CHECK_EQUAL(arena.offset, 3);
+    cg_file_destroy(file);
+    cells_destroy(&arena.cells);
     table_destroy(&table);
 }

@@ -58,7 +58,7 @@ def test_memory_and_swap_of_v1(
 ) -> None:
     recorded = recorded_v1("memory")
     for name, value in zip(("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"), now):
-        recorded.put(name, str((1 << 63) - 4096 if value is MAX else value * MIB))
+        recorded.put(name, f"{(1 << 63) - 4096 if value is MAX else value * MIB}\n")
     items = [(parameter, value if value is MAX else value * MIB) for parameter, value in zip((first, BOTH[1]), new)]
     recorded.cgroup.update(dict(reversed(items) if turned else items))
     names = [name for name, _ in recorded.writes]
