@@ -19,6 +19,7 @@ from .core.advice import advise
 from .core.descent import count_children
 from .errors import (
     READ_ONLY,
+    AccessDenied,
     Advice,
     CgroupBusy,
     CgroupError,
@@ -261,10 +262,12 @@ def _missing(cgroup: Cgroup, name: str, tried: str, what: str, error: int) -> Cg
         )
     controller = name.partition(".")[0]
     facts: dict[str, Any] = {"path": path, "parameter": what, "errno": error}
-    if not cgroup.is_root and _is_root_only(name) and (controller in CORE or cgroup.hierarchy.has(controller)):
-        return ExpectedRoot(
-            f"{tried}: only the root of a hierarchy has it", hint=f"use {cgroup.hierarchy.root()}", **facts
-        )
+    if _is_root_only(name) and (controller in CORE or cgroup.hierarchy.has(controller)):
+        top = cgroup.hierarchy.root()
+        hidden = not top.is_captured and is_below_top(top)
+        if hidden or not cgroup.is_root:
+            hint = "the root cannot be seen from this container" if hidden else f"use {top}"
+            return ExpectedRoot(f"{tried}: only the root of a hierarchy has it", hint=hint, **facts)
     if name.endswith(".pressure") and cgroup.version == 2:  # noqa: PLR2004 - the version
         return _no_pressure(tried, path, what)
     absent = missing_controller(cgroup, controller, tried, facts)
@@ -282,6 +285,16 @@ def _is_root_only(name: str) -> bool:
     from .subsystem.controllers import root_only_files  # noqa: PLC0415 - the tables import this module
 
     return name in root_only_files()
+
+
+def is_below_top(root: Cgroup) -> bool:
+    """Whether the root that is visible has cgroups above it: only the true one lacks, or has, these files."""
+    try:
+        if root.version == 1:
+            return not has_file(root, "release_agent")
+        return has_file(root, "cgroup.events")
+    except AccessDenied:
+        return True
 
 
 def has_file(cgroup: Cgroup, name: str) -> bool:

@@ -621,7 +621,10 @@ class Cgroup:
 
     def child(self, name: str) -> Cgroup:
         """The cgroup of this name below, whether it exists or not."""
-        location = f"{self.location.rstrip('/')}/{name}"
+        return self._at(f"{self.location.rstrip('/')}/{name}")
+
+    def _at(self, location: str) -> Cgroup:
+        """Return the cgroup at a location below this one."""
         if location.startswith("/../"):
             location = self.hierarchy.view.canonical(location)
         return Cgroup(self.hierarchy, location, visible=self._visible)
@@ -661,7 +664,7 @@ class Cgroup:
             for _ in range(node.depth, depth + 1):
                 location = location[: location.rindex("/")]
             location, depth = f"{location}/{node.name}", node.depth
-            yield Cgroup(self.hierarchy, location, visible=self._visible)
+            yield self._at(location)
 
     def descendants(self) -> list[Cgroup]:
         """All cgroups below this one, parents first."""

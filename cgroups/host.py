@@ -224,6 +224,8 @@ class Host:
     def process_info(self, pid: int) -> list[Cgroup]:
         """The cgroups of a process, one for each hierarchy that it is in, in the order of /proc/PID/cgroup.
 
+        The process is the one that this host's /proc has under the number, whatever the caller's pid namespace.
+
         A cgroup that no mount of this namespace shows has ``path`` None; one
         that has been removed (a zombie's) does not exist.
         """

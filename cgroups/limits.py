@@ -95,7 +95,7 @@ def _tightest(cgroup: Cgroup, parameter: Readable[L], *, strict: bool) -> Effect
     """The tightest that may be read; with ``strict``, AccessDenied where the cgroup's own may not."""
     parameter.binding(cgroup.version)  # raises where this version has no such limit
     levels = [*cgroup.upwards()]
-    partial = _is_below_top(levels[-1])
+    partial = diagnosis.is_below_top(levels[-1])
     binding = [*_binding(levels, parameter)]
     hidden = partial and len(binding) == len(levels)
     denied = False
@@ -179,16 +179,6 @@ def _both(memory: Effective[Limit], swap: Effective[Limit]) -> Effective[Limit]:
         return Effective(MAX, None, hidden=hidden)
     lower = max((memory.cgroup, swap.cgroup), key=lambda one: len(one.location) if one else 0)
     return Effective(memory.value + swap.value, lower, hidden=hidden)
-
-
-def _is_below_top(root: Cgroup) -> bool:
-    """Whether the root that is visible has cgroups above it: only the true one lacks, or has, these files."""
-    try:
-        if root.version == 1:
-            return not diagnosis.has_file(root, "release_agent")
-        return diagnosis.has_file(root, "cgroup.events")
-    except AccessDenied:
-        return True
 
 
 # ---- what a process may use ----------------------------------------------------------
@@ -370,7 +360,7 @@ def _limit_at(place: Cgroup, parameter: Readable[L]) -> Effective[L]:
     try:
         return _tightest(place, parameter, strict=False)
     except _ABSENT:
-        return Effective(_no_limit(parameter), None, hidden=_is_below_top([*place.upwards()][-1]))
+        return Effective(_no_limit(parameter), None, hidden=diagnosis.is_below_top([*place.upwards()][-1]))
     except AccessDenied:
         return Effective(_no_limit(parameter), None, hidden=True)
 

@@ -508,5 +508,51 @@ def test_a_cgroup_namespace_with_a_mount_of_its_own(
     in_namespace(script(ENTER + _dedent(text), head, cgroup.location, str(cgroup.version)), spawn, cgroup)
 
 
+def test_get_root_only_file_in_a_namespace_of_its_own_raises_expected_root(
+    make_cgroup: MakeCgroup,
+    need: Callable[[str], None],
+    script: Callable[..., str],
+    spawn: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
+) -> None:
+    """The root that it sees is not the hierarchy's, and this kernel does have the file."""
+    need("memory")
+    cgroup = make_cgroup("memory")
+    if cgroup.version == 2:
+        pytest.skip("v2 has no such file in every kernel")
+    text = f"""
+    mount("tmpfs", {str(tmp_path)!r}, "tmpfs")
+    point = {str(tmp_path / "own")!r}
+    os.mkdir(point)
+    mount("own", point, "cgroup", data=head)
+    own = Hierarchy.own(head)
+    assert own.is_root and own.path == point
+    error = raises(ExpectedRoot, Parameters.get, Parameters.release_agent, own)
+    assert "cannot be seen" in str(error), error
+    """
+    in_namespace(script(ENTER + _dedent(text), "memory", cgroup.location, "1"), spawn, cgroup)
+
+
+def test_ps_with_a_proc_of_the_outer_pid_namespace_says_so(
+    head: str, make_cgroup: MakeCgroup, run_unshared: Run
+) -> None:
+    """Number 1 is another process there: its name would be wrong."""
+    cgroup = make_cgroup(head)
+    run_unshared(
+        """
+        import subprocess
+        tmp, spec = sys.argv[1:]
+        unshare(0x20000000)  # CLONE_NEWPID, for the children
+        # The first child is the namespace's process 1: it stays, or no other could be made.
+        first = subprocess.Popen(["sleep", "60"])
+        command = [sys.executable, "-m", "cgroups", "ps", spec]
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+        assert done.returncode == 1 and "another pid namespace" in done.stderr, done
+        first.kill()
+        """,
+        str(cgroup),
+    )
+
+
 def _dedent(text: str) -> str:
     return "\n".join(line.removeprefix("    ") for line in text.splitlines())
