@@ -28,7 +28,7 @@ say() { printf '\n== %s\n' "$*"; }
 # extension once more, strace counts system calls; the rest is for the virtual machines.
 packages=()
 wants() { [[ " ${tiers[*]} " == *" $1 "* ]]; }
-wants packaging && ! command -v clang >/dev/null && packages+=(clang)
+(wants packaging || wants native) && ! command -v clang >/dev/null && packages+=(clang)
 (wants kernel || wants vm) && ! command -v strace >/dev/null && packages+=(strace)
 if wants vm; then
     command -v qemu-system-x86_64 >/dev/null || packages+=(qemu-system-x86)
@@ -38,10 +38,18 @@ if wants vm; then
     compgen -G '/boot/vmlinuz-6.1.*' >/dev/null || packages+=(linux-image-amd64)
     compgen -G '/boot/vmlinuz-6.12.*' >/dev/null || packages+=(linux-image-6.12-amd64)
 fi
-if [ ${#packages[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && grep -qs '^ID=debian' /etc/os-release; then
-    say "installing ${packages[*]}"
+install_packages() {
+    [ $# -gt 0 ] && [ "$(id -u)" = 0 ] && grep -qs '^ID=debian' /etc/os-release || return 0
+    say "installing $*"
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+install_packages "${packages[@]}"
+
+# clang's sanitizers are a package of their own, whose name has clang's version.
+has_sanitizers() { echo 'int main(void) { return 0; }' | clang -fsanitize=address,undefined -x c - -o /dev/null 2>/dev/null; }
+if wants native && command -v clang >/dev/null && ! has_sanitizers; then
+    install_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
 fi
 
 say "building"
