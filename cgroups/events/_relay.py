@@ -13,7 +13,9 @@ from __future__ import annotations
 import select
 import threading
 
+from ..errors import CgroupError
 from ._bell import Bell
+from ._threads import start_thread
 
 __all__ = ["Relay"]
 
@@ -27,8 +29,11 @@ class Relay:
         self._next = threading.Semaphore(1)
         self._over = False
         self._bell = Bell()
-        self._thread = threading.Thread(target=self._go, name="cgroups-relay", daemon=True)
-        self._thread.start()
+        try:
+            self._thread = start_thread(self._go, "cgroups-relay", "cannot wait for events of pressure")
+        except CgroupError:
+            self._bell.close()
+            raise
 
     def _go(self) -> None:
         while True:

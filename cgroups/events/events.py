@@ -24,6 +24,7 @@ from ..hierarchy import Cgroup
 from ..subsystem.parameter import Parameter
 from ._bell import Bell
 from ._relay import Relay
+from ._threads import start_thread
 from ._timerfd import AnyTimer, create_timer
 from .feeds import REMOVED, DoubtFeed, Event, ExistenceFeed, Feed, Lost, Origin, RemovalFeed, is_alive, removed
 from .sources import Counters, Everything, Source
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from ._loop import LoopReader
 
 __all__ = ["Event", "Events", "Target", "Wanted"]
 
@@ -44,6 +47,10 @@ class Several(Protocol):
 
 
 LONGEST: Final = 86400.0
+"""Seconds of one wait."""
+
+MAX_QUEUED: Final = 10_000
+"""Events that are kept for whoever does not read them; the kernel adds up what comes then."""
 
 Target = Union[Cgroup, Several, None]
 Wanted = Union[Source, Parameter]
@@ -63,6 +70,8 @@ class Events:
     Each number that changes is one :class:`Event`, with what it was and what it is: what happens faster than it is
     read comes as one, and the counts add up to the file's.  Counting begins when this is made, not when it is
     iterated over.  Nothing is done while nothing happens, where the kernel tells; see ``source``.
+
+    In asyncio, ``async with`` and ``async for`` have the loop read from their beginning on, whatever else is awaited.
 
     It is over when the time is, when all of its cgroups are gone, or when it is closed, by any thread.  It is for one
     reader at a time; after a fork for the parent alone, while the child may close it.
@@ -101,7 +110,9 @@ class Events:
         self._relay: Relay | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self._closed = self._awaited = False
+        self._closed = self._entered = False
+        self._reader: LoopReader | None = None
+        self._failure: BaseException | None = None  # of a read in the loop
         self._pid = os.getpid()
         # Held while it is waited and read; by whom, so that a signal's handler within may close.
         self._lock = threading.RLock()
@@ -307,41 +318,70 @@ class Events:
 
     def __aiter__(self) -> AsyncIterator[Event]:
         self._deadline = self._end_of(self._timeout)
+        if not self._is_over:
+            self._attach()
         return self
 
     async def __anext__(self) -> Event:
         left: float | None = None
         while not self._queue:
+            error, self._failure = self._failure, None
+            if error is not None:
+                raise error
             if self._is_over or (left is not None and left <= 0):
                 self._deadline = None
+                if not self._entered:
+                    self._detach()
                 raise StopAsyncIteration
             self._check_process()
             left = self._left()
-            await self._ready(left)
-            self._turn(0)
+            reader = self._attach()
+            reader.resume()
+            await reader.wait(left)
+            if not self._queue and self._failure is None:
+                self._turn(0)
         return self._queue.popleft()
 
-    async def _ready(self, timeout: float | None) -> None:
-        """Waits for the descriptor in the running loop."""
+    def _attach(self) -> LoopReader:
+        """Have the running loop read what happens from now on."""
         import asyncio  # noqa: PLC0415 - whoever awaits has it
 
+        from ._loop import LoopReader  # noqa: PLC0415
+
         loop = asyncio.get_running_loop()
-        ready = loop.create_future()
-        fd = self.fileno()
-        self._awaited = True
-        try:
-            loop.add_reader(fd, _set, ready)
-            timer = None if timeout is None else loop.call_later(max(timeout, 0), _set, ready)
+        if self._reader is None or self._reader.loop is not loop:
+            self._detach()
+            self._reader = LoopReader(self, loop)
+        return self._reader
+
+    def _detach(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stop()
+
+    def read_in_loop(self) -> None:
+        """Read what there is, for the loop, which never waits here: not for another thread that reads either."""
+        reader = self._reader
+        if reader is None:
+            return
+        if self._closed:
+            self._finish()
+        elif self._lock.acquire(blocking=False):
             try:
-                await ready
+                self._turn(0)
+            except BaseException as error:  # noqa: BLE001 - raised where the events are awaited
+                self._failure = error
             finally:
-                loop.remove_reader(fd)
-                if timer is not None:
-                    timer.cancel()
-        finally:
-            self._awaited = False
-            if self._closed:
-                self._close_files()
+                self._lock.release()
+            if self._failure is not None or len(self._queue) >= MAX_QUEUED:
+                reader.pause()  # the kernel adds up what comes meanwhile
+            if self._queue or self._is_over or self._failure is not None:
+                reader.wake()
+
+    def _finish(self) -> None:
+        """Close what was closed by a thread other than the loop's."""
+        self._detach()
+        self._close_files()
 
     # ---- callbacks --------------------------------------------------------------------------------
 
@@ -364,8 +404,7 @@ class Events:
         if self._thread is not None:
             message = "these events are told by a thread already"
             raise ValueError(message)
-        self._thread = threading.Thread(target=self._run, args=(callback,), name="cgroups-events", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._run, "cgroups-events", f"cannot tell of events of {self!r}", callback)
 
     def _run(self, callback: Callback) -> None:
         try:
@@ -406,9 +445,13 @@ class Events:
         with self._gate:
             if not self._released:
                 self._wake.ring()
-        # What is awaited in a loop, or waited for by the caller itself that a signal interrupted, closes the files.
-        if not self._awaited and self._holder != threading.get_ident():
-            self._close_files()
+        reader = self._reader
+        if reader is not None and not reader.is_here and self._is_left_to(reader):
+            pass
+        elif self._holder != threading.get_ident():  # else a signal interrupted a wait, which closes the files itself
+            self._finish()
+        else:
+            self._detach()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
@@ -416,6 +459,14 @@ class Events:
             error, self._error = self._error, None
             if error is not None:
                 raise error
+
+    def _is_left_to(self, reader: LoopReader) -> bool:
+        """Leave the end to the loop that reads, which is another thread's; False if it is over already."""
+        try:
+            reader.loop.call_soon_threadsafe(self._finish)
+        except RuntimeError:
+            return False
+        return True
 
     def _close_files(self) -> None:
         with self._lock:
@@ -458,6 +509,8 @@ class Events:
                 raise
 
     async def __aenter__(self) -> Self:
+        self._entered = True
+        self._attach()
         return self
 
     async def __aexit__(
@@ -468,16 +521,16 @@ class Events:
     def __del__(self) -> None:
         if not self._released:
             self._closed = True
-            self._release()
+            reader = self._reader
+            if reader is None or os.getpid() != self._pid:
+                self._release()
+            elif reader.is_here or not self._is_left_to(reader):
+                self._detach()
+                self._release()
 
     def __repr__(self) -> str:
         cgroups = [str(cgroup or "the system") for cgroup in self._of]
         return f"<Events of {', '.join(cgroups) or 'nothing more'}>"
-
-
-def _set(future: Any) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _source(given: Any) -> Source:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Union
 
-from ..errors import CgroupGone, CgroupTimeout, InvalidValue, shown
+from ..errors import CgroupError, CgroupGone, CgroupTimeout, InvalidValue, shown
 from ..group import Group
 from ..hierarchy import Cgroup
+from ._threads import start_thread
 from .events import Events
 from .sources import INTERVAL, Threshold, Watched
 
@@ -57,6 +58,7 @@ class Guard:
     Raises, from ``start`` on:
         SubsystemNotAttached, ParameterNotSupported, AccessDenied: as :func:`Parameters.get`.
         CgroupGone: the target does not exist.
+        CgroupOSError: no more threads or descriptors.
     """
 
     def __init__(
@@ -107,10 +109,15 @@ class Guard:
         if self._events is not None:
             message = "this guard has been started already"
             raise ValueError(message)
-        self._events = Events(self._target, self._threshold)
-        self._source = self._events.source
-        self._thread = threading.Thread(target=self._run, name="cgroups-guard", daemon=True)
-        self._thread.start()
+        events = Events(self._target, self._threshold)
+        self._events = events  # the thread needs it
+        try:
+            self._thread = start_thread(self._run, "cgroups-guard", f"cannot guard {self._target}")
+        except CgroupError:
+            self._events = None
+            events.close()
+            raise
+        self._source = events.source
         return self
 
     def wait(self, timeout: float | None = None) -> Event | None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -714,6 +715,24 @@ def test_what_a_callback_raises_is_raised_at_the_end(make_cgroup: MakeCgroup, sp
         came.clear()
         end([child])
         assert came.wait(SOON)
+
+
+@where(usable("memory"))
+def test_readme_block_of_asyncio_tells_and_ends(tmp_path: Path) -> None:
+    """What happened while the output was read is told once it ends, and the block ends then."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    [block] = [one for one in readme.split("```") if "asyncio.run(main())" in one]
+    program = block.removeprefix("python").replace('"job"', '"cgroups-test-job"')
+    make = tmp_path / "make"
+    make.write_text(f"#!{sys.executable}\nimport time\nmemory = bytearray({20 * MIB})\ntime.sleep(1)\nprint('made')\n")
+    make.chmod(0o755)
+    variables = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=variables, capture_output=True, text=True, timeout=SOON, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "made" in done.stdout
+    assert "\nabove " in done.stdout
 
 
 @where(UNIFIED)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
+import errno
 import itertools
 import pickle
+import select
 import subprocess
 import sys
+import threading
+import time
 from typing import Any, cast
 
 import pytest
@@ -15,6 +20,7 @@ import pytest
 import cgroups
 from cgroups import (
     MAX,
+    CgroupOSError,
     Core,
     Counters,
     Event,
@@ -28,7 +34,9 @@ from cgroups import (
     PressureTrigger,
     Threshold,
 )
+from cgroups.events import events as events_module
 from cgroups.events import feeds, sources
+from cgroups.events._relay import Relay
 from cgroups.events.feeds import SECOND, Level, RateFeed, timed
 
 LATER = ["Counters", "Event", "Events", "Guard", "Oom", "PressureLevel", "PressureTrigger", "Threshold"]
@@ -261,6 +269,139 @@ def test_they_say_what_they_are(source: Any) -> None:
         "Threshold(memory.current, above=1)",
         "Threshold(memory.usage_in_bytes, above=1)",
     }
+
+
+# ---- asyncio ------------------------------------------------------------------------------------------------
+
+
+def timed_number(*changes: tuple[float, int]) -> Any:
+    """A function whose number changes after so many seconds."""
+    start = time.monotonic()
+    return lambda _: [number for at, number in changes if time.monotonic() - start >= at][-1]
+
+
+def test_events_in_asyncio_begin_when_they_are_asked_for() -> None:
+    """The loop reads while the block awaits something else, before it first asks for an event."""
+
+    async def main(*, entered: bool) -> list[str]:
+        events = Events(None, Threshold(timed_number((0, 0), (0.2, 9), (0.6, 0)), above=5, interval=0.02))
+        if not entered:
+            iterator = events.__aiter__()
+            await asyncio.sleep(1.5)
+            first, second = await anext(iterator), await anext(iterator)
+            events.close()
+            return [first.what, second.what]
+        async with events:
+            await asyncio.sleep(1.5)
+            return [event.what for event in events.poll()]
+
+    assert asyncio.run(main(entered=True)) == ["above", "below"]
+    assert asyncio.run(main(entered=False)) == ["above", "below"]
+
+
+def test_async_events_a_function_that_raises_in_the_loop_raises_where_it_is_awaited() -> None:
+    answers = iter([0, ZeroDivisionError, 9, 9])
+
+    def number(_: Any) -> int:
+        answer = next(answers, 9)
+        if isinstance(answer, type):
+            raise answer
+        return answer
+
+    async def main() -> int | float | None:
+        async with Events(None, Threshold(number, above=5, interval=0.02)) as events:
+            await asyncio.sleep(0.3)
+            with pytest.raises(ZeroDivisionError):
+                await anext(events)
+            event: Event = await anext(events)
+            return cast("Any", event.after)
+
+    assert asyncio.run(main()) == 9
+
+
+def test_async_events_nobody_reads_are_left_to_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "MAX_QUEUED", 3)
+    numbers = itertools.count()
+    what = Threshold(lambda _: next(numbers) % 2 * 9, above=5, interval=0.01)  # an event at each look
+
+    async def main() -> int:
+        async with Events(None, what) as events:
+            await asyncio.sleep(0.5)
+            kept = len(events._queue)
+            for _ in range(kept + 3):
+                await anext(events)
+            return kept
+
+    assert asyncio.run(main()) == 3
+
+
+def test_async_events_closed_by_a_thread_end(open_fds: Any) -> None:
+    before = open_fds()
+
+    async def main() -> list[Event]:
+        async with Events(None, Threshold(lambda _: 0, above=5, interval=10)) as events:
+            threading.Timer(0.1, events.close).start()
+            await asyncio.sleep(0.4)
+            return [event async for event in events]
+
+    assert asyncio.run(main()) == []
+    assert open_fds() == before
+
+
+def test_async_events_dropped_in_the_middle_close_their_files(open_fds: Any) -> None:
+    async def main() -> None:
+        before = open_fds()
+        async for _ in Events(None, Threshold(lambda _: 9, above=5, interval=10)):
+            break
+        assert open_fds() == before
+
+    asyncio.run(main())
+
+
+# ---- no more threads ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    return monkeypatch
+
+
+def test_guard_without_a_thread_is_an_error_and_closes(no_threads: pytest.MonkeyPatch, open_fds: Any) -> None:
+    root = Hierarchy.scan()[0].root()
+    guard = Guard(root, lambda _: 0, above=1)
+    before = open_fds()
+    for _ in range(2):
+        with pytest.raises(CgroupOSError, match=f"cannot guard {root}.*ulimit -u") as caught:
+            guard.start()
+        assert caught.value.errno == errno.EAGAIN
+    assert open_fds() == before
+    guard.close()
+    no_threads.undo()
+    with Guard(root, lambda _: 9, above=1, action=lambda _: None) as other:
+        assert other.wait(30) is not None
+
+
+def test_events_without_a_thread_is_an_error_and_closes(no_threads: pytest.MonkeyPatch) -> None:
+    events = Events(None, Threshold(lambda _: 9, above=5, interval=10))
+    with pytest.raises(CgroupOSError, match="ulimit -u"):
+        events.start(print)
+    no_threads.undo()
+    assert next(events).what == "above"
+    events.close()
+
+
+def test_relay_without_a_thread_is_an_error_and_leaves_no_descriptor(
+    no_threads: pytest.MonkeyPatch,  # noqa: ARG001 - in effect
+    open_fds: Any,
+) -> None:
+    before = open_fds()
+    with select.epoll() as epoll, pytest.raises(CgroupOSError, match="ulimit -u"):
+        Relay(epoll)
+    assert open_fds() == before
 
 
 # ---- importing ----------------------------------------------------------------------------------------------
