@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidValue, shown
 from ..values import MAX, Limit
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 __all__ = ["NO_LIMIT", "cpus", "limit", "number", "protection", "seconds", "whole"]
 
@@ -32,24 +34,24 @@ _BYTES: Final = {
     },
 }  # fmt: skip
 
-_SECONDS: Final = {
-    "ns": Fraction(1, 10**9),
-    "us": Fraction(1, 10**6),
-    "µs": Fraction(1, 10**6),
-    "ms": Fraction(1, 1000),
-    "s": Fraction(1),
-    "min": Fraction(60),
-    "h": Fraction(3600),
+_NANOSECONDS: Final = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "min": 60 * 10**9,
+    "h": 3600 * 10**9,
 }
 
+_TIMES: Final = frozenset({"ns", "us", "ms", "s"})
 
-def _times(unit: str) -> dict[str, Fraction]:
-    """The suffixes of a time that is counted in a unit; without one it is in this unit."""
-    return {"": Fraction(1), **{suffix: length / _SECONDS[unit] for suffix, length in _SECONDS.items()}}
-
-
-_TIMES: Final = {unit: _times(unit) for unit in ("ns", "us", "ms", "s")}
-_SUFFIXES: Final[Mapping[str, Mapping[str, int | Fraction]]] = {"bytes": _BYTES, "percent": {"": 1, "%": 1}, **_TIMES}
+_SUFFIXES: Final[Mapping[str, Mapping[str, int]]] = {
+    "bytes": _BYTES,
+    "percent": {"": 1, "%": 1},
+    **{unit: {**_NANOSECONDS, "": _NANOSECONDS[unit]} for unit in _TIMES},
+}
+"""By unit what a suffix multiplies by; of a time it is nanoseconds."""
 
 _EXAMPLES: Final = {
     "bytes": "bytes, such as 1000, 512M or 0.5Gi",
@@ -85,7 +87,10 @@ def number(word: str, unit: str) -> Fraction:
     if match is None or factor is None:
         message = f"value must be {_expected(unit)}, got {shown(word)}"
         raise InvalidValue(message)
-    return Fraction(match[1]) * factor
+    from fractions import Fraction  # noqa: PLC0415 - importing the package has to stay light
+
+    base = _base(unit)
+    return Fraction(match[1]) * factor / (_NANOSECONDS[base] if base in _TIMES else 1)
 
 
 def whole(word: str, unit: str) -> int:
@@ -120,6 +125,8 @@ def cpus(word: str) -> Fraction | None:
     match = _CPUS.fullmatch(word.strip())
     if match is None:
         return None
+    from fractions import Fraction  # noqa: PLC0415
+
     plain, amount, suffix = match.groups()
     return Fraction(plain) if plain else Fraction(amount) / (100 if suffix == "%" else 1000)
 
