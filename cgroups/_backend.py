@@ -7,9 +7,10 @@ not built, and says so with a warning.
 from __future__ import annotations
 
 import os
-import warnings
 from types import ModuleType
 from typing import Any
+
+from .core.importing import warn
 
 __all__ = ["backend"]
 
@@ -42,11 +43,7 @@ def _auto() -> ModuleType:
         what = f"cgroups was installed without its C extension{_why_not_built(package)}"
         # pip keeps the wheel that it has built, and would install that again.
         fix = "Install what was missing, run `pip install --no-cache-dir --force-reinstall cgroups-cffi`"
-    warnings.warn(
-        f"{what}: reading is several times slower. {fix}, or set CGROUPS_BACKEND=python to say that this is intended.",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+    warn(f"{what}: reading is several times slower. {fix}, or set CGROUPS_BACKEND=python to say that this is intended.")
     return _python()
 
 

@@ -33,6 +33,7 @@ from ._interface import (
 )
 from ._native import ffi, lib
 from .core.children import reap_later
+from .core.importing import warn
 from .values import MAX
 
 NAME: Final = "native"
@@ -40,8 +41,7 @@ NAME: Final = "native"
 
 def _warn_if_stale(sources: str) -> None:
     """Warn where the extension was built from other sources than those beside it, as in a checkout that changed."""
-    import warnings  # noqa: PLC0415 - only a checkout gets here, and importing this package has to stay cheap
-    import zlib  # noqa: PLC0415
+    import zlib  # noqa: PLC0415 - only a checkout gets here, and importing this package has to stay cheap
 
     checksum = 0
     for endings in (".c", ".h"):
@@ -50,7 +50,7 @@ def _warn_if_stale(sources: str) -> None:
                 checksum = zlib.crc32(file.read(), checksum)
     if checksum != lib.CG_SOURCES:
         message = f"the extension is older than {sources}: run `python setup.py build_ext --inplace`"
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        warn(message)
 
 
 if os.path.isfile(_SOURCES := f"{os.path.dirname(__file__)}/../csrc/cg_abi.h"):

@@ -82,6 +82,14 @@ def test_auto_falls_back_and_says_so_once(choice: str | None) -> None:
     assert "CGROUPS_BACKEND=python" in result.stderr
 
 
+def test_auto_falls_back_in_the_command_with_a_line_of_its_own() -> None:
+    """No line of this package's source, nor of the script that imports it."""
+    result = run("import sys; sys.argv[0] = '/usr/bin/cgroups'; " + WITHOUT_EXTENSION + SHOW, None, "-W", "always")
+    assert result.stdout == "python\n"
+    assert result.stderr.startswith("cgroups: warning: cgroups ")
+    assert result.stderr.count("\n") == 1
+
+
 def test_native_never_falls_back() -> None:
     result = run(WITHOUT_EXTENSION + SHOW, "native", "-W", "error")
     assert result.returncode == 1
