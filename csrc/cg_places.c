@@ -17,25 +17,19 @@ static int refuse(struct cg_progress *progress, int step, size_t at, int error)
 
 /* ---- facts of a file beneath a descriptor ------------------------------------------ */
 
+/* Whether a user who is neither the caller nor root may write to a file or directory, or make it writable.  Only root
+ * and the owner can change the answer.  A descriptor that somebody opened before is not seen. */
 static bool is_others_status(const struct stat *found)
 {
     return (found->st_uid != 0 && found->st_uid != geteuid()) || found->st_mode & (S_IWGRP | S_IWOTH);
 }
 
-/* Whether a user who is neither the caller nor root may write to a file or directory, or make it writable.  Only root
- * and the owner can change the answer.  A descriptor that somebody opened before is not seen. */
 static bool is_others(int directory, const char *file)
 {
     struct stat found;
-    if (fstatat(directory, file, &found, *file ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH) < 0)
+    if (fstatat(directory, file, &found, AT_SYMLINK_NOFOLLOW) < 0)
         return errno != ENOENT;
     return is_others_status(&found);
-}
-
-static bool is_there(int directory, const char *file)
-{
-    struct stat found;
-    return fstatat(directory, file, &found, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static bool is_set(int directory, const char *file)
@@ -56,12 +50,13 @@ static bool may_be_set(int directory, const char *file)
     return fstat(fd, &found) < 0 || is_others_status(&found) || (cg_pread(fd, &digit, 1) == 1 && digit == '1');
 }
 
-/* Whether a cgroup, or one above it, is frozen; of v1 only the freezer's cgroups have the file. */
-static bool is_frozen(int directory, int version)
+/* Whether a cgroup, or one above it, is frozen; of v1 only the freezer's cgroups have the file, of v2 all but the root. */
+static bool is_frozen(int directory, int version, bool *has_brake_ret)
 {
     char text[128];
     int fd CG_CLOSE = openat(directory, version == 1 ? "freezer.state" : "cgroup.events", O_RDONLY | O_CLOEXEC);
     int64_t got = fd < 0 ? 0 : cg_pread(fd, text, sizeof text - 1);
+    *has_brake_ret = fd >= 0 || errno != ENOENT;
     if (got <= 0)
         return false;
     text[got] = '\0';
@@ -71,7 +66,7 @@ static bool is_frozen(int directory, int version)
 /* ---- whether a child may share the caller's memory ----------------------------------- */
 
 /* Room for "../" as often as a path of PATH_MAX has components, and a name, is more than the kernel takes. */
-enum { LEVELS = (PATH_MAX - 64) / 3 };
+enum { LEVELS = (PATH_MAX - 64) / 3, ROOT_INODE = 1 };
 
 static size_t depth_of(const char *path)
 {
@@ -81,41 +76,60 @@ static size_t depth_of(const char *path)
     return depth;
 }
 
-/* Asks about a file of a cgroup and of each above it, from the given level up, until an answer is yes.  The parent of a
- * cgroup never changes, so `..` of its descriptor leads to what it is under.  Deeper than a path can go the answer is yes. */
-static bool any_above(int directory, const char *path, size_t level, const char *name, bool (*ask)(int, const char *))
-{
+/* A cgroup, and those above it as far as they can be seen.  The parent of a cgroup never changes, so `..` of its
+ * descriptor leads to what it is under. */
+struct line {
+    int directory;
+    size_t levels; /* that have the files of a cgroup: a hierarchy's root has none to stop it by */
     char file[PATH_MAX];
-    size_t depth = depth_of(path);
-    if (depth > LEVELS)
-        return true;
-    for (size_t at = 0; at < level; at++)
-        memcpy(file + 3 * at, "../", 3);
-    for (; level <= depth; memcpy(file + 3 * level, "../", 3), level++) {
-        memcpy(file + 3 * level, name, strlen(name) + 1);
-        if (ask(directory, file))
+};
+
+/* Asks about a file of each of them, until an answer is yes. */
+static bool any_of(struct line *line, const char *name, bool (*ask)(int, const char *))
+{
+    for (size_t level = 0; level < line->levels; level++) {
+        memcpy(line->file + 3 * level, name, strlen(name) + 1);
+        if (ask(line->directory, line->file))
             return true;
+        memcpy(line->file + 3 * level, "../", 3);
     }
     return false;
 }
 
-/* Whether another user may stop a process there: may write to the directory of the cgroup or of one above, which comes
- * with all its files, or was given the file of the freezer.  A file that can only slow a process down, such as
- * cpu.max, is not looked for where it was given without its directory: to ask for each of them takes longer than a start. */
-static bool is_stoppable_by_others(int directory, const struct cg_place *place)
+/* Whether another user may write to one of the directories, which comes with all files in it. */
+static bool is_any_directory_others(struct line *line, size_t depth)
 {
-    const char *brake = place->version == 1 ? "freezer.state" : "cgroup.freeze";
-    return is_others(directory, "") || any_above(directory, place->path, 1, ".", is_others) ||
-           (is_there(directory, brake) && any_above(directory, place->path, 0, brake, is_others));
+    struct stat found;
+    if (fstatat(line->directory, "", &found, AT_EMPTY_PATH) < 0 || is_others_status(&found))
+        return true;
+    for (size_t level = 1; level <= depth; level++) {
+        memcpy(line->file + 3 * level - 3, "../", 4);
+        if (fstatat(line->directory, line->file, &found, 0) < 0 || is_others_status(&found))
+            return true;
+    }
+    line->levels = depth + (found.st_ino != ROOT_INODE);
+    return false;
 }
 
-/* Whether the kernel, of a process there, would also do to those that share its memory what they are not to suffer:
- * v1 would move the memory to the cpuset's nodes; on v2 an OOM that ends all of the cgroup, or of one above, ends them. */
-static bool reaches_sharers(int directory, const struct cg_place *place)
+/* Not where another user may stop the child, or have it killed: by the directories, or by a file of the freezer or a
+ * memory.oom.group that the user was given.  A file that can only slow a process down, such as cpu.max, is not looked for
+ * where it was given without its directory: asking for each of them would take longer than a start may.
+ *
+ * And not where the kernel, of a process there, would also do to those that share its memory what they are not to suffer:
+ * v1 would move the memory to the cpuset's nodes; on v2 an OOM that ends all of the cgroup, or of one above, ends them.
+ *
+ * Deeper than a path can go the answer is no. */
+static bool is_shareable(int directory, const struct cg_place *place, bool has_brake)
 {
-    if (place->version == 1)
-        return is_set(directory, "cpuset.memory_migrate");
-    return any_above(directory, place->path, 0, "memory.oom.group", may_be_set);
+    struct line line;
+    size_t depth = depth_of(place->path);
+    line.directory = directory;
+    if (depth > LEVELS || is_any_directory_others(&line, depth))
+        return false;
+    if (has_brake && any_of(&line, place->version == 1 ? "freezer.state" : "cgroup.freeze", is_others))
+        return false;
+    return place->version == 1 ? !is_set(directory, "cpuset.memory_migrate")
+                               : !any_of(&line, "memory.oom.group", may_be_set);
 }
 
 /* ---- opening ---------------------------------------------------------------------- */
@@ -140,10 +154,10 @@ int cg_places_open(const struct cg_spawn *spawn, struct cg_places *places, struc
         if (status != CG_OK) /* foreign: its hierarchy was unmounted */
             return refuse(progress, CG_SPAWN_JOIN, i, status == CG_FOREIGN ? ENODEV : error);
         places->count = i + 1;
-        if (is_frozen(places->fds[i], place->version))
+        bool has_brake;
+        if (is_frozen(places->fds[i], place->version, &has_brake))
             return refuse(progress, CG_SPAWN_FROZEN, i, EBUSY);
-        if (reaches_sharers(places->fds[i], place) || is_stoppable_by_others(places->fds[i], place))
-            places->shareable = false;
+        places->shareable = places->shareable && is_shareable(places->fds[i], place, has_brake);
         if (place->version == 2)
             places->born = (int)i;
         else if (cg_place_open_door(&places->fds[i]) < 0)

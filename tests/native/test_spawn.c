@@ -422,6 +422,7 @@ static void starts_beside_others(void)
     static const char *const files[] = {"", "a", "a/b", "a/b/c", "a/b/c/memory.oom.group", "a/memory.oom.group", NULL};
     write_file("a/memory.oom.group", "0\n");
     write_file("a/b/c/freezer.state", "THAWED\n");
+    write_file("a/b/c/cgroup.events", "populated 0\nfrozen 0\n");
     write_file("a/b/c/cgroup.freeze", "0\n");
     write_file("a/freezer.state", "THAWED\n");
     write_file("a/cgroup.freeze", "0\n");
