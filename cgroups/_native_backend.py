@@ -491,17 +491,17 @@ class Sampler:
         found = ffi.unpack(pairs, 2 * count)
         return list(zip(found[::2], found[1::2]))
 
-    def record(self, interval: int, capacity: int) -> Recorder:
-        """A recorder of the rows as they are."""
-        return Recorder(self._c, interval, capacity)
+    def record(self, interval: int, capacity: int, ticks: int) -> Recorder:
+        """A recorder of the rows as they are; of so many ticks, 0 for no end."""
+        return Recorder(self._c, interval, capacity, ticks)
 
 
 class Recorder:
     """A struct cg_recorder: cg_abi.h, "recording"."""
 
-    def __init__(self, sampler: Any, interval: int, capacity: int) -> None:
+    def __init__(self, sampler: Any, interval: int, capacity: int, ticks: int) -> None:
         made = ffi.new("struct cg_recorder **")
-        _check(lib.cg_recorder_start(sampler, interval, capacity, made))
+        _check(lib.cg_recorder_start(sampler, interval, capacity, ticks, made))
         self._c = ffi.gc(made[0], lib.cg_recorder_destroy)
         self._size = ffi.new("size_t[2]")
         lib.cg_recorder_size(self._c, self._size, self._size + 1)

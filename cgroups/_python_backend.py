@@ -743,7 +743,7 @@ class Sampler:
         """The sources that have had numbers without a target: row, and place among the row's."""
         return sorted(self._unknown)
 
-    def record(self, interval: int, capacity: int) -> Any:  # noqa: ARG002 - what it cannot do
+    def record(self, interval: int, capacity: int, ticks: int) -> Any:  # noqa: ARG002 - what it cannot do
         message = "recording is done by a thread of C, and this is the Python backend"
         raise NativeRequired(message, hint="call sample() in a loop, or install the package with a C compiler")
 

@@ -66,6 +66,8 @@ def _escaped(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
+_PATH = re.compile(r"\(/[^)]*\)")
+
 LINE = 160
 """Characters of a message without its path, about."""
 
@@ -338,8 +340,8 @@ def from_errno(
     if kind is AccessDenied and path is not None:
         hint = _denial(errno, tried, path, hint)
     message = f"{tried}: {describe_errno(errno)}"
-    said = max(len(_line(message, hint)), len(_line(message, in_command(hint)))) - len(path or "")
-    if hint and said > LINE:
+    lines = (_line(message, hint), _line(message, in_command(hint)))
+    if hint and max(len(_PATH.sub("", line)) for line in lines) > LINE:
         # The reason says more than the kernel's own words.
         message = f"{tried}: {_errno.errorcode.get(errno, errno)}"
     return kind(message, path=path, parameter=parameter, errno=errno, hint=hint)

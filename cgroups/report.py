@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from .disks import DIRECTIONS, Disks
 from .errors import CgroupGone, ParameterNotSupported, SubsystemNotAttached
 from .subsystem import Blkio, Cpu, Cpuacct, Io, Memory, Parameters
 
@@ -139,8 +140,9 @@ def _oom_kills(cgroup: Cgroup) -> int | None:
 def _io(cgroup: Cgroup) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for names, parameter in _IO:
-        rows = _rows(parameter, cgroup)
-        if rows is not None and (_has_counted(rows) or _counts_io(parameter, cgroup)):
+        table = _get(parameter, cgroup)
+        if table is not None:
+            rows = [*table.values(), *table.others.values()]
             found.update({name: sum(row.get(key, 0) for row in rows) for key, name in names.items()})
     return found
 
@@ -151,22 +153,16 @@ _IO: Final[tuple[tuple[dict[str, str], Readable[Any]], ...]] = (
 )
 
 
-def _rows(parameter: Readable[Any], cgroup: Cgroup) -> list[dict[str, int]] | None:
-    table = _get(parameter, cgroup)
-    return None if table is None else [*table.values(), *table.others.values()]
-
-
-def _has_counted(rows: list[dict[str, int]]) -> bool:
-    return any(any(row.values()) for row in rows)
-
-
-def _counts_io(parameter: Readable[Any], cgroup: Cgroup) -> bool:
-    """Whether no count means that there was nothing to count.
-
-    Some kernels, as 6.1, count on v1 only where there is a throttle: there even
-    the root, below which all of the machine's IO is done, has counted nothing.
-    """
-    return cgroup.version == 2 or _has_counted(_rows(parameter, cgroup.hierarchy.root()) or [])  # noqa: PLR2004
+def _without_uncounted(found: dict[str, Any], uncounted: Mapping[str, list[str]]) -> str | None:
+    """Forget the numbers of a direction in which a device was not counted; return why, None if there is none."""
+    for direction, devices in uncounted.items():
+        for names, _ in _IO:
+            if devices:
+                found[names[direction]] = None
+    parts = [f"{DIRECTIONS[direction]} of {', '.join(devices)}" for direction, devices in uncounted.items() if devices]
+    if not parts:
+        return None
+    return f"{' and '.join(parts)} may be uncounted: version 1 counts only where a throttle is"
 
 
 def _unified(cgroup: Cgroup) -> dict[str, Any]:
@@ -206,18 +202,26 @@ def _get(parameter: Readable[R], cgroup: Cgroup) -> R | None:
 # Of a controller that is there, the number that it may not have all the same, and why.
 _LACKING: Final = {
     "memory": ("memory_peak", "this kernel keeps no peak of memory; samples have one"),
-    "blkio": ("read_bytes", "this kernel counts IO on version 1 only where there is a throttle on the device"),
+    "blkio": ("read_bytes", "this kernel has no such counters"),
     "pressure": ("cpu_stall", "this kernel does not account pressure, or was told not to"),
 }
 
 
-def measure(job: Job) -> tuple[Usage, dict[str, str]]:
-    """What the cgroups of a job have counted, and by controller why something was not."""
+def measure(job: Job, disks: Disks) -> tuple[Usage, dict[str, str]]:
+    """Return what the cgroups of a job have counted, and by controller why something was not.
+
+    Args:
+        job: its cgroups, with nothing in them any more.
+        disks: looked at since before the job began.
+    """
     found: dict[str, Any] = {}
     for controller, look in _MEASURES.items():
         cgroup = job.cgroup_of(controller)
         if cgroup is not None:
             found.update(look(cgroup))
+    uncounted = _without_uncounted(found, disks.uncounted())
     usage = Usage(**found)
     lacking = {name: why for name, (number, why) in _LACKING.items() if getattr(usage, number) is None}
+    if uncounted is not None:
+        lacking["blkio"] = uncounted
     return usage, {**lacking, **job.missing}

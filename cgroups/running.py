@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Union
 
 from ._backend import backend
+from .disks import Disks
 from .errors import CgroupTimeout, InvalidValue, shown
 from .group import Parent, parents_of
 from .job import Job, check_limits
@@ -146,6 +147,7 @@ def run_through(
     with ExitStack() as last, Job(parents_of(parent), limits) as job, ExitStack() as stack:
         samples = stack.enter_context(_Samples(job, sample)) if sample is not None else None
         watching = [stack.enter_context(guard(job.group)) for guard in guards]
+        disks = Disks(job.cgroup_of("blkio"))
         keywords: Any = {**streams, **popen}
         process = WatchedPopen(words, cgroup=job.group, **keywords)
         began = process.began_ns
@@ -161,7 +163,7 @@ def run_through(
         frames = samples.stop() if samples is not None else ()
         killed = job.kill()
         returncode = process.wait()
-        usage, missing = measure(job)
+        usage, missing = measure(job, disks)
         printed = {name: one.take() for name, one in output.items()}
     peak = usage.memory_peak if usage.memory_peak is not None else _greatest(frames)
     report = Report(

@@ -376,7 +376,8 @@ size_t cg_sampler_unknown(struct cg_sampler *sampler, uint32_t *pairs_ret, size_
 struct cg_recorder;
 
 /* Of ticks: taken are frames; late, of these, began more than a tenth of the interval after their time;
- * missed gave no frame, as the one before took until after their time; overrun gave none, as the ring was full. */
+ * missed gave no frame, as the one before took until after their time, or the end was too near; overrun gave none,
+ * as the ring was full.  Once it has ended, taken, missed and overrun are all ticks that were due by then. */
 struct cg_recording {
     uint64_t taken;
     uint64_t late;
@@ -397,8 +398,10 @@ struct cg_block {
     int64_t *times; /* NULL where nobody wants it */
 };
 
-/* Starts.  The ring has room for capacity frames of the sampler's rows as they are.  0 or -errno. */
-int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capacity, struct cg_recorder **recorder_ret);
+/* Starts.  The ring has room for capacity frames of the sampler's rows as they are.  It ends after so many
+ * ticks, 0: never.  Returns 0 or -errno. */
+int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capacity, uint64_t ticks,
+                      struct cg_recorder **recorder_ret);
 /* Rows and cells of each of its frames. */
 void cg_recorder_size(const struct cg_recorder *recorder, size_t *rows_ret, size_t *cells_ret);
 /* Takes the oldest frames, as many as the block has room for.  Each frame is taken once. */

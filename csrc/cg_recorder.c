@@ -35,12 +35,14 @@ struct cg_recorder {
     atomic_uint_fast64_t late, missed, overrun, unknown;
     atomic_int running;
     int64_t first;
+    uint64_t ticks; /* that there are at most */
 
     pthread_t thread;
     atomic_bool started;
     pthread_mutex_t lock; /* of stopping, with its condition */
     pthread_cond_t stop;
     bool stopping;
+    int64_t stopped; /* when it was asked to */
 };
 
 static int64_t nanoseconds(const struct timespec *time)
@@ -72,8 +74,8 @@ static void count(atomic_uint_fast64_t *counter, uint64_t more)
     atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 
-/* Whether there is a cgroup left to read. */
-static bool record_one(struct cg_recorder *recorder)
+/* Whether there is a cgroup left to read.  Late counts only what was taken, and after it. */
+static bool record_one(struct cg_recorder *recorder, bool late)
 {
     uint64_t written = atomic_load_explicit(&recorder->written, memory_order_relaxed);
     uint64_t read = atomic_load_explicit(&recorder->read, memory_order_acquire);
@@ -87,32 +89,62 @@ static bool record_one(struct cg_recorder *recorder)
     frame->statuses = recorder->statuses + slot * recorder->cells;
     frame->inodes = recorder->inodes + slot * recorder->rows;
     frame->times = recorder->times + slot * recorder->rows;
-    if (cg_sampler_sample(recorder->sampler, frame) != CG_OK)
+    if (cg_sampler_sample(recorder->sampler, frame) != CG_OK) {
+        count(&recorder->missed, 1);
         return false; /* it has other rows than the ring */
+    }
     recorder->timestamps[slot] = frame->timestamp;
     atomic_store_explicit(&recorder->unknown, frame->unknown, memory_order_relaxed);
     atomic_store_explicit(&recorder->written, written + 1, memory_order_release);
+    atomic_fetch_add(&recorder->late, late);
     return frame->gone < frame->rows;
+}
+
+static int64_t due_at(const struct cg_recorder *recorder, uint64_t tick)
+{
+    return recorder->first + (int64_t)tick * recorder->interval;
+}
+
+/* How many ticks are due by then. */
+static uint64_t due_by(const struct cg_recorder *recorder, int64_t time)
+{
+    uint64_t due = time < recorder->first ? 0 : (uint64_t)((time - recorder->first) / recorder->interval) + 1;
+    return due < recorder->ticks ? due : recorder->ticks;
+}
+
+/* Whether a frame that begins now would end in the interval of the last tick, as long as the one before took. */
+static bool is_time_left(const struct cg_recorder *recorder, int64_t time)
+{
+    return recorder->ticks == UINT64_MAX || time + recorder->frame.duration <= due_at(recorder, recorder->ticks);
 }
 
 static void *record(void *argument)
 {
     struct cg_recorder *recorder = argument;
-    int64_t due = recorder->first, interval = recorder->interval;
+    uint64_t tick = 0; /* the next; those before are taken, missed or overrun */
+    bool more = true;
     /* A timer may fire 50 us late so that others fire with it; not this one. */
     prctl(PR_SET_TIMERSLACK, 1);
-    while (!sleep_until(recorder, due)) {
-        if (now() - due > interval / LATE)
-            count(&recorder->late, 1);
-        if (!record_one(recorder))
-            break;
-        due += interval;
-        int64_t behind = now() - due;
-        if (behind >= interval) {
-            count(&recorder->missed, (uint64_t)(behind / interval));
-            due += behind / interval * interval;
+    while (more && tick < recorder->ticks && !sleep_until(recorder, due_at(recorder, tick))) {
+        int64_t time = now();
+        if (is_time_left(recorder, time))
+            more = record_one(recorder, time - due_at(recorder, tick) > recorder->interval / LATE);
+        else
+            count(&recorder->missed, 1);
+        tick++;
+        /* The last that is due can still be taken, late. */
+        uint64_t due = due_by(recorder, now());
+        if (more && due > tick + 1) {
+            count(&recorder->missed, due - 1 - tick);
+            tick = due - 1;
         }
     }
+    pthread_mutex_lock(&recorder->lock);
+    int64_t end = recorder->stopping ? recorder->stopped : now();
+    pthread_mutex_unlock(&recorder->lock);
+    uint64_t due = due_by(recorder, end);
+    if (due > tick)
+        count(&recorder->missed, due - tick);
     atomic_store(&recorder->running, 0);
     return NULL;
 }
@@ -179,7 +211,8 @@ static int start_thread(struct cg_recorder *recorder)
     return error;
 }
 
-int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capacity, struct cg_recorder **recorder_ret)
+int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capacity, uint64_t ticks,
+                      struct cg_recorder **recorder_ret)
 {
     struct cg_recorder *recorder = calloc(1, sizeof *recorder);
     size_t columns;
@@ -190,6 +223,7 @@ int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capac
     cg_guard_create(cg_sampler_cache(sampler), &recorder->guard);
     recorder->interval = interval;
     recorder->capacity = capacity;
+    recorder->ticks = ticks != 0 ? ticks : UINT64_MAX;
     int error = __builtin_mul_overflow(recorder->rows, columns, &recorder->cells) || !make_ring(recorder) ? ENOMEM : 0;
     if (!error) {
         recorder->first = now() + interval;
@@ -217,6 +251,7 @@ void cg_recorder_stop(struct cg_recorder *recorder)
     if (!has_thread(recorder) || !atomic_exchange(&recorder->started, false))
         return;
     pthread_mutex_lock(&recorder->lock);
+    recorder->stopped = now();
     recorder->stopping = true;
     pthread_cond_signal(&recorder->stop);
     pthread_mutex_unlock(&recorder->lock);
@@ -281,9 +316,10 @@ size_t cg_recorder_take(struct cg_recorder *recorder, struct cg_block *block)
 
 void cg_recorder_state(struct cg_recorder *recorder, struct cg_recording *recording_ret)
 {
+    uint64_t late = atomic_load(&recorder->late); /* first, so that it is not more than taken */
     *recording_ret = (struct cg_recording){
         .taken = atomic_load(&recorder->written),
-        .late = atomic_load(&recorder->late),
+        .late = late,
         .missed = atomic_load(&recorder->missed),
         .overrun = atomic_load(&recorder->overrun),
         .unknown = atomic_load(&recorder->unknown),

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ..errors import NativeRequired, ParameterNotSupported
 from ..hierarchy import Cgroup
-from ..sampling.recording import nanoseconds
+from ..sampling.recording import nanoseconds, ticks_in
 from ..sampling.sampler import Cell, Sampler
 from ..values import MAX
 from . import tables
@@ -29,6 +29,8 @@ WAITING_BYTES = 256 << 20
 WAITING_S = 30
 """Of frames that wait to be written, at most: their bytes, and the seconds that they are of."""
 DRAIN_S = 0.2
+LAST_S = 0.01
+"""How often it is looked whether the last frame is read."""
 
 
 def record(
@@ -101,11 +103,11 @@ class _Told(NamedTuple):
 class _Recorded:
     """Ticks of a thread of C."""
 
-    def __init__(self, sampler: Sampler, interval: int) -> None:
+    def __init__(self, sampler: Sampler, interval: int, duration: float | None) -> None:
         cells = len(sampler.cgroups) * len(sampler.columns)
         room = WAITING_BYTES // (9 * cells + 16 * len(sampler.cgroups) + 8)
         wanted = WAITING_S * 10**9 // interval
-        self._recorder = sampler.record(interval / 10**9, capacity=max(min(room, wanted), 2))
+        self._recorder = sampler.record(interval / 10**9, capacity=max(min(room, wanted), 2), duration=duration)
         self._sampler = sampler
 
     def wait(self) -> float:
@@ -130,9 +132,10 @@ class _Recorded:
 class _Looped:
     """Ticks of a loop of Python, where there is no such thread."""
 
-    def __init__(self, sampler: Sampler, interval: int) -> None:
+    def __init__(self, sampler: Sampler, interval: int, duration: float | None) -> None:
         self._sampler, self._interval = sampler, interval
         self._due = time.monotonic_ns() + interval
+        self._left = None if duration is None else ticks_in(duration, interval)
         self._told = _Told(0, 0, 0)
         self.running = True
 
@@ -144,36 +147,52 @@ class _Looped:
             return iter(())
         frame = self._sampler.sample()
         late = frame.timestamp_ns - self._due > self._interval // 10
-        passed = (time.monotonic_ns() - self._due) // self._interval
-        self._told = _Told(self._told.ticks + 1, self._told.late + late, self._told.lost + passed)
-        self._due += (passed + 1) * self._interval
-        self.running = set(frame.status.cast("B")) != {Cell.GONE}
+        self._due += self._interval
+        self._told = _Told(self._told.ticks + 1, self._told.late + late, self._told.lost)
+        self._end_ticks(1)
+        self._lose()
+        self.running &= set(frame.status.cast("B")) != {Cell.GONE}
         return _rows(self._sampler, [frame.row_times.tolist()], [frame.values], [frame.status])
 
+    def _end_ticks(self, count: int) -> None:
+        if self._left is not None:
+            self._left -= count
+            self.running &= self._left > 0
+
+    def _lose(self) -> None:
+        """Count the ticks that are due, and whose time is over."""
+        passed = max((time.monotonic_ns() - self._due) // self._interval + 1, 0)
+        lost = passed if self._left is None else min(passed, self._left)
+        self._told = self._told._replace(lost=self._told.lost + lost)
+        self._due += lost * self._interval
+        self._end_ticks(lost)
+
     def stop(self) -> None:
+        if self.running:
+            self._lose()
         self.running = False
 
     def told(self) -> _Told:
         return self._told
 
 
-def _start(sampler: Sampler, interval: int) -> _Recorded | _Looped:
+def _start(sampler: Sampler, interval: int, duration: float | None) -> _Recorded | _Looped:
     try:
-        return _Recorded(sampler, interval)
+        return _Recorded(sampler, interval, duration)
     except NativeRequired:
-        return _Looped(sampler, interval)
+        return _Looped(sampler, interval, duration)
 
 
 def _record(sampler: Sampler, file: tables.Writer, interval: int, duration: float | None) -> _Told:
+    if duration is not None and round(duration * 10**9) < interval:
+        return _Told(0, 0, 0)  # it is over before the first tick
     end = None if duration is None else time.monotonic() + duration
     with _interrupted() as interrupted, _progress(end) as tell:
-        ticks = _start(sampler, interval)
+        ticks = _start(sampler, interval, duration)
         try:
             while ticks.running and not interrupted.is_set():
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
-                    break
-                interrupted.wait(ticks.wait() if left is None else min(left, ticks.wait()))
+                left = ticks.wait() if end is None else max(end - time.monotonic(), LAST_S)
+                interrupted.wait(min(left, ticks.wait()))
                 file.write(ticks.take())
                 tell(ticks.told())
         finally:

@@ -102,7 +102,13 @@ class Following(Sampler):
         self._cgroups = (*(cgroup for cgroup in self._cgroups if cgroup not in went), *new)
         self._index = self._index.of(self._cgroups)
 
-    def record(self, interval: float, capacity: int = 1024) -> Recorder:  # noqa: ARG002 - what it cannot do
+    def record(
+        self,
+        interval: float,  # noqa: ARG002 - what it cannot do
+        capacity: int = 1024,  # noqa: ARG002
+        *,
+        duration: float | None = None,  # noqa: ARG002
+    ) -> Recorder:
         """Refused: what is recorded has fixed rows."""
         message = "a sampler that follows a subtree cannot be recorded: the rows of a recording stay"
         raise InvalidValue(message, hint="record Sampler(sampler.cgroups, parameters)")

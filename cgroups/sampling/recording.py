@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..hierarchy import Cgroup
     from .columns import Column
 
-__all__ = ["Block", "Recorder", "nanoseconds"]
+__all__ = ["Block", "Recorder", "nanoseconds", "ticks_in"]
 
 SHORTEST_NS = 10_000
 LONGEST_NS = 10**9 * 86400
@@ -35,6 +35,17 @@ def nanoseconds(interval: Any) -> int:
         message = f"interval {shown(interval)}: seconds are expected, from {SHORTEST_NS / 10**9:f} to a day"
         raise InvalidValue(message)
     ticks: int = round(interval * 10**9)
+    return ticks
+
+
+def ticks_in(duration: Any, interval_ns: int) -> int:
+    """How many ticks there are in a time, given in seconds; InvalidValue if there is none."""
+    number = isinstance(duration, (int, float)) and not isinstance(duration, bool)
+    if not number or not interval_ns <= duration * 10**9 < 1 << 62:
+        message = f"duration must be seconds, at least the interval of {interval_ns / 10**9:g}, got {shown(duration)}"
+        raise InvalidValue(message)
+    # As a decimal: 0.3 s are three ticks of 0.1 s.
+    ticks: int = round(duration * 10**9) // interval_ns
     return ticks
 
 
@@ -120,8 +131,9 @@ class Block:
 class Recorder:
     """Frames taken at each tick of a timer, in a thread of their own, until :meth:`stop`.
 
-    Made by :meth:`Sampler.record`.  The thread ends by itself when every
-    cgroup is gone.  A forked child has no such thread, and can still
+    Made by :meth:`Sampler.record`.  The thread ends by itself after its
+    duration, and when every cgroup is gone.  From then on ``ticks``,
+    ``missed`` and ``overruns`` are together all ticks that were due.  A forked child has no such thread, and can still
     take what was recorded before.
 
     Attributes:
@@ -166,7 +178,7 @@ class Recorder:
 
     @property
     def missed(self) -> int:
-        """How many ticks gave no frame, as the one before took until after they were over."""
+        """How many ticks gave no frame, as the one before took until after they were over, or the end was too near."""
         return self._state().missed
 
     @property

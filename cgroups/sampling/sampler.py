@@ -17,7 +17,7 @@ from .._interface import Cell, Failure, Shape
 from ..errors import CgroupError, CgroupNotFound, InvalidValue, from_errno, shown
 from ..hierarchy import Cgroup
 from .columns import Column, Plan, places_of, plan
-from .recording import Recorder, nanoseconds
+from .recording import Recorder, nanoseconds, ticks_in
 from .table import Frame, Index
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Sampler:
             due += max((now - due) // ticks + 1, 1) * ticks
             await asyncio.sleep((due - now) / 1e9)
 
-    def record(self, interval: float, capacity: int = 1024) -> Recorder:
+    def record(self, interval: float, capacity: int = 1024, *, duration: float | None = None) -> Recorder:
         """Samples at each tick of a timer, in a thread that needs nothing of the interpreter, and gives its frames.
 
         Example::
@@ -222,9 +222,11 @@ class Sampler:
         Args:
             interval: seconds between two ticks, from 10 us on.
             capacity: how many frames may wait to be read; where they do, further ticks give none, and are counted.
+            duration: seconds after which it ends by itself, at least the interval; until :meth:`Recorder.stop` by
+                default.  A frame that would take until after the last interval is not begun.
 
         Raises:
-            InvalidValue: no such interval or capacity.
+            InvalidValue: no such interval, capacity or duration.
             NativeRequired: the Python backend has no such thread.
             MemoryError: for that many frames.
         """
@@ -232,8 +234,9 @@ class Sampler:
         if not isinstance(capacity, int) or isinstance(capacity, bool) or not 1 <= capacity < 1 << 40:
             message = f"capacity {shown(capacity)}: a count of frames is expected, from 1"
             raise InvalidValue(message)
+        most = 0 if duration is None else ticks_in(duration, ticks)
         try:
-            raw = self._open().record(ticks, capacity)
+            raw = self._open().record(ticks, capacity, most)
         except Failure as failure:
             raise from_errno(failure.errno, "cannot start a thread that samples") from None
         return Recorder(raw, self._cgroups, self._plan.columns, self._index, ticks, capacity)

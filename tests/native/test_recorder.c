@@ -78,7 +78,7 @@ static void take_all(struct subject *subject, size_t capacity)
     int64_t times[7];
     struct cg_block block = {7, timestamps, values, statuses, inodes, times};
     uint64_t taken = 0;
-    CHECK_EQUAL(cg_recorder_start(subject->sampler, TICK, capacity, &recorder), 0);
+    CHECK_EQUAL(cg_recorder_start(subject->sampler, TICK, capacity, 0, &recorder), 0);
     while (taken < FRAMES) {
         size_t frames = cg_recorder_take(recorder, &block);
         CHECK(frames <= 7);
@@ -130,7 +130,7 @@ void test_recorder_fork(void)
 {
     struct subject subject;
     subject_create(&subject);
-    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 16, &of_parent), 0);
+    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 16, 0, &of_parent), 0);
     for (size_t i = 0; i < 20; i++)
         in_child(use_in_child);
     CHECK(state_of(of_parent).running);
@@ -143,8 +143,8 @@ void test_recorder_end(void)
     struct subject subject;
     struct cg_recorder *recorder;
     subject_create(&subject);
-    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, SIZE_MAX, &recorder), -ENOMEM);
-    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 16, &recorder), 0);
+    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, SIZE_MAX, 0, &recorder), -ENOMEM);
+    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 16, 0, &recorder), 0);
     CHECK(unlink("a/pair") == 0 && rmdir("a") == 0);
     take_until_end(recorder);
     CHECK(state_of(recorder).taken + state_of(recorder).overrun > 0);
@@ -153,7 +153,7 @@ void test_recorder_end(void)
     CHECK(mkdir("a", 0755) == 0);
     const struct program *programs[] = {&subject.program};
     static const char *const NAMES[] = {"pair"};
-    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 16, &recorder), 0);
+    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 16, 0, &recorder), 0);
     row_add(subject.sampler, subject.directory, "a", NAMES, programs, 1);
     take_until_end(recorder);
     cg_recorder_destroy(recorder);
@@ -198,7 +198,7 @@ void test_recorder_takers(void)
     struct cg_recorder *recorder;
     uint64_t taken = 0;
     subject_create(&subject);
-    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 16, &recorder), 0);
+    CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 16, 0, &recorder), 0);
     for (size_t i = 0; i < TAKERS; i++) {
         takers[i] = (struct taker){.recorder = recorder};
         CHECK(pthread_create(&takers[i].thread, NULL, take_frames, &takers[i]) == 0);
@@ -248,7 +248,7 @@ static void destroy_in_order(const int *order)
     size_t before = open_descriptors();
     subject_create(&subject);
     for (int i = 0; i < 2; i++)
-        CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 64, &recorders[i]), 0);
+        CHECK_EQUAL(cg_recorder_start(subject.sampler, TICK, 64, 0, &recorders[i]), 0);
     while (state_of(recorders[1]).taken < 2)
         usleep(10);
     for (int i = 0; i < OBJECTS; i++)

@@ -193,6 +193,17 @@ def test_every_message_is_one_short_line_with_one_path(messages: list[tuple[str,
     assert not wrong, "\n".join(f"{length} {text}" for length, text in sorted(set(wrong)))
 
 
+def test_a_short_message_keeps_the_words_of_the_kernel(job: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    monkeypatch.setattr(managed, "is_manager", lambda *_: False)
+    for error in (
+        diagnosis.explain_create(errno.EACCES, job.child("new")),
+        diagnosis.explain(_failure(errno.EACCES), job, "memory.max", "write", "memory.max", 8192),
+        diagnosis.explain_attach(_failure(errno.EACCES), job, "cgroup.procs", "process", 4321),
+    ):
+        assert "EACCES, Permission denied" in str(error)
+
+
 def test_every_message_is_plain_english(messages: list[tuple[str, str, str]]) -> None:
     assert not {text for text, *_ in messages for phrase in BANNED if re.search(phrase, text)}
 
