@@ -18,8 +18,8 @@
 
 #include "cg_child.h"
 
-#ifdef __clang__ /* whose no_sanitize_thread leaves atomics and entries instrumented */
-#define IN_CHILD __attribute__((disable_sanitizer_instrumentation))
+#ifdef __clang__ /* whose no_sanitize_thread alone leaves atomics and entries instrumented */
+#define IN_CHILD __attribute__((no_sanitize_address, no_sanitize_thread, disable_sanitizer_instrumentation))
 #else
 #define IN_CHILD __attribute__((no_sanitize_address, no_sanitize_thread))
 #endif
