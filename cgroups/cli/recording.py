@@ -73,8 +73,12 @@ def record(
             _check_there(sampler)
         with closing(tables.create(output, sampler.columns)) as file:
             told = _record(sampler, file, nanoseconds(interval), duration)
+        new = sampler.new_keys
     what = f"{told.ticks} ticks of {len(rows)} cgroup{'s' * (len(rows) != 1)}"
     typer.echo(f"{what} in {output}: {told.late} late, {told.lost} lost", err=True)
+    for name, keys in new.items():
+        came = ", ".join(dict.fromkeys(str(key[0] if isinstance(key, tuple) else key) for key in keys))
+        typer.echo(f"cgroups: not in {output}, as it came after the start: {printable(came)} of {name}", err=True)
 
 
 def _parameters(names: list[Name] | None, top: Cgroup) -> list[Any]:

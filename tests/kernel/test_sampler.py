@@ -239,3 +239,22 @@ def test_a_controller_that_is_taken_away_and_given_back(make_cgroup: MakeCgroup)
             time.sleep(0.05)
             frame = sampler.sample()
         assert frame.row(0) == [1 << 20, MAX]
+
+
+def test_row_of_a_renamed_cgroup_follows_its_name(need: Callable[[str], None], make_cgroup: MakeCgroup) -> None:
+    """Version 1 can rename a cgroup; another one made under the old name is found within ten seconds."""
+    need("pids")
+    top = make_cgroup("pids")
+    if top.version == 2:  # which has no rename
+        pytest.skip("version 1 only")
+    one = top.make_sub("one")
+    with Sampler([one], [Pids.current]) as sampler:
+        old = sampler.sample().inodes[0]
+        os.rename(str(one.path), f"{top.path}/other")
+        os.mkdir(str(one.path))
+        deadline = time.monotonic() + 30
+        while (frame := sampler.sample()).inodes[0] == old:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert frame.inodes[0] == one.inode
+        assert frame[one, Pids.current] == 0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cgroups import Host, InvalidValue, Memory, Pids, Sampler, backend
+from cgroups.cli import recording
 from cgroups.cli.recording import _Looped
+from cgroups.cli.values import named
 from cgroups.sampling.recording import Recorder, ticks_in
 
 native = pytest.mark.skipif(backend != "native", reason="a thread of C")
@@ -91,6 +95,23 @@ def test_record_stopped_counts_the_ticks_that_were_due(slow: Sampler, lasting: f
 def test_record_duration_without_a_tick_is_refused(sampler: Sampler, duration: Any) -> None:
     with pytest.raises(InvalidValue, match="duration must be seconds"):
         sampler.record(0.001, duration=duration)
+
+
+def test_record_says_which_device_came_too_late(v2: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The columns of a file are those of its start."""
+    job = v2.find_exn(":/job/a")
+    path = Path(str(job.path), "io.stat")
+    path.write_text("8:0 rbytes=1 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n")
+    device = "8:16 rbytes=1 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n"
+    timer = threading.Timer(0.2, lambda: path.write_text(f"{path.read_text()}{device}"))
+    timer.start()
+    context: Any = SimpleNamespace(obj=v2)
+    out = tmp_path / "out.csv"
+    recording.record(context, ":/job/a", str(out), [named("io.stat")], interval=0.01, duration=0.6)
+    timer.join()
+    told = capsys.readouterr().err.splitlines()
+    assert told[1:] == [f"cgroups: not in {out}, as it came after the start: 8:16 of io.stat"]
+    assert told[0].startswith("60 ticks") or "lost" in told[0]
 
 
 def test_ticks_in_a_duration_are_those_of_its_decimals() -> None:
