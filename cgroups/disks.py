@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DIRECTIONS", "Disks"]
 
-DISKSTATS: Final = "/proc/diskstats"
 SECTOR_BYTES: Final = 512
 
 DIRECTIONS: Final = {"Read": "reads", "Write": "writes"}
@@ -44,13 +43,12 @@ class Disks:
     Args:
         cgroup: the cgroup of the blkio controller that is to be judged, before anything is in it; None and one of
             v2, which counts all devices, have nothing uncounted.
-        diskstats: the file with the kernel's own counters of all devices.
-        sysfs: where partitions are told from disks.
     """
 
-    def __init__(self, cgroup: Cgroup | None, diskstats: str = DISKSTATS, sysfs: str = "/sys/dev/block") -> None:
+    def __init__(self, cgroup: Cgroup | None) -> None:
         self._cgroup = cgroup if cgroup is not None and cgroup.version == 1 else None
-        self._diskstats, self._sysfs = diskstats, sysfs
+        root = "" if cgroup is None else cgroup.hierarchy.host.root.rstrip("/")
+        self._diskstats, self._sysfs = f"{root}/proc/diskstats", f"{root}/sys/dev/block"
         self._before: tuple[dict[Device, Done] | None, Counted] = (None, {})
         if self._cgroup is not None:
             self._before = self._look(self._cgroup)
@@ -59,25 +57,34 @@ class Disks:
         return _done(self._diskstats), _counted(cgroup.hierarchy.root())
 
     def uncounted(self) -> dict[str, list[str]]:
-        """Return, by direction, the devices on which this cgroup may have done IO that was not counted.
+        """Return, by direction, the names of devices on which this cgroup may have done IO that was not counted.
 
-        Those that it has counts of are counted; of the others, those that did more since the beginning than
-        was counted of all cgroups.  All devices, as ``?``, where the kernel's own counters cannot be read.
+        Those of :meth:`lost` of which it has no count itself.
         """
-        found: dict[str, list[str]] = {direction: [] for direction in DIRECTIONS}
+        own = {} if self._cgroup is None else _counted(self._cgroup)
+        return {
+            direction: [name for device, name in devices.items() if not _of(own, device, direction)]
+            for direction, devices in self.lost().items()
+        }
+
+    def lost(self) -> dict[str, dict[Device, str]]:
+        """Return, by direction, the devices that did more since the beginning than was counted of all cgroups.
+
+        One that is called ``?`` stands for all, where the kernel's own counters cannot be read.
+        """
+        found: dict[str, dict[Device, str]] = {direction: {} for direction in DIRECTIONS}
         if self._cgroup is None:
             return found
-        own = _counted(self._cgroup)
         (done_before, all_before), (done, all_now) = self._before, self._look(self._cgroup)
         if done is None or done_before is None:
-            return {direction: ["?"] for direction in DIRECTIONS}
+            return {direction: {Device(0, 0): "?"} for direction in DIRECTIONS}
         for device, now in done.items():
             before = done_before.get(device)
             for direction, names in found.items():
                 moved = now.moved[direction] - (0 if before is None else before.moved[direction])
                 counted = _of(all_now, device, direction) - _of(all_before, device, direction)
-                if moved > counted and not _of(own, device, direction) and not self._is_partition(device):
-                    names.append(now.name)
+                if moved > counted and not self._is_partition(device):
+                    names[device] = now.name
         return found
 
     def _is_partition(self, device: Device) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .. import diagnosis
 from ..core.advice import advise
+from ..disks import Disks
 from ..errors import CgroupError, CgroupNotFound
 from ..hierarchy import Cgroup, Hierarchy
 from ..host import Host
@@ -129,6 +130,10 @@ class Activity:
             one.sampler.close()
 
 
+_IO = {"Read": ("read_bytes", "reads"), "Write": ("write_bytes", "writes")}
+"""The figures of a direction."""
+
+
 class _Followed:
     """One hierarchy, and the figures that are taken from it."""
 
@@ -137,6 +142,9 @@ class _Followed:
         self.figures = figures
         self._depth = depth
         self._previous: Frame | None = None
+        self._blkio = root.hierarchy.root() if "read_bytes" in figures else None
+        self._disks = Disks(self._blkio)
+        self._lost: set[str] = set()
         # Only the root of a hierarchy of v1 has the file release_agent.
         self._is_v1_root = root.version == 1 and diagnosis.has_file(root, "release_agent")
         self.sampler = self._start()
@@ -152,12 +160,16 @@ class _Followed:
         root would have less than its children.
         """
         value = _figure(rate, name)
+        if name in self._lost and not value:
+            return None  # v1 counts only where a throttle is: it may have been on a device without
         if value is not None and name in _WITH_KERNEL and self._is_v1_root and rate.cgroup == self.root:
             value += _kernel_memory(self.root)
         return value
 
     def step(self) -> list[Rate]:
         previous, self._previous = self._previous, self.sampler.sample()
+        self._lost = {name for direction, devices in self._disks.lost().items() if devices for name in _IO[direction]}
+        self._disks = Disks(self._blkio)
         found: Rates | None = None
         if previous is not None and previous.columns is self._previous.columns:
             found = rates(previous, self._previous)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cgroups import Cgroup, Host
+from cgroups.cli import activity
 from cgroups.disks import Disks
 from cgroups.report import Usage, _without_uncounted
 
@@ -22,8 +23,8 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "proc/1").mkdir(parents=True)
     (tmp_path / "proc/1/mountinfo").write_text("34 29 0:29 / /cg rw,relatime - cgroup cgroup rw,blkio\n")
     (tmp_path / "cg/job").mkdir(parents=True)
-    (tmp_path / "sys/254:1").mkdir(parents=True)
-    (tmp_path / "sys/254:1/partition").touch()
+    (tmp_path / "sys/dev/block/254:1").mkdir(parents=True)
+    (tmp_path / "sys/dev/block/254:1/partition").touch()
     return tmp_path
 
 
@@ -40,7 +41,7 @@ def counters(tree: Path) -> Set:
         read, written = (2048 * amount for amount in done)
         line = f"0 {read} 0 9 0 {written} 0 0 0 0"
         lines = [f"254 0 vda 9 {line}", f"254 1 vda1 9 {line}", "7 0 loop0 0 0 0 0 0 0 0 0 0 0 0"]
-        (tree / "diskstats").write_text("\n".join(lines) + "\n")
+        (tree / "proc/diskstats").write_text("\n".join(lines) + "\n")
         for name, counted in (("cg", of_all), ("cg/job", own)):
             rows = [] if counted is None else [f"254:0 Read {counted[0] * MIB}", f"254:0 Write {counted[1] * MIB}"]
             # Somebody else's throttle on loop0.
@@ -49,10 +50,6 @@ def counters(tree: Path) -> Set:
 
     put((100, 100), None, None)
     return put
-
-
-def disks(tree: Path, job: Cgroup) -> Disks:
-    return Disks(job, str(tree / "diskstats"), str(tree / "sys"))
 
 
 @pytest.mark.parametrize(
@@ -74,20 +71,37 @@ def disks(tree: Path, job: Cgroup) -> Disks:
     ],
 )
 def test_uncounted_devices_by_direction(
-    tree: Path, job: Cgroup, counters: Set, done: tuple[int, int], of_all: tuple[int, int] | None,
+    job: Cgroup, counters: Set, done: tuple[int, int], of_all: tuple[int, int] | None,
     own: tuple[int, int] | None, uncounted: dict[str, list[str]],
 ) -> None:  # fmt: skip
-    seen = disks(tree, job)
+    seen = Disks(job)
     counters(done, of_all, own)
     assert seen.uncounted() == uncounted
 
 
-def test_uncounted_without_the_kernels_counters_is_everything(tree: Path, job: Cgroup) -> None:
-    assert disks(tree, job).uncounted() == {"Read": ["?"], "Write": ["?"]}
+def test_uncounted_without_the_kernels_counters_is_everything(job: Cgroup) -> None:
+    assert Disks(job).uncounted() == {"Read": ["?"], "Write": ["?"]}
 
 
-def test_uncounted_without_a_cgroup_is_nothing(tree: Path) -> None:
-    assert Disks(None, str(tree / "nowhere")).uncounted() == {"Read": [], "Write": []}
+def test_uncounted_without_a_cgroup_is_nothing() -> None:
+    assert Disks(None).uncounted() == {"Read": [], "Write": []}
+
+
+def test_watch_shows_no_rate_of_a_device_that_is_not_counted(tree: Path, job: Cgroup, counters: Set) -> None:
+    for file in ("blkio.throttle.io_serviced_recursive", "blkio.throttle.io_serviced", FILE.removesuffix("_recursive")):
+        for name in ("cg", "cg/job"):
+            (tree / name / file).write_text("254:0 Read 0\n254:0 Write 0\nTotal 0\n")
+    counters((100, 100), (0, 0), (0, 0))
+    looks = activity.Activity(job.hierarchy.host, None, None)
+    looks.step()
+    counters((100, 100), (0, 0), (0, 0))
+    assert {one.read_bytes for one in looks.step()} == {0.0}
+    # Read by somebody, and counted of nobody.
+    counters((164, 100), (0, 0), (0, 0))
+    found = looks.step()
+    assert {(one.read_bytes, one.reads) for one in found} == {(None, None)}
+    assert {one.write_bytes for one in found} == {0.0}
+    looks.close()
 
 
 def test_numbers_of_an_uncounted_direction_are_none_and_the_reason_names_the_device() -> None:
