@@ -20,7 +20,7 @@ from .cpuacct import Cpuacct
 from .cpuset import Cpuset
 from .devices import Devices
 from .freezer import Freezer
-from .hugetlb import Hugetlb, is_size, size_name
+from .hugetlb import Hugetlb, is_size, size_in_bytes, size_name
 from .io import Io
 from .memory import Memory
 from .net import NetCls, NetPrio
@@ -113,7 +113,7 @@ def huge_page_sizes() -> list[str]:
 def huge_page_sizes_in(cgroup: Cgroup) -> list[str]:
     """Return the sizes of huge pages that a cgroup has control files of, of whatever machine it is."""
     sizes = {name.split(".")[1] for name in cgroup.file_names() if name.startswith("hugetlb.")}
-    return sorted(size for size in sizes if is_size(size))
+    return sorted((size for size in sizes if is_size(size)), key=size_in_bytes)
 
 
 def parameters(controller: str | Controller | None = None, *, sizes: Iterable[str] | None = None) -> list[Parameter]:

@@ -42,6 +42,11 @@ def size_name(size: int) -> str:
     return f"{size >> 10}KB"
 
 
+def size_in_bytes(size: str) -> int:
+    """Return the bytes of a size that the kernel has written."""
+    return int(size[:-2]) << {"KB": 10, "MB": 20, "GB": 30}[size[-2:]]
+
+
 def _meant(size: Any) -> str | None:
     """Return the kernel's spelling of a size that is written otherwise: ``64kB``, ``2M``, ``2 MiB``, ``2097152``."""
     text = size.strip().lower() if isinstance(size, str) else ""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgroups import _python_backend
-from cgroups._interface import Failure, Shape
+from cgroups._interface import Failure, Shape, Status
 from cgroups.values import MAX
 
 Both = tuple[ModuleType, ModuleType]
@@ -54,6 +54,8 @@ def _full(text: bytes) -> Any:
         cells = _python_backend.parse(Shape.KEYED, text)
     except Failure as failure:
         return failure.status, failure.offset, failure.excerpt
+    if text and not text.endswith(b"\n"):  # cut, and so may be its last number
+        return Status.SYNTAX, len(text), b""
     return tuple(key for key, _ in cells), [value for _, value in cells]
 
 
@@ -135,7 +137,8 @@ def _text(shape: Shape, size: int) -> bytes:
     if shape is Shape.RANGES:
         return b",".join(b"%d-%d" % (i % 60_000, i % 60_000 + 3) for i in range(size // 6)) + b"\n"
     one = _ONE[shape]
-    return b"".join(one % i for i in range(size // len(one % 0) + 1))
+    text = b"".join(one % i for i in range(size // len(one % 0) + 1))
+    return text if text.endswith(b"\n") else text + b"\n"
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def test_what_is_refused(args: Any, keywords: dict[str, Any], words: str, monkey
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("something was started")
 
-    monkeypatch.setattr(subprocess, "Popen", never)
+    monkeypatch.setattr(subprocess.Popen, "__init__", never)
     with pytest.raises(InvalidValue, match=words):
         cgroups.run(args, **keywords)
 
