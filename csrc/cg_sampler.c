@@ -243,6 +243,7 @@ static bool put_simple(const struct cg_row_cells *cells, const struct cg_target 
     bool none = value == -1 || (target->threshold > 0 && (uint64_t)value >= target->threshold);
     cells->values[target->column] = none ? INT64_MAX : value;
     cells->statuses[target->column] = none ? CG_CELL_MAX : CG_CELL_OK;
+    cells->errors[target->column] = 0; /* another file of this column may have failed */
     return true;
 }
 

@@ -29,6 +29,11 @@ try:
 except ModuleNotFoundError:
     _native_backend = None
 
+# What a test starts is to take these signals, also where the tests run under nohup or in the background of a script.
+for _number in signal.SIGHUP, signal.SIGQUIT:
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
+
 TESTS = Path(__file__).parent
 FIXTURES = TESTS / "fixtures"
 CI = os.environ.get("CI") == "true"

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,16 @@ def test_it_ends_when_the_cgroup_is_gone(make_cgroup: MakeCgroup, tmp_path: Path
     assert "cpuacct.usage" not in rows[-1]
 
 
+@contextmanager
+def started(words: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a command; kill it at the end of the block, in which a test may have failed."""
+    with subprocess.Popen(words, cwd="/", stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def until(condition: Callable[[], Any]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
@@ -140,7 +151,7 @@ def test_ctrl_c_leaves_a_whole_file(suffix: str, make_cgroup: MakeCgroup, tmp_pa
 def test_sigterm_does_too(make_cgroup: MakeCgroup, tmp_path: Path) -> None:
     cgroup, path = make_cgroup("cpuacct"), tmp_path / "out.csv"
     words = ["record", str(cgroup), "-p", "cpuacct.usage", "-o", str(path), "--interval", "0.01"]
-    with subprocess.Popen([*WORDS, *words], cwd="/", stderr=subprocess.PIPE, text=True) as recording:
+    with started([*WORDS, *words]) as recording:
         until(lambda: path.exists() and len(path.read_text().splitlines()) > 3)
         recording.send_signal(signal.SIGTERM)
         _, told = recording.communicate(timeout=60)
@@ -160,7 +171,7 @@ def test_record_killed_leaves_a_readable_file(
         pytest.importorskip("pyarrow")
     cgroup, path = make_cgroup("cpuacct"), tmp_path / f"out{suffix}"
     words = ["record", str(cgroup), "-p", "cpuacct.usage", "-o", str(path), "--interval", "0.01"]
-    with subprocess.Popen([*WORDS, *words], cwd="/", stderr=subprocess.PIPE, text=True) as recording:
+    with started([*WORDS, *words]) as recording:
         until(lambda: path.exists() and path.stat().st_size and rows_of(path))
         recording.send_signal(sent)
         _, told = recording.communicate(timeout=60)
@@ -177,7 +188,7 @@ def test_record_killed_leaves_a_readable_file(
 def test_record_under_nohup_survives_sighup(make_cgroup: MakeCgroup, tmp_path: Path) -> None:
     cgroup, path = make_cgroup("cpuacct"), tmp_path / "out.csv"
     words = ["record", str(cgroup), "-p", "cpuacct.usage", "-o", str(path), "--interval", "0.01"]
-    with subprocess.Popen(["nohup", *WORDS, *words], cwd="/", stderr=subprocess.PIPE, text=True) as recording:
+    with started(["nohup", *WORDS, *words]) as recording:
         until(lambda: path.exists() and len(path.read_text().splitlines()) > 3)
         recording.send_signal(signal.SIGHUP)
         before = len(path.read_text().splitlines())

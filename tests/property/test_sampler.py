@@ -89,6 +89,9 @@ def frame_of(sampler: Any, rows: int) -> tuple[Any, ...]:
     st.lists(programs(), min_size=1, max_size=3),
     st.lists(st.lists(st.one_of(texts, st.none()), min_size=3, max_size=3), min_size=1, max_size=5),
 )
+@example(  # a file that fails, and another with a number, of one column
+    made=[(Shape.VALUE, [Target("", "", 0, 0, 0, 1, 0)])] * 2, rounds=[["", "0\n", ""]]
+)
 def test_both_samplers_see_the_same(
     tmp_path_factory: pytest.TempPathFactory,
     made: list[tuple[Shape, list[Target]]],
