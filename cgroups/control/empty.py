@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import select
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from .. import diagnosis
 from .._interface import Failure, Shape
 from ..deadline import Deadline
 from ..errors import CgroupGone, ParameterNotSupported
+from .members import members
 from .processes import Tops, held, names, refuse_captured, room, some_pids
 
 if TYPE_CHECKING:
@@ -26,7 +28,12 @@ POLLIN, POLLPRI = 1, 2
 
 def is_populated(tops: Tops, tried: str, deadline: Deadline | None) -> bool:
     """Return whether a process is inside; of v2 also one that has no number here, or is exiting."""
-    return any(is_live(top) if top.version == 2 else bool(some_pids([top], tried, deadline, 1)) for top in tops)  # noqa: PLR2004
+    return any(is_live(top) if top.version == 2 else bool(some_inside([top], tried, deadline, 1)) for top in tops)  # noqa: PLR2004
+
+
+def some_inside(tops: Tops, tried: str, deadline: Deadline | None, most: int) -> list[int]:
+    """Return some of the processes of v1; those that a visit has missed if it has found none."""
+    return some_pids(tops, tried, deadline, most) or list(itertools.islice(members(tops, tried, deadline), most))
 
 
 def is_live(top: Cgroup) -> bool:
@@ -59,7 +66,7 @@ def wait_some(tops: Tops, tried: str, deadline: Deadline) -> None:
         if top.version == 2:  # noqa: PLR2004 - the version
             _wait_unpopulated(top, deadline)
         else:
-            wait_exits(some_pids([top], tried, deadline, room()), deadline)
+            wait_exits(some_inside([top], tried, deadline, room()), deadline)
 
 
 def _wait_unpopulated(top: Cgroup, deadline: Deadline) -> None:

@@ -18,8 +18,9 @@ from ..errors import (
     ParameterNotSupported,
     shown,
 )
-from .empty import is_live, is_populated, wait_exits, wait_some
+from .empty import is_live, is_populated, some_inside, wait_exits, wait_some
 from .freeze import await_state, freezers, freezes, frozen_above, has_freezer, set_frozen
+from .members import kill_members
 from .processes import (
     Signalled,
     Tops,
@@ -29,7 +30,6 @@ from .processes import (
     refuse_captured,
     room,
     signal_all,
-    some_pids,
     visit,
 )
 
@@ -86,16 +86,18 @@ def kill_within(tops: Tops, deadline: Deadline) -> int:
     for attempt in itertools.count():
         if attempt and deadline.is_over:
             if is_populated(tops, tried, deadline):
-                left = some_pids(tops, tried, deadline, SHOWN_PIDS)
+                left = some_inside(tops, tried, deadline, SHOWN_PIDS)
                 deadline.check(f"{tried}: {shown(left)} are left", tops, _why_alive(tops))
             break
         live = [top for top in tops if top.version == 1 or is_live(top)]
         _count(live, tried, deadline, seen)
         rest = [top for top in live if not kill_at_once(top)]
         found = kill_each(rest, tried, deadline, again=attempt > 0) if rest else set()
-        seen |= found
         if not found and all(top.version == 1 for top in live):
-            break
+            found = kill_members(live, tried, deadline)
+            if not found:
+                break
+        seen |= found
         # Not for long: what was made meanwhile makes others.
         _wait(live, found, tried, Deadline(deadline.left(SWEEP)))
     return len(seen)
