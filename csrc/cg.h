@@ -37,7 +37,7 @@ static inline int64_t cg_pread(int fd, char *text, size_t capacity)
 int cg_open_directory(const char *path, int flags, int *error_ret);
 
 /* Many files of one cache that are read again and again.  A NULL among them
- * is left out.  Whoever changes files sets seen to 0. */
+ * is not read: it is got as CG_EMPTY, in its turn.  Whoever changes files sets seen to 0. */
 struct cg_batch {
     struct cg_cache *cache;
     struct cg_file **files;

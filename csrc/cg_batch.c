@@ -67,7 +67,7 @@ static void read_range(struct cg_batch *batch, size_t from, size_t to, char *tex
         if (length >= 0 && (size_t)length < capacity)
             got(context, i, CG_OK, 0, text, (size_t)length);
         else if (batch->files[i] == NULL)
-            continue;
+            got(context, i, CG_EMPTY, 0, text, 0);
         else if (length == -ENODEV)
             read_otherwise(batch, i, text, capacity, got, context);
         else

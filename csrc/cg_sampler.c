@@ -26,7 +26,7 @@ struct source {
     uint32_t row;
     int error;  /* ENOENT, or why it could not be opened, while it is not in the batch */
     bool again; /* to be read once more in this frame */
-    bool lost;  /* its cgroup may be gone: to be found out after this frame's reads */
+    bool lost;  /* its cgroup may be gone: to be found out between the reads */
 };
 
 /* When a row is looked up anew. */
@@ -219,6 +219,7 @@ struct reading {
     int64_t time;
     bool again; /* this is not the first read of its texts in this frame */
     bool small; /* some text did not fit */
+    bool full;  /* and there is no memory for it */
     bool cut;   /* some text has no end */
     bool lost;  /* some cgroup may be gone */
 };
@@ -247,12 +248,25 @@ static bool put_simple(const struct cg_row_cells *cells, const struct cg_target 
     return true;
 }
 
+/* A file that is not there, in its turn: what a column has from several files depends on their order. */
+static void put_missing(const struct cg_sampler *sampler, const struct cg_row_cells *cells, const struct source *source)
+{
+    const struct row *row = &sampler->rows[source->row];
+    int error = row->error ? row->error : source->error;
+    uint8_t status = error == ENODEV ? CG_CELL_GONE : error == ENOENT ? CG_CELL_ABSENT : CG_CELL_ERROR;
+    cg_put_failure(cells, source->state.program, status, error);
+}
+
 static void got(void *context, size_t i, int status, int error, const char *text, size_t length)
 {
     struct reading *reading = context;
     struct cg_sampler *sampler = reading->sampler;
     struct source *source = &sampler->sources[i];
     struct cg_row_cells cells = cells_of(sampler, reading->frame, source->row);
+    if (status == CG_EMPTY) {
+        put_missing(sampler, &cells, source);
+        return;
+    }
     if (source->row != reading->row && reading->frame->times != NULL)
         stamp(reading, source->row);
     reading->files++;
@@ -265,6 +279,8 @@ static void got(void *context, size_t i, int status, int error, const char *text
         bool known = !source->state.unknown;
         cg_put_text(&sampler->scratch, &cells, &source->state, text, length);
         sampler->unknown += known && source->state.unknown;
+    } else if (status == CG_SPACE && reading->full) {
+        cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, ENOMEM);
     } else if (status == CG_SPACE) {
         reading->small = source->again = true;
     } else if (status == CG_OS && !is_gone(error) && error != ESTALE) {
@@ -274,34 +290,19 @@ static void got(void *context, size_t i, int status, int error, const char *text
     }
 }
 
-/* What a file that cannot be read says of its row: the cgroup is gone, or the
- * controller was taken away from it.  Not while the batch is read, since it
- * may need a descriptor. */
-static void put_lost(struct cg_sampler *sampler, struct cg_frame *frame, size_t i)
+/* Finds out what a file that cannot be read says of its row: the cgroup is
+ * gone, or the controller was taken away from it.  Not while a batch is read,
+ * since it may need a descriptor. */
+static void look_for_lost(struct cg_sampler *sampler, size_t i)
 {
-    struct source *source = &sampler->sources[i];
-    const struct cg_program *program = source->state.program;
-    struct row *row = &sampler->rows[source->row];
-    struct cg_row_cells cells = cells_of(sampler, frame, source->row);
+    struct row *row = &sampler->rows[sampler->sources[i].row];
     int64_t inode = row->error == ENODEV ? -ENODEV : cg_file_inode(row->directory, row->path);
-    if (inode < 0 && !is_gone((int)-inode)) {
-        cg_put_failure(&cells, program, CG_CELL_ERROR, (int)-inode);
-    } else if (inode != (int64_t)row->inode) {
+    if (inode < 0 && !is_gone((int)-inode))
+        leave_out(sampler, i, (int)-inode);
+    else if (inode != (int64_t)row->inode)
         set_row(sampler, row, ENODEV, AT_ONCE);
-        cg_put_failure(&cells, program, CG_CELL_GONE, ENODEV);
-    } else {
+    else
         leave_out(sampler, i, ENOENT);
-        cg_put_failure(&cells, program, CG_CELL_ABSENT, ENOENT);
-    }
-}
-
-static void put_all_lost(struct cg_sampler *sampler, struct cg_frame *frame)
-{
-    for (size_t i = 0; i < sampler->batch.count; i++) {
-        if (sampler->sources[i].lost)
-            put_lost(sampler, frame, i);
-        sampler->sources[i].lost = false;
-    }
 }
 
 static bool grow_text(struct cg_sampler *sampler)
@@ -314,45 +315,58 @@ static bool grow_text(struct cg_sampler *sampler)
     return true;
 }
 
-/* Once for texts without an end, and for each time that one has outgrown the memory for texts. */
-static void read_again(struct reading *reading)
+/* The files of rows that are gone, or could not be looked up. */
+static void leave_out_missing(struct cg_sampler *sampler)
 {
-    struct cg_sampler *sampler = reading->sampler;
-    bool fits = !reading->small || grow_text(sampler);
-    reading->again = true;
-    reading->small = reading->cut = false;
-    for (size_t i = 0; i < sampler->batch.count; i++) {
-        struct source *source = &sampler->sources[i];
-        if (!source->again)
-            continue;
-        source->again = false;
-        if (fits) {
-            reading->row = UINT32_MAX; /* a row's time is that of its last read */
-            reading->files = FILES_OF_A_TIME;
-            cg_batch_read_one(&sampler->batch, i, sampler->text, sampler->text_capacity, got, reading);
-        } else {
-            struct cg_row_cells cells = cells_of(sampler, reading->frame, source->row);
-            cg_put_failure(&cells, source->state.program, CG_CELL_ERROR, ENOMEM);
-        }
+    for (size_t r = 0; r < sampler->count && sampler->looks[LATER] + sampler->looks[AT_ONCE] > 0; r++) {
+        const struct row *row = &sampler->rows[r];
+        for (uint32_t i = row->first; row->error && i < row->first + row->count; i++)
+            leave_out(sampler, i, row->error);
     }
 }
 
-static void put_missing(struct cg_sampler *sampler, struct cg_frame *frame)
+/* Reads all files of a row, in their order. */
+static void read_row(struct reading *reading, size_t r)
 {
-    for (size_t r = 0; r < sampler->count && sampler->looks[LATER] + sampler->looks[AT_ONCE] > 0; r++) {
-        struct row *row = &sampler->rows[r];
-        if (row->look == NEVER)
+    struct cg_sampler *sampler = reading->sampler;
+    const struct row *row = &sampler->rows[r];
+    struct cg_row_cells cells = cells_of(sampler, reading->frame, (uint32_t)r);
+    memset(cells.values, 0, sampler->columns * sizeof *cells.values);
+    memset(cells.statuses, CG_CELL_ABSENT, sampler->columns);
+    memset(cells.errors, 0, sampler->columns * sizeof *cells.errors);
+    reading->row = UINT32_MAX; /* a row's time is that of its last read */
+    reading->files = FILES_OF_A_TIME;
+    for (uint32_t i = row->first; i < row->first + row->count; i++)
+        cg_batch_read_one(&sampler->batch, i, sampler->text, sampler->text_capacity, got, reading);
+}
+
+/* Whether a row is to be read again in this frame. */
+static bool take_again(struct cg_sampler *sampler, const struct row *row)
+{
+    bool again = false;
+    for (uint32_t i = row->first; i < row->first + row->count; i++) {
+        struct source *source = &sampler->sources[i];
+        if (source->lost)
+            look_for_lost(sampler, i);
+        again |= source->again || source->lost;
+        source->again = source->lost = false;
+    }
+    return again;
+}
+
+/* Once for texts without an end, for each time that one has outgrown the
+ * memory for texts, and for each file that turns out not to be there. */
+static void read_again(struct reading *reading)
+{
+    struct cg_sampler *sampler = reading->sampler;
+    reading->full = reading->small && !grow_text(sampler);
+    reading->again = true;
+    reading->small = reading->cut = reading->lost = false;
+    for (size_t r = 0; r < sampler->count; r++) {
+        if (!take_again(sampler, &sampler->rows[r]))
             continue;
-        struct cg_row_cells cells = cells_of(sampler, frame, (uint32_t)r);
-        for (uint32_t i = row->first; i < row->first + row->count; i++) {
-            if (row->error)
-                leave_out(sampler, i, row->error);
-            if (sampler->batch.files[i] != NULL)
-                continue;
-            int error = row->error ? row->error : sampler->sources[i].error;
-            uint8_t status = error == ENODEV ? CG_CELL_GONE : error == ENOENT ? CG_CELL_ABSENT : CG_CELL_ERROR;
-            cg_put_failure(&cells, sampler->sources[i].state.program, status, error);
-        }
+        leave_out_missing(sampler);
+        read_row(reading, r);
     }
 }
 
@@ -370,15 +384,13 @@ static void read_all(struct cg_sampler *sampler, struct cg_frame *frame)
         frame->inodes[i] = sampler->rows[i].inode;
     for (size_t i = 0; i < sampler->count && frame->times != NULL; i++)
         frame->times[i] = frame->timestamp;
-    put_missing(sampler, frame);
+    leave_out_missing(sampler);
 
     struct reading reading = {
         .sampler = sampler, .frame = frame, .row = UINT32_MAX, .files = FILES_OF_A_TIME};
     cg_batch_read(&sampler->batch, sampler->text, sampler->text_capacity, got, &reading);
-    while (reading.small || reading.cut)
+    while (reading.small || reading.cut || reading.lost)
         read_again(&reading);
-    if (reading.lost)
-        put_all_lost(sampler, frame);
     frame->rows = sampler->count;
     frame->gone = sampler->gone;
     frame->unknown = sampler->unknown;

@@ -30,9 +30,13 @@ except ModuleNotFoundError:
     _native_backend = None
 
 # What a test starts is to take these signals, also where the tests run under nohup or in the background of a script.
-for _number in signal.SIGHUP, signal.SIGQUIT:
+for _number, _handler in {
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGQUIT: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}.items():
     if signal.getsignal(_number) is signal.SIG_IGN:
-        signal.signal(_number, signal.SIG_DFL)
+        signal.signal(_number, _handler)
 
 TESTS = Path(__file__).parent
 FIXTURES = TESTS / "fixtures"

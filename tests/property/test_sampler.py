@@ -84,14 +84,16 @@ def frame_of(sampler: Any, rows: int) -> tuple[Any, ...]:
     return *parts, sampler.unknown()
 
 
+ONE_COLUMN = [(Shape.VALUE, [Target("", "", 0, 0, 0, 1, 0)])] * 2
+
+
 @settings(max_examples=400)
 @given(
     st.lists(programs(), min_size=1, max_size=3),
     st.lists(st.lists(st.one_of(texts, st.none()), min_size=3, max_size=3), min_size=1, max_size=5),
 )
-@example(  # a file that fails, and another with a number, of one column
-    made=[(Shape.VALUE, [Target("", "", 0, 0, 0, 1, 0)])] * 2, rounds=[["", "0\n", ""]]
-)
+@example(made=ONE_COLUMN, rounds=[["", "0\n", ""]])  # a file that fails, and another with a number
+@example(made=ONE_COLUMN, rounds=[["0", "0\n", ""]])  # one that is read again
 def test_both_samplers_see_the_same(
     tmp_path_factory: pytest.TempPathFactory,
     made: list[tuple[Shape, list[Target]]],

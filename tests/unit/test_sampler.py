@@ -181,6 +181,7 @@ def test_a_sum_of_two_files(job: Cgroup) -> None:
     frame = without_kept_files(sampler)
     assert frame.row(0) == [None, None, 101]
     assert list(frame.status.cast("B"))[:2] == [Cell.ABSENT, Cell.ABSENT]
+    assert sampler.sample().row(0) == [None, None, 101]  # and so in each frame after
 
 
 def test_what_is_not_a_number(job: Cgroup) -> None:
