@@ -468,7 +468,7 @@ def _denied_by_parent(error: int, tried: str, cgroup: Cgroup) -> CgroupError:
     read_only = error == errno.EROFS or access == READ_ONLY
     why = f"its parent {READ_ONLY if read_only else access or 'may be written, but a security module refuses it'}"
     denied = from_errno(error, tried, hint=why if read_only else join_hints(why, _scope()))
-    denied.path = path
+    denied.path = cgroup.path  # not given above: whose owner matters is the parent's
     return denied
 
 

@@ -172,7 +172,7 @@ def test_record_killed_leaves_a_readable_file(
     cgroup, path = make_cgroup("cpuacct"), tmp_path / f"out{suffix}"
     words = ["record", str(cgroup), "-p", "cpuacct.usage", "-o", str(path), "--interval", "0.01"]
     with started([*WORDS, *words]) as recording:
-        until(lambda: path.exists() and path.stat().st_size and rows_of(path))
+        until(lambda: path.exists() and path.stat().st_size and len(rows_of(path)) > 1)
         recording.send_signal(sent)
         _, told = recording.communicate(timeout=60)
     rows = rows_of(path)
