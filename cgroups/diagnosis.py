@@ -456,7 +456,9 @@ def explain_remove(error: int, cgroup: Cgroup) -> CgroupError:
         except CgroupError:
             hint = "processes are inside, or cgroups below"
     if error in DENIED:
-        return _denied_by_parent(error, tried, cgroup)
+        denied = _denied_by_parent(error, tried, cgroup)
+        denied.path = cgroup.path  # it is there, unlike one that could not be made
+        return denied
     return from_errno(error, tried, path=cgroup.path, hint=hint)
 
 
@@ -468,7 +470,7 @@ def _denied_by_parent(error: int, tried: str, cgroup: Cgroup) -> CgroupError:
     read_only = error == errno.EROFS or access == READ_ONLY
     why = f"its parent {READ_ONLY if read_only else access or 'may be written, but a security module refuses it'}"
     denied = from_errno(error, tried, hint=why if read_only else join_hints(why, _scope()))
-    denied.path = cgroup.path  # not given above: whose owner matters is the parent's
+    denied.path = path
     return denied
 
 

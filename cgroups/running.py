@@ -142,7 +142,7 @@ def run_through(
         message = "stdin cannot be a pipe: nobody would write to it"
         raise InvalidValue(message)
     limits = check_limits(limits)
-    from .watched import WatchedPopen  # noqa: PLC0415 - as of PIPE: it imports subprocess
+    from .spawning import WatchedPopen  # noqa: PLC0415 - as of PIPE: it imports subprocess
 
     with ExitStack() as last, Job(parents_of(parent), limits) as job, ExitStack() as stack:
         samples = stack.enter_context(_Samples(job, sample)) if sample is not None else None

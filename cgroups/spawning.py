@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypedDict, Unpack
 
+    from ._interface import Watch
+
     class Common(TypedDict, total=False):
         """The keywords of subprocess.Popen, without those of text pipes, and those of the start."""
 
@@ -363,6 +365,25 @@ class Popen(subprocess.Popen[AnyStr]):
 
 LOST: Final = 255
 """The exit status of a child that somebody else has reaped, as of asyncio."""
+
+
+class WatchedPopen(Popen[bytes]):
+    """A Popen that a thread of C waits for from its first instruction on.
+
+    Between its start and a wait in Python, other threads may hold the interpreter's
+    lock for longer than the program runs.
+    """
+
+    _watch: Watch | None = None
+
+    def _start(self, request: Spawn, program: Any, cwd: Any) -> None:
+        self._watch = backend.Watch()
+        super()._start(request._replace(watch=self._watch), program, cwd)
+
+    def ended_ns(self) -> int:
+        """Return CLOCK_MONOTONIC at its end, in nanoseconds; 0 if it has not ended, or nobody could watch it."""
+        return 0 if self._watch is None else self._watch.ended_ns()
+
 
 FROZEN: Final = Core.events["frozen"]
 

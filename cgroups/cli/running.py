@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO, Annotated, Any, NoReturn, Optional
 
 import typer
@@ -149,6 +150,8 @@ def _write(text: str, file: IO[str] | None, output: str | None) -> None:
             file.close()
     except OSError as error:
         if output is not None:
+            with suppress(OSError):  # it tries to write what is left, and is closed all the same
+                file.close()
             _say(f"cannot write the report to {output}: {error.strerror}")
         else:
             _drop_stderr()

@@ -75,6 +75,7 @@ def deny(number: int, error: int) -> None:
 if __name__ == "__main__":
     deny(int(sys.argv[1]), int(sys.argv[2]))
 
+import cgroups
 from cgroups import (
     CgroupError,
     Events,
@@ -152,9 +153,10 @@ def sampler(specs):
     with Sampler([cgroup], [Memory.usage_in_bytes]) as few:
         frame = few.sample()
         assert frame[cgroup, Memory.usage_in_bytes] >= 0
-        with few.record(0.01) as recorder:
-            time.sleep(0.1)
-        assert len(recorder.read()) > 2
+        if cgroups.backend == "native":
+            with few.record(0.01) as recorder:
+                time.sleep(0.1)
+            assert len(recorder.read()) > 2
     with Sampler.follow(cgroup, [Memory.usage_in_bytes]) as all_of_it:
         assert [one.name for one in all_of_it.sample().cgroups] == [cgroup.name]
         os.mkdir(f"{cgroup.path}/new")

@@ -264,7 +264,8 @@ def test_io_is_counted(run: Run, need: Need, tmp_path: Path) -> None:
     for moved, requests in ((told.read_bytes, told.reads), (told.written_bytes, told.writes)):
         assert 4 * MIB <= (moved or 0) < 6 * MIB
         assert 4 <= (requests or 0) < 4000
-    assert (none.written_bytes, none.writes) == (0, 0)
+    # On v1 the device may have done more meanwhile than was counted: for others, as far as anybody can tell.
+    assert (none.written_bytes, none.writes) in [(0, 0)] + [(None, None)] * ("blkio" in none.missing)
 
 
 def test_io_that_v1_does_not_count_is_unknown(run: Run, parents: list[Cgroup], need: Need) -> None:
