@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 from common import SLOW, MakeCgroup, Spawn
 
-from cgroups import Cgroup, CgroupError, CgroupTimeout, Hierarchy
+from cgroups import Cgroup, CgroupBusy, CgroupError, CgroupTimeout, Hierarchy
 from cgroups.control import kill
 from cgroups.core import descent
 
@@ -207,7 +207,7 @@ def test_bounded_calls_of_ten_thousand_cgroups_keep_their_time(wide: Cgroup, spa
     wide.child("9").add_process(child.pid)
     for name, act in ACTS.items():
         began = time.monotonic()
-        with suppress(CgroupTimeout):
+        with suppress(CgroupTimeout, CgroupBusy):  # remove may see the process before its time is over
             act(wide, 0.1)
         assert time.monotonic() - began < 1.1 * SLOW, name
     wide.kill(60 * SLOW)
