@@ -77,20 +77,22 @@ class _Arena:
     def grow_text(self, capacity: int) -> None:
         if capacity > TEXT_LIMIT:
             raise Failure(Status.OS, errno.EFBIG)
-        self._text = self.c.text = _uncleared("char[]", capacity)
+        text = self.c.text = _uncleared("char[]", capacity)
         self.c.text_capacity = capacity
+        self._text = text  # last, since it lets go of what C used
 
     def grow_columns(self, capacity: int) -> None:
         cells = self.cells
-        self._columns = (
+        columns = (
             _uncleared("uint64_t[]", capacity),
             _uncleared("uint8_t[]", capacity),
             _uncleared("uint32_t[]", capacity),
             _uncleared("uint32_t[]", capacity),
             _uncleared("uint32_t[]", capacity),
         )
-        cells.value, cells.kind, cells.key, cells.key_end, cells.start = self._columns
+        cells.value, cells.kind, cells.key, cells.key_end, cells.start = columns
         cells.capacity = capacity
+        self._columns = columns  # last, since it lets go of what C used
 
     def grow(self) -> None:
         """Makes room for what gave CG_SPACE."""

@@ -16,7 +16,8 @@ from subprocess import DEVNULL, PIPE, STDOUT
 from typing import IO, TYPE_CHECKING, Any
 
 from .core.pidfd import open_process
-from .errors import InvalidValue
+from .core.threads import thread_limit
+from .errors import InvalidValue, shown
 from .spawning import Popen as _Popen
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class Popen:
         loop = asyncio.get_running_loop()
         starting: Future[_Popen[bytes]] = Future()
         self._starting = starting
-        loop.run_in_executor(None, self._begin, starting)
+        with thread_limit(f"cannot start {shown(self.args)}"):
+            loop.run_in_executor(None, self._begin, starting)
         try:
             await asyncio.shield(asyncio.wrap_future(starting))
         except asyncio.CancelledError:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Union
 
 from ._backend import backend
 from .disks import Disks
-from .errors import CgroupTimeout, InvalidValue, shown
+from .errors import CgroupError, CgroupTimeout, InvalidValue, shown
 from .group import Parent, parents_of
 from .job import Job, check_limits
 from .report import Report, measure
@@ -270,12 +270,15 @@ class _Output:
     """Seconds to wait for the end of a pipe that a process outside of the cgroups may hold."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
-        from threading import Thread  # noqa: PLC0415 - as of PIPE
+        from .core.threads import start_thread  # noqa: PLC0415 - as of PIPE
 
         self._fd = os.dup(pipe.fileno())
         self._parts: list[bytes] = []
-        self._thread = Thread(target=self._read, daemon=True)
-        self._thread.start()
+        try:
+            self._thread = start_thread(self._read, "cgroups output", "cannot read what the command writes")
+        except CgroupError:
+            os.close(self._fd)
+            raise
 
     def _read(self) -> None:
         with os.fdopen(self._fd, "rb", buffering=0) as pipe:
@@ -309,7 +312,10 @@ class _Samples:
         self._thread = Thread(target=self._go, daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        from .core.threads import thread_limit  # noqa: PLC0415 - as of PIPE
+
+        with thread_limit("cannot sample the job"):
+            self._thread.start()
 
     def _go(self) -> None:
         began = time.monotonic()

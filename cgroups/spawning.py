@@ -23,7 +23,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING, Any, AnyStr, Final, Literal, Union, overload
 
 from . import diagnosis
@@ -32,7 +32,8 @@ from ._interface import Failure, Spawn, Spawned, Status, Step
 from ._signals import Ended
 from .core import children
 from .core.advice import advise
-from .deadline import A_DAY, EVER, PATIENCE, Deadline
+from .core.threads import start_thread
+from .deadline import EVER, PATIENCE, Deadline
 from .errors import CgroupBusy, CgroupError, CgroupOSError, CgroupTimeout, InvalidValue, shown
 from .group import Group
 from .hierarchy import Cgroup
@@ -270,40 +271,47 @@ class Popen(subprocess.Popen[AnyStr]):
         changes_identity = any(one is not None for one in rest[7:10])
         if not changes_identity and not any(map(_is_stoppable_by_others, self.cgroups)):
             self._fork_and_wait(program, words, rest)
-        elif not self._within_deadline(lambda: self._fork_and_wait(program, words, rest)):
+        elif not self._within_deadline(program, lambda: self._fork_and_wait(program, words, rest)):
             raise self._late(program)
 
-    def _within_deadline(self, start: Callable[[], None]) -> bool:
-        """Run subprocess's start in a thread, since its wait for the child has no timeout; whether it ended in time.
+    def _within_deadline(self, program: Any, start: Callable[[], None]) -> bool:
+        """Run subprocess's start in a thread, since its wait for the child has no timeout.
 
-        If it is late, or a signal handler raises, the child is killed; the thread ends when the child does.
+        If it is late, or a signal handler raises, the child is killed.  The thread ends when the child does: to the
+        kernel it is the parent, whose end is what PR_SET_PDEATHSIG tells of.
+
+        Returns:
+            Whether it ended in time.
         """
         raised: list[BaseException] = []
-        given_up = threading.Event()
+        started = threading.Event()
 
         def work() -> None:
             try:
                 start()
             except BaseException as error:  # noqa: BLE001 - raised by whoever waits
                 raised.append(error)
-            if given_up.is_set() and self._child_created and self.returncode is None:
-                children.end(self.pid)
-                self._child_created = False
+            started.set()
+            if not raised:
+                _await_end(self.pid)
 
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
+        start_thread(work, "cgroups start", f"cannot start {shown(program)}")
         try:
-            while thread.is_alive() and not self._deadline.is_over:
-                thread.join(self._deadline.left(A_DAY))
+            while not started.is_set() and not self._deadline.is_over:
+                started.wait(self._deadline.left(UNSEEN_S))
         finally:
-            if thread.is_alive():
-                given_up.set()
+            is_late = not started.is_set()
+            if is_late:
+                # Until then the thread uses descriptors that subprocess closes when this call raises.
+                _await_surely(lambda: started.is_set() or self._closed_child_pipe_fds)  # type: ignore[attr-defined]
                 if self._child_created:
                     children.end(self.pid)
                 self._child_created = False
+        if is_late:
+            return False
         if raised:
             raise raised[0]
-        return not given_up.is_set()
+        return True
 
     def _fork_and_wait(self, program: Any, words: tuple[Any, ...], rest: tuple[Any, ...]) -> None:
         args, executable, preexec_fn, *others = words
@@ -385,6 +393,30 @@ class WatchedPopen(Popen[bytes]):
         return 0 if self._watch is None else self._watch.ended_ns()
 
 
+UNSEEN_S: Final = 0.05
+"""How long a wait goes on after a signal that another thread got, before its handler runs here."""
+
+
+def _await_surely(condition: Callable[[], bool]) -> None:
+    """Wait until it holds, whatever signal handlers raise; then raise that."""
+    raised: BaseException | None = None
+    while True:
+        try:
+            while not condition():
+                time.sleep(0.001)
+            break
+        except BaseException as error:  # noqa: BLE001 - raised in the end
+            raised = error
+    if raised is not None:
+        raise raised
+
+
+def _await_end(pid: int) -> None:
+    """Wait until a child has ended, and leave it to be reaped."""
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 FROZEN: Final = Core.events["frozen"]
 
 WORD: Final = 8
@@ -394,9 +426,11 @@ BEGUN: Final = 1 << 63
 
 def _is_stoppable_by_others(cgroup: Cgroup) -> bool:
     """Whether a user other than the caller and root may stop what starts in the cgroup: csrc/cg_places.c."""
+    # On v2 who may write cgroup.procs of the cgroup above both places may move the child to a frozen one.
+    names = (".", "freezer.state") if cgroup.version == 1 else (".", "cgroup.freeze", "cgroup.procs")
     above: Cgroup | None = cgroup
     while above is not None:
-        for name in (".", "cgroup.freeze", "freezer.state"):
+        for name in names:
             try:
                 found = os.lstat(f"{above.path}/{name}")
             except OSError:

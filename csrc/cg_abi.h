@@ -491,7 +491,7 @@ struct cg_spawned {
 
 /* CG_OK once it executes, or a shared child has died of a signal before.
  *
- * CG_INTERRUPTED: a signal arrived.  Call cg_spawn_resume until the status is
+ * CG_INTERRUPTED: a signal arrived, or may have while the child was made.  Call cg_spawn_resume until the status is
  * another, or cg_spawn_cancel.  The request has to live until then.
  *
  * On CG_OS no child is left, unless the kernel could not end it at once: pid is

@@ -32,14 +32,7 @@ static bool is_others(int directory, const char *file)
     return is_others_status(&found);
 }
 
-static bool is_set(int directory, const char *file)
-{
-    char digit = '0';
-    int fd CG_CLOSE = openat(directory, file, O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && cg_pread(fd, &digit, 1) == 1 && digit == '1';
-}
-
-/* The same, or whether another user may set it. */
+/* Whether it is 1, or another user may set it. */
 static bool may_be_set(int directory, const char *file)
 {
     char digit = '0';
@@ -63,6 +56,13 @@ static bool is_frozen(int directory, int version, bool *has_brake_ret)
     return version == 1 ? strncmp(text, "THAWED", 6) != 0 : strstr(text, "frozen 1") != NULL;
 }
 
+bool cg_has_one_node(void)
+{
+    char text[8];
+    int fd CG_CLOSE = open("/sys/devices/system/node/online", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && cg_pread(fd, text, sizeof text) == 2 && memcmp(text, "0\n", 2) == 0;
+}
+
 /* ---- whether a child may share the caller's memory ----------------------------------- */
 
 /* Room for "../" as often as a path of PATH_MAX has components, and a name, is more than the kernel takes. */
@@ -80,14 +80,15 @@ static size_t depth_of(const char *path)
  * descriptor leads to what it is under. */
 struct line {
     int directory;
-    size_t levels; /* that have the files of a cgroup: a hierarchy's root has none to stop it by */
+    size_t levels;
+    size_t brakes; /* levels that have files to stop them by: a hierarchy's root has none */
     char file[PATH_MAX];
 };
 
-/* Asks about a file of each of them, until an answer is yes. */
-static bool any_of(struct line *line, const char *name, bool (*ask)(int, const char *))
+/* Asks about a file of each of the first levels, until an answer is yes. */
+static bool any_of(struct line *line, size_t levels, const char *name, bool (*ask)(int, const char *))
 {
-    for (size_t level = 0; level < line->levels; level++) {
+    for (size_t level = 0; level < levels; level++) {
         memcpy(line->file + 3 * level, name, strlen(name) + 1);
         if (ask(line->directory, line->file))
             return true;
@@ -107,16 +108,30 @@ static bool is_any_directory_others(struct line *line, size_t depth)
         if (fstatat(line->directory, line->file, &found, 0) < 0 || is_others_status(&found))
             return true;
     }
-    line->levels = depth + (found.st_ino != ROOT_INODE);
+    line->levels = depth + 1;
+    line->brakes = depth + (found.st_ino != ROOT_INODE);
     return false;
 }
 
-/* Not where another user may stop the child, or have it killed: by the directories, or by a file of the freezer or a
- * memory.oom.group that the user was given.  A file that can only slow a process down, such as cpu.max, is not looked for
- * where it was given without its directory: asking for each of them would take longer than a start may.
+static bool is_there(int directory, const char *file)
+{
+    struct stat found;
+    return fstatat(directory, file, &found, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+/* v1's cpuset binds the memory of who joins to its own nodes; its files may have no prefix. */
+static bool binds_memory(int directory)
+{
+    return (is_there(directory, "cpuset.mems") || is_there(directory, "mems")) && !cg_has_one_node();
+}
+
+/* Not where another user may stop the child, or have it killed: by the directories, by a file of the freezer or a
+ * memory.oom.group that the user was given, or on v2 by a move, which asks for cgroup.procs of the cgroup above both
+ * places.  A file that can only slow a process down, such as cpu.max, is not looked for where it was given without its
+ * directory: asking for each of them would take longer than a start may.
  *
  * And not where the kernel, of a process there, would also do to those that share its memory what they are not to suffer:
- * v1 would move the memory to the cpuset's nodes; on v2 an OOM that ends all of the cgroup, or of one above, ends them.
+ * v1 would bind the memory to the cpuset's nodes; on v2 an OOM that ends all of the cgroup, or of one above, ends them.
  *
  * Deeper than a path can go the answer is no. */
 static bool is_shareable(int directory, const struct cg_place *place, bool has_brake)
@@ -126,10 +141,12 @@ static bool is_shareable(int directory, const struct cg_place *place, bool has_b
     line.directory = directory;
     if (depth > LEVELS || is_any_directory_others(&line, depth))
         return false;
-    if (has_brake && any_of(&line, place->version == 1 ? "freezer.state" : "cgroup.freeze", is_others))
+    if (has_brake && any_of(&line, line.brakes, place->version == 1 ? "freezer.state" : "cgroup.freeze", is_others))
         return false;
-    return place->version == 1 ? !is_set(directory, "cpuset.memory_migrate")
-                               : !any_of(&line, "memory.oom.group", may_be_set);
+    if (place->version == 1)
+        return !binds_memory(directory);
+    return !any_of(&line, line.levels, "cgroup.procs", is_others) &&
+           !any_of(&line, line.brakes, "memory.oom.group", may_be_set);
 }
 
 /* ---- opening ---------------------------------------------------------------------- */

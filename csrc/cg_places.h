@@ -15,6 +15,9 @@ struct cg_places {
 int cg_places_open(const struct cg_spawn *spawn, struct cg_places *places, struct cg_progress *progress);
 void cg_places_close(const struct cg_places *places);
 
+/* Whether all memory is of one node, so that nothing is moved where a process joins a cpuset. */
+bool cg_has_one_node(void);
+
 /* Opens that by which a process moves itself to a place, in the place of its directory. */
 int cg_place_open_door(int *place);
 

@@ -19,6 +19,9 @@ enum { STACK = 16 << 10 };
 
 static const int64_t MILLISECOND = 1000000, SECOND = 1000000000;
 
+/* How long the caller waits without looking for a signal whose handler in C ran before the wait began. */
+static const int64_t UNSEEN = 50000000;
+
 /* One start, from its places to its child's execution.  That of a copied child is in memory shared with it. */
 struct cg_start {
     struct cg_child child;
@@ -26,6 +29,7 @@ struct cg_start {
     struct cg_places places;
     int64_t deadline; /* CLOCK_MONOTONIC in ns */
     int pid;
+    bool to_copy; /* whether it has to begin anew with a copied child */
 };
 
 static int64_t now(void)
@@ -120,7 +124,7 @@ static void fail(struct cg_start *start, int step, int at, int error)
     start->progress.error = error;
 }
 
-/* Makes one that moves itself into every place. */
+/* Makes one that moves itself into every place.  v2 would take the memory along to the nodes of the cpuset. */
 static void make_moving(struct cg_start *start)
 {
     int born = start->child.born;
@@ -130,6 +134,9 @@ static void make_moving(struct cg_start *start)
         fail(start, CG_SPAWN_JOIN, born, errno);
         return;
     }
+    start->to_copy = born >= 0 && start->child.shares && !cg_has_one_node();
+    if (start->to_copy)
+        return;
     long pid = clone_child(start);
     if (pid < 0)
         fail(start, CG_SPAWN_CLONE, 0, (int)-pid);
@@ -162,47 +169,58 @@ static bool is_stillborn(const struct cg_start *start)
 static int await(struct cg_start *start)
 {
     uint32_t *word = &start->progress.running;
-    for (int64_t pause = MILLISECOND;; pause = pause < 50 * MILLISECOND ? 2 * pause : pause) {
+    int64_t began = now();
+    for (int64_t pause = MILLISECOND;; pause *= 2) {
         uint32_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
         /* The kernel wakes this when the child executes or ends; but not when it ended before it had announced itself. */
         if (seen & CG_FUTEX_OWNER_DIED || is_ended(start->pid))
             return CG_OK;
-        int64_t left = start->deadline - now();
+        int64_t time = now(), left = start->deadline - time;
         if (left <= 0)
             return CG_OS;
+        if (time - began >= UNSEEN)
+            return CG_INTERRUPTED;
         left = left < pause ? left : pause;
-        long time[2] = {0, (long)left};
-        if (syscall(SYS_futex, word, 0 /* FUTEX_WAIT, between processes */, seen, time) < 0 && errno == EINTR)
+        long most[2] = {0, (long)left};
+        if (syscall(SYS_futex, word, 0 /* FUTEX_WAIT, between processes */, seen, most) < 0 && errno == EINTR)
             return CG_INTERRUPTED;
     }
 }
 
-/* What became of it; a start that is not pending is over. */
-static int finish(struct cg_start *start, struct cg_spawned *spawned_ret)
+/* What became of it, once it executed, ended or was late.  Read once: a child that is late may still write there. */
+static struct cg_spawned told(const struct cg_start *start, bool is_late)
 {
-    struct cg_progress *progress = &start->progress;
-    bool shares = start->child.shares;
-    for (;;) {
-        int status = shares || start->pid == 0 ? CG_OK : await(start);
-        if (status == CG_INTERRUPTED)
-            return status;
-        if (status == CG_OS)
-            fail(start, CG_SPAWN_TIMEOUT, 0, ETIMEDOUT);
-        if (!is_stillborn(start))
-            break;
-        start->pid = kill_child(start->pid);
-        make_moving(start);
-    }
-    if (!shares && start->pid > 0 && !progress->error && progress->step != CG_SPAWN_EXECUTE)
-        fail(start, CG_SPAWN_KILLED, 0, ECANCELED);
-    *spawned_ret = (struct cg_spawned){
+    const struct cg_progress *progress = &start->progress;
+    struct cg_spawned said = {
         .began = progress->began,
-        .pid = progress->error ? kill_child(start->pid) : start->pid,
         .step = progress->step,
         .at = progress->at,
         .error = progress->error,
     };
-    return progress->error ? CG_OS : CG_OK;
+    bool is_copied = !start->child.shares && start->pid > 0;
+    if (is_late)
+        said.step = CG_SPAWN_TIMEOUT, said.at = 0, said.error = ETIMEDOUT;
+    else if (is_copied && !said.error && said.step != CG_SPAWN_EXECUTE)
+        said.step = CG_SPAWN_KILLED, said.at = 0, said.error = ECANCELED;
+    said.pid = said.error ? kill_child(start->pid) : start->pid;
+    return said;
+}
+
+/* Waits until a start is over; one that was interrupted is not. */
+static int finish(struct cg_start *start, struct cg_spawned *spawned_ret)
+{
+    int status;
+    for (;;) {
+        status = start->child.shares || start->pid == 0 ? CG_OK : await(start);
+        if (status == CG_INTERRUPTED)
+            return status;
+        /* One that cannot be reaped in a second has said nothing, and is killed. */
+        if (!is_stillborn(start) || status == CG_OS || !is_reaped_within(start->pid, SECOND))
+            break;
+        make_moving(start);
+    }
+    *spawned_ret = told(start, status == CG_OS);
+    return spawned_ret->error ? CG_OS : CG_OK;
 }
 
 static void destroy(struct cg_start *start)
@@ -215,6 +233,8 @@ static void destroy(struct cg_start *start)
 static int go_on(struct cg_start *start, struct cg_spawned *spawned_ret)
 {
     int status = finish(start, spawned_ret);
+    if (start->to_copy)
+        return status;
     if (status == CG_INTERRUPTED) {
         *spawned_ret = (struct cg_spawned){.pending = start};
         return status;
@@ -225,7 +245,7 @@ static int go_on(struct cg_start *start, struct cg_spawned *spawned_ret)
     return status;
 }
 
-static int start_shared(struct cg_start *start, struct cg_spawned *spawned_ret)
+static int begin(struct cg_start *start, struct cg_spawned *spawned_ret)
 {
     start->child.doors = start->places.fds;
     start->child.progress = &start->progress;
@@ -243,7 +263,8 @@ static int start_copied(const struct cg_start *given, struct cg_spawned *spawned
         return CG_OS;
     }
     *start = *given;
-    return start_shared(start, spawned_ret);
+    start->to_copy = start->child.shares = false;
+    return begin(start, spawned_ret);
 }
 
 /* The kernel takes these for "no change". */
@@ -275,7 +296,12 @@ int cg_spawn(const struct cg_spawn *spawn, struct cg_spawned *spawned_ret)
     start.child.born = start.places.born;
     /* A child with another user would have the kernel take a sharer's memory for that user's, who could stop the child. */
     start.child.shares = start.places.shareable && !cg_changes_identity(spawn);
-    return start.child.shares ? start_shared(&start, spawned_ret) : start_copied(&start, spawned_ret);
+    if (start.child.shares) {
+        int status = begin(&start, spawned_ret);
+        if (!start.to_copy)
+            return status;
+    }
+    return start_copied(&start, spawned_ret);
 }
 
 int cg_spawn_resume(struct cg_spawned *spawned)
@@ -286,7 +312,10 @@ int cg_spawn_resume(struct cg_spawned *spawned)
 void cg_spawn_cancel(struct cg_spawned *spawned)
 {
     struct cg_start *start = spawned->pending;
-    *spawned = (struct cg_spawned){.pid = kill_child(start != NULL ? start->pid : spawned->pid)};
+    int pid = start != NULL ? start->pid : spawned->pid;
+    /* What is left of a start that failed has been killed. */
+    bool is_killed = start == NULL && spawned->error != 0;
+    *spawned = (struct cg_spawned){.pid = is_killed ? pid : kill_child(pid)};
     if (start != NULL)
         destroy(start);
 }

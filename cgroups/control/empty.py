@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import select
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 LOOK_AGAIN: Final = 1.0
 """Seconds after which the processes of v1 are listed again: one of them may have been moved away."""
 
+CALM_LOOKS: Final = 3
+"""How often nothing is to be found while processes of the machine come and go."""
+
 POLLIN, POLLPRI = 1, 2
 
 
@@ -32,8 +34,18 @@ def is_populated(tops: Tops, tried: str, deadline: Deadline | None) -> bool:
 
 
 def some_inside(tops: Tops, tried: str, deadline: Deadline | None, most: int) -> list[int]:
-    """Return some of the processes of v1; those that a visit has missed if it has found none."""
-    return some_pids(tops, tried, deadline, most) or list(itertools.islice(members(tops, tried, deadline), most))
+    """Return some of the processes of v1.
+
+    A visit misses what is moved meanwhile, and a look at /proc what forks and exits meanwhile: only
+    where neither has found anything, and several times where /proc was in motion, there is nothing.
+    """
+    for _ in range(CALM_LOOKS):
+        if found := some_pids(tops, tried, deadline, most):
+            return found
+        look = members(tops, tried, deadline)
+        if look.pids or look.is_whole:
+            return sorted(look.pids)[:most]
+    return []
 
 
 def is_live(top: Cgroup) -> bool:

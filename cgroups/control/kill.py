@@ -20,7 +20,7 @@ from ..errors import (
 )
 from .empty import is_live, is_populated, some_inside, wait_exits, wait_some
 from .freeze import await_state, freezers, freezes, frozen_above, has_freezer, set_frozen
-from .members import kill_members
+from .members import Look, kill_members
 from .processes import (
     Signalled,
     Tops,
@@ -92,11 +92,10 @@ def kill_within(tops: Tops, deadline: Deadline) -> int:
         live = [top for top in tops if top.version == 1 or is_live(top)]
         _count(live, tried, deadline, seen)
         rest = [top for top in live if not kill_at_once(top)]
-        found = kill_each(rest, tried, deadline, again=attempt > 0) if rest else set()
-        if not found and all(top.version == 1 for top in live):
-            found = kill_members(live, tried, deadline)
-            if not found:
-                break
+        found, is_all = kill_each(rest, tried, deadline, again=attempt > 0) if rest else Look(set(), is_whole=True)
+        is_v1 = all(top.version == 1 for top in live)
+        if is_v1 and not found and (is_all or not some_inside(live, tried, deadline, 1)):
+            break
         seen |= found
         # Not for long: what was made meanwhile makes others.
         _wait(live, found, tried, Deadline(deadline.left(SWEEP)))
@@ -149,26 +148,29 @@ def kill_at_once(top: Cgroup) -> bool:
     return True
 
 
-def kill_each(tops: Tops, tried: str, deadline: Deadline, *, again: bool) -> set[int]:
-    """Kill one by one; return which processes were found.
+def kill_each(tops: Tops, tried: str, deadline: Deadline, *, again: bool) -> Look:
+    """Kill one by one; return which processes were found, and whether there were surely no others.
 
     Meanwhile they are frozen where that can be, and else, from the second round on, stopped: such fork no others.
     """
     check_visible(tops, tried, deadline)  # before anything is done
     done = Signalled(spared=os.getpid())
+    look = Look(set(), is_whole=False)
     found = freezers(tops)
     try:
         still = [one for one in found if _is_still(one, _part_of(deadline), tried)]
         if again and not still:
             _stop(tops, tried, Deadline(min(PATIENCE, deadline.left() / 2)))
         signal_all(tops, SIGKILL, tried, deadline, done, after=_thaw)
+        if not done.seen:  # while what is frozen neither forks nor exits
+            look = kill_members(tops, tried, deadline)
     finally:
         # Of v1 a process exits only then; and it may have been frozen before.
         for one in [*found, *(top for top in tops if top.version == 1 and has_freezer(top))]:
             with suppress(*UNFREEZABLE):
                 set_frozen(one, frozen=False)
     done.check(tried)
-    return done.seen
+    return Look(done.seen | look.pids, look.is_whole)
 
 
 def _part_of(deadline: Deadline) -> Deadline:

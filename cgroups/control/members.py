@@ -9,9 +9,8 @@ cgroups cannot be renamed, and the kernel counts who is inside.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .._interface import encode_name
 from ..core.pidfd import send_signal
@@ -19,45 +18,69 @@ from ..errors import CgroupError
 from .processes import Tops, held
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..deadline import Deadline
     from ..hierarchy import Cgroup
 
-__all__ = ["kill_members", "members"]
+__all__ = ["Look", "kill_members", "members"]
 
 SIGKILL: Final = 9
 
+OWN_LINKS: Final = 2
+"""Links of a process's directory task besides those of its threads."""
 
-def members(tops: Tops, tried: str, deadline: Deadline | None) -> Iterator[int]:
-    """Yield the processes inside cgroups of v1, the caller left out, as /proc tells; no zombies.
+EXITED: Final = (FileNotFoundError, ProcessLookupError)
 
-    Nothing if /proc is of another pid namespace, where the numbers are those of other processes.
+
+class Look(NamedTuple):
+    """What a look at every process of the machine found.
+
+    Attributes:
+        pids: the processes inside.
+        is_whole: no process exited between the listing of /proc and the look at it.  A process that forks
+            and exits all the time has another number at each look.
+    """
+
+    pids: set[int]
+    is_whole: bool
+
+
+def members(tops: Tops, tried: str, deadline: Deadline | None) -> Look:
+    """Find the processes inside cgroups of v1, the caller left out, as /proc tells; no zombies.
+
+    None are found if /proc is of another pid namespace, where the numbers are those of other processes.
 
     Raises:
         CgroupTimeout: the deadline is over.
     """
     tops = [top for top in tops if top.version == 1]
+    found: set[int] = set()
     if not tops or not _is_own_proc():
-        return
+        return Look(found, is_whole=True)
+    is_whole = True
     for entry in os.listdir("/proc"):
         if not entry.isdecimal() or int(entry) == os.getpid():
             continue
         if deadline is not None:
             deadline.check_round(tried, tops)
-        if any(_is_inside(int(entry), top) for top in tops):
-            yield int(entry)
+        try:
+            if _is_inside(int(entry), tops):
+                found.add(int(entry))
+        except EXITED:
+            is_whole = False
+    return Look(found, is_whole)
 
 
-def kill_members(tops: Tops, tried: str, deadline: Deadline) -> set[int]:
-    """Kill what :func:`members` finds; return the processes."""
-    found = set()
-    for pid in members(tops, tried, deadline):
-        with held([pid]) as fds:
+def kill_members(tops: Tops, tried: str, deadline: Deadline) -> Look:
+    """Kill what :func:`members` finds."""
+    look = members(tops, tried, deadline)
+    for pid in look.pids:
+        with held([pid]) as fds, suppress(*EXITED, PermissionError):  # what is left in the end is named
             # Looked at again: the number may have gone to another process before it was held.
-            if pid in fds and any(_is_inside(pid, top) for top in tops):
-                found.add(pid)
-                with suppress(ProcessLookupError, PermissionError):  # what is left in the end is named
-                    send_signal(pid, fds[pid], SIGKILL)
-    return found
+            if pid in fds and _is_inside(pid, tops):
+                send_signal(pid, fds[pid], SIGKILL)
+    return look
 
 
 def _is_own_proc() -> bool:
@@ -67,28 +90,43 @@ def _is_own_proc() -> bool:
         return False
 
 
-def _is_inside(pid: int, top: Cgroup) -> bool:
-    if top.version != 1:
+def _is_inside(pid: int, tops: Sequence[Cgroup]) -> bool:
+    """Return whether one of its threads is inside.  The first may be elsewhere, or have exited before the others.
+
+    Raises:
+        FileNotFoundError: the process has exited; or ProcessLookupError.
+    """
+    if _is_thread_inside(pid, tops):
+        return True
+    tasks = f"/proc/{pid}/task"
+    if os.stat(tasks).st_nlink <= OWN_LINKS + 1:
         return False
+    for entry in os.listdir(tasks):
+        with suppress(*EXITED):
+            if int(entry) != pid and _is_thread_inside(int(entry), tops):
+                return True
+    return False
+
+
+def _is_thread_inside(tid: int, tops: Sequence[Cgroup]) -> bool:
+    with open(f"/proc/{tid}/cgroup", "rb") as file:
+        text = file.read()
+    # Most are told apart without making their cgroups.
+    return any(encode_name(top.name) in text and _is_below(tid, top) for top in tops) and not _is_zombie(tid)
+
+
+def _is_below(tid: int, top: Cgroup) -> bool:
     try:
-        with open(f"/proc/{pid}/cgroup", "rb") as file:
-            # Most are told apart without making their cgroups.
-            if encode_name(top.name) not in file.read():
-                return False
-        cgroups = top.hierarchy.host.process_info(pid)
+        cgroups = top.hierarchy.host.process_info(tid)
     except (OSError, CgroupError):  # it has exited, or has a path that is too long for /proc
         return False
     location = top.location.rstrip("/")
-    inside = any(
+    return any(
         one.hierarchy == top.hierarchy and (one.location == top.location or one.location.startswith(f"{location}/"))
         for one in cgroups
     )
-    return inside and not _is_zombie(pid)
 
 
-def _is_zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
-    except (OSError, IndexError):
-        return True
+def _is_zombie(tid: int) -> bool:
+    with open(f"/proc/{tid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[:1] in ([b"Z"], [b"X"], [])

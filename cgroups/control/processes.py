@@ -127,9 +127,9 @@ def visit(
         for node in descend(top, None if deadline is None else lambda: deadline.check_round(tried, tops)):
             try:
                 if not recursive:
-                    node.ahead.clear()
+                    node.skip()
                 elif node.ahead and not is_node_live(node, top):
-                    node.ahead.clear()
+                    node.skip()
                     continue
                 pids = listed(node)
             except OSError as error:

@@ -38,6 +38,9 @@ GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ELOOP}
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
+RENAMES: Final = 16
+"""How often a directory of v1 is listed again for what was renamed before it was visited."""
+
 NO_CHILDREN: Final = 2
 """Links of a cgroup's directory without cgroups below: from its parent, and from itself."""
 
@@ -51,9 +54,11 @@ class Node:
         depth: levels below the top.
         fd: its open directory; valid until the next node is asked for.
         ahead: names of the cgroups below that are still to visit, the next one last.
+        seen: inodes of the cgroups below that were visited; kept for v1.
+        lists: how often it may be listed again.
     """
 
-    __slots__ = ("above", "ahead", "depth", "fd", "identity", "name")
+    __slots__ = ("above", "ahead", "depth", "fd", "identity", "lists", "name", "seen")
 
     def __init__(self, name: str, above: Node | None, fd: int) -> None:
         self.name = name
@@ -62,6 +67,8 @@ class Node:
         self.fd = fd
         self.identity: tuple[int, int] = (0, 0)
         self.ahead: list[str] = []
+        self.seen: set[int] = set()
+        self.lists: int = RENAMES
 
     def cgroup(self, top: Cgroup) -> Cgroup:
         """Return the cgroup; its location is as long as the tree is deep, so make it only to report it."""
@@ -112,6 +119,10 @@ class Node:
             node = node.above
         return act()
 
+    def skip(self) -> None:
+        """Leave out the cgroups below that are not visited yet."""
+        self.ahead, self.lists = [], 0
+
     def close(self) -> None:
         fd, self.fd = self.fd, -1
         if fd >= 0:
@@ -125,6 +136,7 @@ class _Stack:
         self._top = top
         self._check = check
         self._links = not top.is_captured  # other file systems may count links in their own way
+        self._renames = top.version == 1 and self._links
         self.nodes: list[Node] = []
 
     def enter(self, name: str = "") -> Node | None:
@@ -139,10 +151,12 @@ class _Stack:
                 node.close()
                 return None
             if not self._links or status.st_nlink != NO_CHILDREN:
-                node.ahead = node.with_room(lambda: self._list(fd))
+                node.ahead = node.with_room(lambda: self._list(node))
         except BaseException:
             node.close()
             raise
+        if above is not None and self._renames:
+            above.seen.add(status.st_ino)
         self.nodes.append(node)
         if len(self.nodes) > MAX_OPEN:
             self.nodes[-MAX_OPEN - 1].close()
@@ -150,6 +164,19 @@ class _Stack:
 
     def leave(self) -> None:
         self.nodes.pop().close()
+
+    def has_more(self, node: Node) -> bool:
+        """Return whether a cgroup is still to visit directly below a node; of v1 also one that was renamed meanwhile.
+
+        Raises:
+            OSError: as open(2) and getdents(2) say it.
+        """
+        while not node.ahead and self._renames and node.lists > 0:
+            if os.fstat(node.fd).st_nlink - NO_CHILDREN == len(node.seen):
+                break
+            node.lists -= 1
+            node.ahead = node.with_room(lambda: self._list(node))
+        return bool(node.ahead)
 
     def open_above(self, node: Node) -> bool:
         """Open the directory above the last node again, if it was closed on the way down; False if it is gone."""
@@ -185,15 +212,18 @@ class _Stack:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         return fd
 
-    def _list(self, fd: int) -> list[str]:
-        """List the names of the cgroups below, the first by name last."""
-        names = []
-        with os.scandir(fd) as entries:
+    def _list(self, node: Node) -> list[str]:
+        """List the names of the cgroups below that were not visited, the first by name last; forget what is gone."""
+        names, inodes = [], set()
+        with os.scandir(node.fd) as entries:
             for number, entry in enumerate(entries):
                 if number % LISTED_AT_ONCE == 0:
                     self._check()
                 if entry.is_dir(follow_symlinks=False):
-                    names.append(entry.name)
+                    inodes.add(entry.inode())
+                    if entry.inode() not in node.seen:
+                        names.append(entry.name)
+        node.seen &= inodes
         names.sort(reverse=True)
         return names
 
@@ -224,7 +254,7 @@ def descend(top: Cgroup, check: Callable[[], None] | None = None, *, below_first
                 node = None
             if node is not None and not below_first:
                 yield node
-            while stack.nodes and not stack.nodes[-1].ahead:
+            while stack.nodes and not _has_more(stack, top):
                 check()
                 last = stack.nodes[-1]
                 if not _climb(stack, last, top):
@@ -241,6 +271,13 @@ def descend(top: Cgroup, check: Callable[[], None] | None = None, *, below_first
 
 def _no_check() -> None:
     """For a visit without a deadline."""
+
+
+def _has_more(stack: _Stack, top: Cgroup) -> bool:
+    try:
+        return stack.has_more(stack.nodes[-1])
+    except OSError as error:
+        raise _explained(error, stack.nodes, "", top) from None
 
 
 def _climb(stack: _Stack, last: Node, top: Cgroup) -> bool:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import select
 import threading
 
+from ..core.threads import start_thread
 from ..errors import CgroupError
 from ._bell import Bell
-from ._threads import start_thread
 
 __all__ = ["Relay"]
 

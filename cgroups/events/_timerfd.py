@@ -9,6 +9,7 @@ import time
 from typing import Final, Union
 
 from ..core.pidfd import DENIED
+from ..core.threads import thread_limit
 from ._bell import Bell
 
 __all__ = ["AnyTimer", "create_timer"]
@@ -76,7 +77,8 @@ class ThreadTimer:
         if at is not None:
             self._thread = threading.Timer(max(0, at - time.monotonic_ns()) / _SECOND, self._bell.ring)
             self._thread.daemon = True
-            self._thread.start()
+            with thread_limit("cannot set a timer"):
+                self._thread.start()
 
     def _end(self) -> None:
         thread, self._thread = self._thread, None

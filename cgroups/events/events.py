@@ -19,12 +19,12 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol, Union
 
 from .. import diagnosis
+from ..core.threads import start_thread
 from ..errors import CgroupError, CgroupGone, InvalidValue, shown
 from ..hierarchy import Cgroup
 from ..subsystem.parameter import Parameter
 from ._bell import Bell
 from ._relay import Relay
-from ._threads import start_thread
 from ._timerfd import AnyTimer, create_timer
 from .feeds import REMOVED, DoubtFeed, Event, ExistenceFeed, Feed, Lost, Origin, RemovalFeed, is_alive, removed
 from .sources import Counters, Everything, Source

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Union
 
+from ..core.threads import start_thread
 from ..errors import CgroupError, CgroupGone, CgroupTimeout, InvalidValue, shown
 from ..group import Group
 from ..hierarchy import Cgroup
-from ._threads import start_thread
 from .events import Events
 from .sources import INTERVAL, Threshold, Watched
 

@@ -86,7 +86,7 @@ def test_what_cannot_be_ended_is_said_in_short(
     children = fill(cgroup, spawn, 60)
     monkeypatch.setattr(kill, "kill_at_once", lambda _: True)
     if cgroup.version == 1:
-        monkeypatch.setattr(kill, "kill_each", lambda *_, **__: {1})
+        monkeypatch.setattr(kill, "kill_each", lambda *_, **__: ({1}, True))
         monkeypatch.setattr(kill, "kill_at_once", lambda _: False)
     with pytest.raises(CgroupTimeout, match=r"are left: not within 0\.2 s") as raised:
         cgroup.kill(0.2)

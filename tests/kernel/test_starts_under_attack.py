@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
@@ -128,6 +129,84 @@ def test_start_signal_handler_that_raises_ends_it(way: str, theirs: Cgroup) -> N
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert raised.value.took < 0.3 + PROMPT_S  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_start_signal_that_another_thread_gets_ends_it(way: str, theirs: Cgroup) -> None:
+    """As a signal that comes while the child is made, it does not interrupt the wait."""
+
+    def freeze_and_interrupt(_: int) -> None:
+        brake(theirs, "1")
+        signal.pthread_kill(threading.get_ident(), signal.SIGALRM)
+
+    def interrupt(*_: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(InterruptedError) as raised:
+            start_attacked(theirs, freeze_and_interrupt, start_timeout=60, **WAYS[way])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert raised.value.took < PROMPT_S  # type: ignore[attr-defined]
+
+
+def test_start_where_a_user_may_move_the_child_into_a_frozen_cgroup_is_bounded(make_ready: MakeCgroup) -> None:
+    """v2 asks who may write cgroup.procs above both: not for the directory, nor for the process."""
+    if Hierarchy.find(":/") is None:
+        pytest.skip("no hierarchy of v2 is mounted")
+    above = make_ready("")
+    ours = above.make_sub("ours")
+    theirs = Hierarchy.find_or_create(f"{above}/theirs", owner=(USER, USER))
+    os.chown(path_of(above, "cgroup.procs"), USER, USER)
+    brake(theirs, "1")
+
+    def move(pid: int) -> None:
+        command = ["sh", "-c", f"echo {pid} > {path_of(theirs, 'cgroup.procs')}"]
+        subprocess.run(command, user=USER, group=USER, extra_groups=[], stderr=subprocess.DEVNULL, check=False)
+
+    thaw = threading.Timer(TIMEOUT_S + PROMPT_S, brake, (theirs, "0"))  # or a failure would hang
+    thaw.start()
+    try:
+        with pytest.raises(CgroupTimeout) as raised:
+            start_attacked(ours, move, start_timeout=TIMEOUT_S)
+    finally:
+        thaw.cancel()
+    assert raised.value.took < TIMEOUT_S + PROMPT_S  # type: ignore[attr-defined]
+    assert theirs.wait_empty(5 * SLOW) is None
+
+
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, of <linux/prctl.h>
+
+
+def test_start_whose_program_is_to_die_with_its_parent_lives(theirs: Cgroup) -> None:
+    """To the kernel the parent is the thread that forked."""
+    prctl = ctypes.CDLL(None).prctl
+    words = ["sleep", "0.3"]
+    with Popen(words, cgroup=theirs, preexec_fn=lambda: prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)) as process:
+        assert process.wait() == 0
+
+
+SLOW_FORK = """
+import os, time
+os.register_at_fork(before=lambda: time.sleep(1))
+theirs, mark = Hierarchy.find_exn(sys.argv[1]), sys.argv[2]
+try:
+    Popen(["touch", mark], cgroup=theirs, preexec_fn=lambda: time.sleep(1), stdin=-1, stdout=-1, start_timeout=0.1)
+except CgroupTimeout:
+    print("late")
+mine = [os.open("/dev/null", os.O_RDONLY) for _ in range(20)]  # whose numbers were those of the pipes
+time.sleep(3)
+for fd in mine:
+    os.fstat(fd)
+print(os.path.exists(mark), theirs.processes())
+"""
+
+
+def test_start_whose_fork_outlasts_its_timeout_leaves_nothing(
+    theirs: Cgroup, run_script: Callable[..., str], tmp_path: Path
+) -> None:
+    assert run_script(SLOW_FORK, str(theirs), str(tmp_path / "ran")) == "late\nFalse []\n"
 
 
 def test_aio_start_frozen_meanwhile_raises_busy_in_time(theirs: Cgroup) -> None:

@@ -17,7 +17,7 @@ from cgroups._interface import Failure, Status
 Both = tuple[ModuleType, ModuleType]
 
 PARSING_SHARE = 0.3
-MUTATED = 200
+JUDGED = 200
 
 
 def escape(path: bytes) -> bytes:
@@ -106,7 +106,7 @@ def test_mutated_table_parses_alike(both: Both, mutate: Callable[..., Any], fixt
     captured = (fixtures / "linux-6.18-v1" / "proc_self_mountinfo").read_bytes()
     count: Counter[str] = Counter()
 
-    @settings(max_examples=max(MUTATED, settings().max_examples))
+    @settings(max_examples=4 * settings().max_examples)
     @given(mutate(table().map(lambda one: one[0]) | st.just(captured)))
     def agrees(text: bytes) -> None:
         result = outcome(native, text)
@@ -114,7 +114,7 @@ def test_mutated_table_parses_alike(both: Both, mutate: Callable[..., Any], fixt
         count["parsed" if isinstance(result, list) else "refused"] += 1
 
     agrees()
-    assert count["parsed"] >= PARSING_SHARE * count.total(), count
+    assert count.total() < JUDGED or count["parsed"] >= PARSING_SHARE * count.total(), count
 
 
 @given(st.binary(max_size=80) | st.text("0123456789 -:/\\\ncgroup2", max_size=60).map(str.encode))

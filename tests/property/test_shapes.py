@@ -19,8 +19,8 @@ Outcome = Callable[..., Any]
 PARSING_SHARE = 0.3
 """Fewer mutated texts that parse would leave the parsers' main paths untried."""
 
-MUTATED = 200
-"""Few enough examples would now and then fall below the share by chance."""
+JUDGED = 200
+"""Of fewer examples the share would now and then be lower by chance."""
 
 shapes = pytest.mark.parametrize("shape", Shape, ids=lambda shape: shape.name.lower())
 
@@ -53,7 +53,7 @@ def test_mutated_text_parses_alike(shape: Shape, both: Both, mutated_texts: Any,
     native, python = both
     count: Counter[str] = Counter()
 
-    @settings(max_examples=max(MUTATED, settings().max_examples))
+    @settings(max_examples=4 * settings().max_examples)
     @given(mutated_texts(shape))
     def agrees(text: bytes) -> None:
         result = outcome(native.parse, shape, text)
@@ -61,7 +61,7 @@ def test_mutated_text_parses_alike(shape: Shape, both: Both, mutated_texts: Any,
         count["parsed" if isinstance(result, list) else "refused"] += 1
 
     agrees()
-    assert count["parsed"] >= PARSING_SHARE * count.total(), count
+    assert count.total() < JUDGED or count["parsed"] >= PARSING_SHARE * count.total(), count
 
 
 @shapes

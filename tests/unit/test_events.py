@@ -295,8 +295,10 @@ def test_events_in_asyncio_begin_when_they_are_asked_for() -> None:
             await asyncio.sleep(1.5)
             return [event.what for event in events.poll()]
 
-    assert asyncio.run(main(entered=True)) == ["above", "below"]
-    assert asyncio.run(main(entered=False)) == ["above", "below"]
+    async def both() -> list[list[str]]:
+        return await asyncio.gather(main(entered=True), main(entered=False))
+
+    assert asyncio.run(both()) == [["above", "below"], ["above", "below"]]
 
 
 def test_async_events_a_function_that_raises_in_the_loop_raises_where_it_is_awaited() -> None:
