@@ -254,7 +254,7 @@ def test_kill_ends_in_time_while_cgroups_are_made(make_cgroup: MakeCgroup, head:
     top = make_cgroup(head)
     below = top.make_sub("zz")
     child = spawn("sleep", "1000")
-    top.add_process(child.pid)
+    top.make_sub("a").add_process(child.pid)
     maker = spawn(sys.executable, "-c", MAKER, str(below.path), stdout=subprocess.PIPE)
     assert maker.stdout is not None
     maker.stdout.readline()

@@ -822,6 +822,7 @@ def switches(tid: int) -> int:
         return sum(int(line.split()[1]) for line in file if "ctxt_switches" in line)
 
 
+@pytest.mark.anywhere
 def test_an_idle_watcher_does_nothing(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroups = watchable(make_ready)
     for cgroup in cgroups:

@@ -110,6 +110,7 @@ while True:
 """
 
 
+@pytest.mark.anywhere
 def test_rate_beside_busy_threads_is_never_too_high(make_ready: MakeCgroup, spawn: Spawn) -> None:
     """A load of 0.15 CPUs, watched by a program whose threads all want the interpreter's lock."""
     cgroup = make_ready("cpuacct")

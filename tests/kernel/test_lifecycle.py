@@ -189,6 +189,7 @@ def test_what_is_no_signal(make_cgroup: MakeCgroup, head: str, spawn: Spawn, num
     assert child.poll() is None
 
 
+@pytest.mark.anywhere
 def test_many_processes(make_cgroup: MakeCgroup, head: str, open_descriptors: Callable[[], int]) -> None:
     cgroup = make_cgroup(head)
     count = 600 if SLOW == 1 else 300

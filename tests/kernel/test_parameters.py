@@ -315,28 +315,23 @@ def names_in(cgroup: Cgroup) -> set[str]:
     return {entry.name for entry in Path(str(cgroup.path)).iterdir() if entry.is_file()}
 
 
-def present(parameter: Any, cgroup: Cgroup) -> list[str]:
+def readable_here(cgroup: Cgroup) -> dict[Any, list[str]]:
+    """The parameters that can be read of it, with their files: all are there, or the first of several names of one."""
     there = names_in(cgroup)
-    return [name for name in parameter.files(cgroup.version) if name in there]
-
-
-def readable_here(cgroup: Cgroup) -> list[Any]:
-    """The parameters that can be read of it: all their files are there, or the first of several names of one."""
-    found = []
+    found = {}
     for parameter in Subsystem.parameters():
-        files = present(parameter, cgroup)
+        files = [name for name in parameter.files(cgroup.version) if name in there]
         alternatives = parameter.controller == "blkio"
         if isinstance(parameter, Parameters.Readable) and files:
             if alternatives or len(files) == len(parameter.files(cgroup.version)):
-                found.append(parameter)
+                found[parameter] = files
     return found
 
 
 def test_each_value_is_what_the_file_says(controller_here: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(controller_here)
     wrong = {}
-    for parameter in readable_here(cgroup):
-        files = present(parameter, cgroup)
+    for parameter, files in readable_here(cgroup).items():
         for _ in range(3):  # a counter may move between two reads
             before = expected(parameter, cgroup, files)
             got = plain(Parameters.get(parameter, cgroup))
@@ -367,9 +362,10 @@ def is_readable(path: Path) -> bool:
 def test_every_readable_control_file_parses(controller_here: str, make_cgroup: MakeCgroup) -> None:
     """By a parameter that reads it and nothing else."""
     cgroup = make_cgroup(controller_here)
-    parsed = {name for parameter in readable_here(cgroup) for name in present(parameter, cgroup)}
+    here = readable_here(cgroup)
+    parsed = {name for files in here.values() for name in files}
     failed = {}
-    for parameter in readable_here(cgroup):
+    for parameter in here:
         try:
             Parameters.get(parameter, cgroup)
         except Exception as error:  # noqa: BLE001 - all of them are shown
@@ -382,10 +378,10 @@ def test_every_readable_control_file_parses(controller_here: str, make_cgroup: M
 def test_no_keyed_or_numeric_file_is_a_string(controller_here: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(controller_here)
     strings = []
-    for parameter in readable_here(cgroup):
+    for parameter, files in readable_here(cgroup).items():
         translated = (cgroup.version, str(parameter)) in TRANSLATED
         if isinstance(Parameters.get(parameter, cgroup), str) and not translated:
-            lines = (Path(str(cgroup.path)) / present(parameter, cgroup)[0]).read_text().splitlines()
+            lines = (Path(str(cgroup.path)) / files[0]).read_text().splitlines()
             if lines and all(re.fullmatch(r"(\S+ )?(-?\d+|max)", line) for line in lines):
                 strings.append(str(parameter))
     assert not strings

@@ -203,6 +203,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("timeout", ["", "60"])
 def test_wall_time_beside_busy_threads_is_the_command_s(run_script: Any, parents: list[Cgroup], timeout: str) -> None:
     # They hold the interpreter's lock for 5 ms each in turn.

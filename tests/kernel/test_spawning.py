@@ -145,6 +145,7 @@ def busy_threads() -> Iterator[None]:
 CAT = ["busybox", "cat"] if shutil.which("busybox") else ["cat"]
 
 
+@pytest.mark.anywhere
 @pytest.mark.usefixtures("busy_threads")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_thousand_beside_busy_threads(everywhere: list[Cgroup], open_descriptors: Callable[[], int]) -> None:

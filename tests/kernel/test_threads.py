@@ -265,6 +265,7 @@ assert checked >= 1, "the mount table's at least"
 """
 
 
+@pytest.mark.anywhere
 def test_nothing_leaks(head: str, make_cgroup: MakeCgroup, run_script: Callable[..., str]) -> None:
     top = make_cgroup(head)
     run_script(LEAKS, head, top.location, str(OPERATIONS))
