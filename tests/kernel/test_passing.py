@@ -225,7 +225,8 @@ for go in (lambda: run(["true"], parent=parents), lambda: Group.temporary("job",
     print(type(error).__name__, error.errno)
 done = subprocess.run([sys.executable, "-m", "cgroups", "run", "--parent", parents[0], "true"],
                       capture_output=True, text=True)
-assert done.returncode == 125 and done.stderr.startswith(("cgroups: cannot make ", "cgroups: cannot enable ")), done.stderr
+assert done.returncode == 125, done.stderr
+assert done.stderr.startswith(("cgroups: cannot make ", "cgroups: cannot enable ")), done.stderr
 assert len(done.stderr.splitlines()) == 1, done.stderr
 print(done.stderr)
 """
