@@ -95,7 +95,7 @@ def place_of(controller: str, parents: list[Cgroup] | None, host: Host = LOCAL) 
         found = with_controller(parents, controller)
         if found is None:
             message = f"no parent has {controller or 'the unified hierarchy'}"
-            raise SubsystemNotAvailable(message, hint=f"there are {', '.join(map(str, parents))}")
+            raise SubsystemNotAvailable(message, hint=f"there are {', '.join(map(str, parents))}; give one of it too")
         return found
     hierarchy = host.hierarchy_of(controller)
     if hierarchy is None:

@@ -66,7 +66,8 @@ class Report(NamedTuple):
         read_bytes: read from block devices, and so ``written_bytes``; what the page cache has costs nothing.  A device
             on top of another, as of LVM, counts beside it.
         reads: how many requests to read there were; ``writes``, to write.
-        cpu_stall: time waited for a CPU; ``memory_stall`` for memory, ``io_stall`` for block devices (v2).
+        cpu_stall: time waited for a CPU; ``memory_stall`` for memory, ``io_stall`` for block devices (v2).  The
+            kernel estimates it for a command of a few milliseconds, and it may then exceed ``wall_ns``.
         oom_kills: processes that the OOM killer ended.
         stdout: what it printed, and ``stderr``, where they were pipes.
         samples: frames of its life, where they were asked for.
@@ -167,7 +168,8 @@ def _without_uncounted(found: dict[str, Any], uncounted: Mapping[str, list[str]]
 
 def _unified(cgroup: Cgroup) -> dict[str, Any]:
     # Each cgroup of v2 has cpu.stat, in us, also where v1 has the controllers: cpuacct.stat counts clock ticks.
-    return {**_cpu_parts(cgroup), **_pressure(cgroup)}
+    # All three from one file, or the parts might be more than the whole.
+    return {**_cpu(cgroup), **_pressure(cgroup)}
 
 
 def _pressure(cgroup: Cgroup) -> dict[str, Any]:

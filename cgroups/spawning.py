@@ -499,6 +499,10 @@ def _explained(said: Spawned, cgroups: Sequence[Cgroup], program: Any, cwd: Any)
         return CgroupOSError(message, path=cgroups[0].path, errno=said.error, hint=hint)
     if said.step == Step.JOIN:
         return _explain(Failure(Status.OS, said.error), cgroups[said.at], program)
+    if said.step == Step.EXECUTE and said.error == errno.ENOMEM:
+        message = f"cannot start {shown(program)} in {', '.join(map(str, cgroups))}: ENOMEM"
+        hint = "a limit of memory there, or above, is too small to execute it"
+        return CgroupOSError(message, path=cgroups[0].path, errno=said.error, hint=hint)
     # As of subprocess: the file is that which could not be executed, or entered.
     file = {Step.CWD: cwd, Step.EXECUTE: program}.get(Step(said.step))
     return OSError(said.error, os.strerror(said.error), file)

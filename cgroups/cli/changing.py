@@ -96,7 +96,7 @@ def create(
     host = host_of(context)
     if (owner is not None or perm is not None) and (there := host.find(spec)) is not None:
         message = f"cannot make {there}: it exists"
-        raise CgroupExists(message, path=there.path, hint="an owner or a mode is for a cgroup that is made")
+        raise CgroupExists(message, path=there.path, hint="remove it first, or change its directory by chown and chmod")
     host.find_or_create(spec, owner=owner, perm=0o755 if perm is None else perm)
 
 

@@ -20,6 +20,9 @@ from .values import selected
 __all__ = ["GuardWords", "guard_named", "threshold_named", "trigger_named"]
 
 _CONDITION = re.compile(r"(?P<name>[^<>/]+?)(?P<rate>/s)?(?P<side>[<>])(?P<number>[^:]+)(?P<rest>(:[^:]*)*)")
+FEWEST_RATE = 1000
+"""Of a time per second: a smaller whole number is one of CPUs."""
+
 _TRIGGER = re.compile(r"(?P<resource>\w+):(?P<state>\w+):(?P<stall>[^/:]+)/(?P<window>[^/:]+)")
 
 
@@ -36,8 +39,15 @@ def _parts(word: str) -> tuple[Any, dict[str, float], str]:
 
 def _number(word: str, unit: str, *, is_rate: bool) -> float:
     """Return a number in a unit; CPU time per second may be written as CPUs: ``1.5``, ``150%``, ``500m``."""
+    is_time = unit in quantities.TIMES
     cpus = quantities.cpus(word) if is_rate and unit in ("ns", "us") else None
     value = _checked(word, unit) if cpus is None else cpus * int(_checked("1s", unit))
+    if is_time and is_rate and word.strip().isdigit() and value < FEWEST_RATE:
+        message = f"{word} is {word} {unit} a second: write {word}.0 or {word}00% for {word} CPUs"
+        raise typer.BadParameter(message)
+    if is_time and not is_rate and value.denominator != 1:
+        message = f"value must be a whole number of {unit}, got {word!r}: write a time, such as {word}s"
+        raise typer.BadParameter(message)
     return value.numerator if value.denominator == 1 else float(value)
 
 

@@ -29,6 +29,8 @@ from .values import Data, plain, value_of
 
 __all__ = ["run"]
 
+STDOUT = "-"
+
 TIMED_OUT, FAILED, CANNOT_RUN, NOT_FOUND = 124, 125, 126, 127
 """Exit codes, as of timeout, env and the shells."""
 
@@ -68,7 +70,7 @@ def run(
     ] = None,
     output: Annotated[
         Optional[str],  # noqa: UP045 - what typer 0.12 knows
-        typer.Option("-o", "--output", metavar="FILE", help="Write the report there, not to stderr."),
+        typer.Option("-o", "--output", metavar="FILE", help="Write the report there, not to stderr; - is stdout."),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -131,8 +133,8 @@ def _occupy_streams() -> None:
 
 def _opened(output: str | None) -> IO[str] | None:
     """Return the file of the report; None if it would go to stderr, and that is closed."""
-    if output is None:
-        return sys.stderr
+    if output is None or output == STDOUT:
+        return sys.stderr if output is None else sys.stdout
     try:
         # Before the start: a report that cannot be written is no reason to run for hours.
         return open(output, "w", encoding="utf-8")
@@ -146,7 +148,7 @@ def _write(text: str, file: IO[str] | None, output: str | None) -> None:
         return
     try:
         print(text, end="", file=file, flush=True)
-        if output is not None:
+        if output not in (None, STDOUT):
             file.close()
     except OSError as error:
         if output is not None:

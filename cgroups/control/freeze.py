@@ -39,7 +39,11 @@ def _freezer(tops: Tops, verb: str) -> Cgroup:
         raise InvalidValue(message, path=tops[0].path)
     where = tops[0].hierarchy.host.hierarchy_of("freezer")
     spec = f"freezer:{tops[0].location}"
-    hint = "no freezer is mounted" if where is None else Advice(f"use {spec}, or a Group with 'freezer'", f"use {spec}")
+    hint: str = "no freezer is mounted"
+    if where is not None:
+        is_there = where.host.find(spec) is not None
+        make = f"move its processes into one of the freezer: cgroups create {spec}; cgroups attach {spec} PID"
+        hint = Advice(f"use {spec}, or a Group with 'freezer'", f"use {spec}" if is_there else make)
     message = f"cannot {verb} {names(tops)}: the freezer is not on this hierarchy"
     raise SubsystemNotAttached(message, path=tops[0].path, parameter="freezer.state", hint=hint)
 

@@ -20,7 +20,7 @@ FORMS: dict[str, tuple[str, str, str]] = {
     "enable": ("enable it", "Hierarchy.find_or_create", "cgroups create {cgroup}"),
     "bound": ("{how} {what}, now {number}", "Cgroup.update sets both", "cgroups set {cgroup} {what} N"),
     "set cpuset": ("set both first", "Cgroup.update", "cgroups set {cgroup} cpuset.cpus LIST"),
-    "key": ("name its key", "Memory.stat['anon']", "memory.stat[anon]"),
+    "key": ("name a key of it", "parameter['KEY']", "{what}[KEY]"),
     "mounted": ("see what is mounted", "Hierarchy.scan", "cgroups info"),
     "scope": ("get a scope", "Cgroup.delegated", "systemd-run {user}--scope -p Delegate=yes COMMAND"),
     "parameters": ("", "Subsystem.parameters() lists all", "'cgroups parameters' lists all"),

@@ -17,7 +17,7 @@ from ..values import MAX, Limit
 if TYPE_CHECKING:
     from fractions import Fraction
 
-__all__ = ["NO_LIMIT", "cpus", "limit", "number", "protection", "seconds", "whole"]
+__all__ = ["NO_LIMIT", "TIMES", "cpus", "limit", "number", "protection", "seconds", "whole"]
 
 NO_LIMIT: Final = frozenset({"max", "unlimited", "infinity", "none", "-1"})
 """The words for no limit: the kernel's, systemd's, those of container runtimes, and v1's number."""
@@ -44,12 +44,13 @@ _NANOSECONDS: Final = {
     "h": 3600 * 10**9,
 }
 
-_TIMES: Final = frozenset({"ns", "us", "ms", "s"})
+TIMES: Final = frozenset({"ns", "us", "ms", "s"})
+"""The units of a time."""
 
 _SUFFIXES: Final[Mapping[str, Mapping[str, int]]] = {
     "bytes": _BYTES,
     "percent": {"": 1, "%": 1},
-    **{unit: {**_NANOSECONDS, "": _NANOSECONDS[unit]} for unit in _TIMES},
+    **{unit: {**_NANOSECONDS, "": _NANOSECONDS[unit]} for unit in TIMES},
 }
 """By unit what a suffix multiplies by; of a time it is nanoseconds."""
 
@@ -90,7 +91,7 @@ def number(word: str, unit: str) -> Fraction:
     from fractions import Fraction  # noqa: PLC0415 - importing the package has to stay light
 
     base = _base(unit)
-    return Fraction(match[1]) * factor / (_NANOSECONDS[base] if base in _TIMES else 1)
+    return Fraction(match[1]) * factor / (_NANOSECONDS[base] if base in TIMES else 1)
 
 
 def whole(word: str, unit: str) -> int:

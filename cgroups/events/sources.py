@@ -253,12 +253,12 @@ class Threshold(Source):
             raise InvalidValue(message)
         if hasattr(what, "__getitem__"):
             message = f"{what} is several numbers, and one is to be watched"
-            raise InvalidValue(message, parameter=str(what), hint=advise("key"))
+            raise InvalidValue(message, parameter=str(what), hint=advise("key", what=what))
         given = {"above": above, "below": below, "rate_above": rate_above}
         for name, value in given.items():
             _check_number(name, value)
         if set(given.values()) == {None}:
-            message = f"of {what} there is to be said what is too much: above, below or rate_above"
+            message = f"{what}: give at least one of above, below and rate_above"
             raise InvalidValue(message)
         if above is not None and below is not None and below > above:
             message = f"below {below} is greater than above {above}: there would be no number between"
@@ -378,7 +378,7 @@ def _check_number(name: str, value: Any) -> None:
 def _number(value: Any, name: str) -> Number:
     if isinstance(value, bool) or not isinstance(value, (int, float, Max)):
         message = f"{name} is {shown(value)}, and not one number"
-        raise InvalidValue(message, parameter=name, hint=advise("key"))
+        raise InvalidValue(message, parameter=name, hint=advise("key", what=name))
     return value
 
 

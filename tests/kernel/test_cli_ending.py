@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from common import MakeCgroup, Spawn, sub
 
-from cgroups import Cgroup, Freezer, Parameters, Subsystem
+from cgroups import Cgroup, Freezer, Hierarchy, Parameters, Subsystem
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -118,3 +118,19 @@ def every_cgroup(make_ready: MakeCgroup) -> Callable[[], list[Cgroup]]:
     from cgroups import Hierarchy
 
     return lambda: [make_ready(one.spec_head) for one in Hierarchy.scan()]
+
+
+def test_freeze_on_another_hierarchy_says_what_to_do(make_cgroup: MakeCgroup) -> None:
+    """Freezing an empty cgroup of the freezer would stop nothing."""
+    if Subsystem.find("freezer").version != 1 or Subsystem.find("pids").version != 1:
+        pytest.skip("pids and the freezer are not hierarchies of v1")
+    cgroup = make_cgroup("pids")
+    code, _, error = run("freeze", str(cgroup))
+    assert code == 1
+    spec = f"freezer:{cgroup.location}"
+    assert f"(move its processes into one of the freezer: cgroups create {spec}; cgroups attach {spec} PID)" in error
+    there = Hierarchy.find_or_create(spec)
+    try:
+        assert f"(use {spec})" in run("freeze", str(cgroup))[2]
+    finally:
+        there.remove()

@@ -41,6 +41,12 @@ def run(words: list[str]) -> Callable[..., Any]:
 # ---- the report --------------------------------------------------------------------------
 
 
+def test_the_report_of_a_dash_goes_to_stdout(run: Any) -> None:
+    ran = run("--json", "-o", "-", "true")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert json.loads(ran.stdout)["exit_code"] == 0
+
+
 def test_the_output_is_the_command_s_and_the_report_goes_to_stderr(run: Any) -> None:
     ran = run("--", "sh", "-c", "echo hi; echo oh >&2; exit 3")
     assert (ran.returncode, ran.stdout) == (3, "hi\n")

@@ -22,6 +22,8 @@ from cgroups import (
     ProcessNotFound,
     SubsystemNotAvailable,
 )
+from cgroups.control.processes import check_outside
+from cgroups.deadline import Deadline
 
 THREADS = """
 import threading
@@ -278,3 +280,9 @@ def test_a_cpuset_without_cpus_says_so(make_cgroup: MakeCgroup, spawn: Spawn) ->
         cgroup.add_process(child.pid)
     assert caught.value.errno == errno.ENOSPC
     assert cgroup.processes() == []
+
+
+def test_ending_a_root_says_that_it_is_one(head: str) -> None:
+    """Advice to move the caller out would be wrong, and the rest of the machine is inside too."""
+    with pytest.raises(InvalidValue, match="cannot kill: it is the root of its hierarchy"):
+        check_outside([Hierarchy.find_exn(f"{head}:/")], "cannot kill", Deadline(10))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import re
@@ -30,7 +31,9 @@ from cgroups import (
     Pids,
     Popen,
     Subsystem,
+    spawning,
 )
+from cgroups._interface import Spawned, Step
 
 PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
 SCALE = float(os.environ.get("CGROUPS_TESTS_SCALE", "1"))
@@ -796,3 +799,11 @@ def test_an_oom_of_the_whole_group_spares_the_parent(
         """,
         f"memory{cgroup}",
     )
+
+
+def test_start_without_memory_to_execute_names_the_limit(make_cgroup: MakeCgroup, head: str) -> None:
+    cgroup = make_cgroup(head)
+    said = Spawned(0, 0, Step.EXECUTE, 0, errno.ENOMEM)
+    error = spawning._explained(said, [cgroup], "ls", None)
+    assert isinstance(error, CgroupError)
+    assert "a limit of memory there, or above, is too small to execute it" in str(error)

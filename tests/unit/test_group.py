@@ -70,7 +70,7 @@ def test_parents_that_contradict_each_other(host: Host) -> None:
             Group("job", ["memory"], parent=parents)
     with pytest.raises(SubsystemNotAvailable, match="no parent has memory") as raised:
         Group("job", ["cpu", "memory"], parent=cpu)
-    assert raised.value.hint == "there are cpu,cpuacct:/a"
+    assert raised.value.hint == "there are cpu,cpuacct:/a; give one of it too"
 
 
 def test_cgroups_of_two_hosts_are_not_one_group(host: Host, memory: Cgroup) -> None:

@@ -112,6 +112,19 @@ def test_guard_number_of_another_unit_is_refused(word: str) -> None:
         guard_named(word, 1)
 
 
+@pytest.mark.parametrize("word", ["cpuacct.usage/s>1", "cpuacct.usage/s>16"])
+def test_guard_rate_without_a_unit_is_not_taken_for_cpus(word: str) -> None:
+    """A whole number of CPUs would be so many nanoseconds a second, and end the job at once."""
+    number = word.partition(">")[2]
+    with pytest.raises(typer.BadParameter, match=rf"write {number}\.0 or {number}00% for {number} CPUs"):
+        guard_named(word, 1)
+
+
+def test_guard_part_of_a_nanosecond_is_refused() -> None:
+    with pytest.raises(typer.BadParameter, match="write a time, such as 0.5s"):
+        guard_named("cpuacct.usage>0.5", 1)
+
+
 def test_guard_and_trigger_take_times() -> None:
     guard = guard_named("pids.current>3:USR1:500ms", 1)
     assert (guard.action, guard.grace) == (signal.SIGUSR1, 0.5)
