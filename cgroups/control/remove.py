@@ -10,7 +10,7 @@ from .. import diagnosis
 from ..core.advice import advise
 from ..core.descent import EXHAUSTED, count_children, descend
 from ..deadline import PATIENCE, Deadline
-from ..errors import CgroupBusy, CgroupError, CgroupGone
+from ..errors import CgroupBusy, CgroupError, CgroupGone, CgroupTimeout
 from . import kill
 from .empty import is_live, wait_some
 from .processes import Tops, names, visit
@@ -36,19 +36,25 @@ def remove(tops: Tops, *, recursive: bool, kill_first: bool, timeout: float | No
         if kill_first and not recursive and count_children(top):
             raise diagnosis.explain_remove(errno.EBUSY, top)
     first: CgroupError | None = None
+    busy: CgroupBusy | None = None
     failed = 0
     while True:
         try:
+            if busy is not None:
+                tried = f"cannot remove {names(tops)}"
+                wait_some(tops, tried, Deadline(deadline.left(kill.SWEEP)) if kill_first else deadline)
+                # A process that has just exited is a moment longer in its cgroup than its last sign of life.
+                deadline.pause()
             if kill_first:
                 kill.kill_within(tops, deadline)
             _remove_now(tops, work, recursive=recursive, gone_ok=timeout is not None or failed > 0)
-        except CgroupBusy:
+        except CgroupBusy as error:
+            busy = error
             if deadline.is_over:
                 raise
-            tried = f"cannot remove {names(tops)}"
-            wait_some(tops, tried, Deadline(deadline.left(kill.SWEEP)) if kill_first else deadline)
-            # A process that has just exited is a moment longer in its cgroup than its last sign of life.
-            deadline.pause()
+        except CgroupTimeout as error:
+            # What kept it tells more than that the time is over; a kill says itself what is left.
+            raise (error if kill_first or busy is None else busy) from None
         except CgroupError as error:
             first = first or error
             failed += 1

@@ -121,6 +121,7 @@ def test_the_same_cgroup_from_all_threads(head: str, make_cgroup: MakeCgroup) ->
     assert not wrong
 
 
+@pytest.mark.anywhere
 def test_a_fork_while_threads_read(head: str, make_cgroup: MakeCgroup, run_script: Callable[..., str]) -> None:
     """Parent and child both go on, whichever locks were held at that moment."""
     parameter, made = fill(make_cgroup(head), head, 16)
