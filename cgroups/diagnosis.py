@@ -469,7 +469,7 @@ def _denied_by_parent(error: int, tried: str, cgroup: Cgroup) -> CgroupError:
     access = describe_access(path) if path is not None else None
     read_only = error == errno.EROFS or access == READ_ONLY
     why = f"its parent {READ_ONLY if read_only else access or 'may be written, but a security module refuses it'}"
-    denied = from_errno(error, tried, hint=why if read_only else join_hints(why, _scope()))
+    denied = from_errno(error, tried, hint=why if read_only else join_hints(why, _subtree()))
     denied.path = path
     return denied
 
@@ -490,9 +490,11 @@ _CREATE_HINTS: Hints = {
 }
 
 
-def _scope() -> Advice | None:
-    """Return how to get a subtree of one's own, where systemd gives some."""
-    return advise("scope", user="--user " if os.geteuid() else "") if managed.is_manager() else None
+def _subtree() -> Advice | None:
+    """Return how to get a subtree of one's own: from systemd, else from root; None for root without systemd."""
+    if managed.is_manager():
+        return advise("scope", user="--user " if os.geteuid() else "")
+    return advise("delegate") if os.geteuid() else None
 
 
 def explain_control(failure: Failure, cgroup: Cgroup, step: str, target: Cgroup | None) -> CgroupError:
@@ -503,7 +505,7 @@ def explain_control(failure: Failure, cgroup: Cgroup, step: str, target: Cgroup 
     kinds: dict[int, type[CgroupError]] = {errno.ENOENT: SubsystemNotAttached, errno.EINVAL: SubsystemNotAvailable}
     tried = _control_tried(cgroup, controller, target, verb="enable" if enable else "disable")
     if error in DENIED:
-        hint: str | None = _scope()
+        hint: str | None = _subtree()
     else:
         hint = _hint(_ENABLE_HINTS if enable else _DISABLE_HINTS, error, cgroup, controller=controller)
     return from_errno(error, tried, path=path, parameter="cgroup.subtree_control", hint=hint, kind=kinds.get(error))

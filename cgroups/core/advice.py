@@ -23,6 +23,11 @@ FORMS: dict[str, tuple[str, str, str]] = {
     "key": ("name a key of it", "parameter['KEY']", "{what}[KEY]"),
     "mounted": ("see what is mounted", "Hierarchy.scan", "cgroups info"),
     "scope": ("get a scope", "Cgroup.delegated", "systemd-run {user}--scope -p Delegate=yes COMMAND"),
+    "delegate": (
+        "have root give you one",
+        "Hierarchy.find_or_create(spec, owner=you)",
+        "cgroups create SPEC --owner YOU",
+    ),
     "parameters": ("", "Subsystem.parameters() lists all", "'cgroups parameters' lists all"),
 }
 
