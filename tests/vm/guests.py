@@ -36,8 +36,9 @@ PYTHON = [f"{KERNEL}/test_{name}.py" for name in ("seed", "v2", "writing")]
 
 def runs_of(mode: Mode) -> Mapping[str, Sequence[str]]:
     """The words for pytest, by backend."""
-    left_out = [f"--ignore-glob={KERNEL}/test_cli{'_' if mode.command else ''}*.py"]
-    return {"native": [KERNEL, "-m", "not anywhere", *left_out], "python": PYTHON}
+    left_out = f"--ignore-glob={KERNEL}/test_cli{'_' if mode.command else ''}*.py"
+    where = [f"{KERNEL}/test_{name}.py" for name in mode.only] or [KERNEL, left_out]
+    return {"native": [*where, "-m", "not anywhere"], "python": PYTHON}
 
 
 # What the kernel tier multiplies its heaviest work by in a guest, where all is 20 times slower.

@@ -21,7 +21,7 @@ CI = os.environ.get("CI") == "true"
 AT_ONCE = os.cpu_count() or 1
 
 # Fewer tests than these were not all of them.
-FEWEST = {"native": 400, "python": 50}
+FEWEST = {"native": 300, "python": 50}
 
 # What one processor cannot show.
 TWO_CPUS = replace(MODES[1], cpus=2)
