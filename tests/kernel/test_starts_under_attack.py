@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from common import SLOW, MakeCgroup, Need, needs, path_of
+from common import SLOW, MakeCgroup, Need, Spawn, needs, path_of
 
 from cgroups import Cgroup, CgroupBusy, CgroupTimeout, Group, Hierarchy, InvalidValue, Popen, Subsystem, aio
 from cgroups.core import children
@@ -97,7 +97,7 @@ def start_attacked(cgroup: Cgroup, act: Callable[[int], None], **keywords: Any) 
             raise
         signal.setitimer(signal.ITIMER_REAL, 0)
         brake(cgroup, "0")
-        process.send_signal(signal.SIGCONT)
+        process.kill()  # it may be stopped, or frozen where it was moved
         process.wait()
     return pytest.fail("no attack came in time")
 
@@ -151,7 +151,9 @@ def test_start_signal_that_another_thread_gets_ends_it(way: str, theirs: Cgroup)
     assert raised.value.took < PROMPT_S  # type: ignore[attr-defined]
 
 
-def test_start_where_a_user_may_move_the_child_into_a_frozen_cgroup_is_bounded(make_ready: MakeCgroup) -> None:
+def test_start_where_a_user_may_move_the_child_into_a_frozen_cgroup_is_bounded(
+    make_ready: MakeCgroup, spawn: Spawn
+) -> None:
     """v2 asks who may write cgroup.procs above both: not for the directory, nor for the process."""
     if Hierarchy.find(":/") is None:
         pytest.skip("no hierarchy of v2 is mounted")
@@ -161,9 +163,13 @@ def test_start_where_a_user_may_move_the_child_into_a_frozen_cgroup_is_bounded(m
     os.chown(path_of(above, "cgroup.procs"), USER, USER)
     brake(theirs, "1")
 
+    words = ["sh", "-c", f"while read pid; do echo $pid > {path_of(theirs, 'cgroup.procs')}; done"]
+    user = spawn(*words, user=USER, group=USER, extra_groups=[], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
     def move(pid: int) -> None:
-        command = ["sh", "-c", f"echo {pid} > {path_of(theirs, 'cgroup.procs')}"]
-        subprocess.run(command, user=USER, group=USER, extra_groups=[], stderr=subprocess.DEVNULL, check=False)
+        assert user.stdin is not None
+        user.stdin.write(b"%d\n" % pid)
+        user.stdin.flush()
 
     thaw = threading.Timer(TIMEOUT_S + PROMPT_S, brake, (theirs, "0"))  # or a failure would hang
     thaw.start()
