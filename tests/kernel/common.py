@@ -11,7 +11,8 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,13 @@ class Terminal:
 
 
 CTRL_C = "\x03"
+
+
+@contextmanager
+def started(words: list[str], **streams: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start a command; kill it at the end of the block, in which a test may have failed."""
+    with subprocess.Popen(words, cwd="/", text=True, **(streams or {"stderr": subprocess.PIPE})) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from common import CTRL_C, MakeCgroup, Spawn, Terminal
+from common import CTRL_C, MakeCgroup, Spawn, Terminal, started
 
 from cgroups import Cgroup, Core, Cpuacct, Parameters
 
@@ -101,23 +100,13 @@ def test_by_default_what_watch_shows(make_cgroup: MakeCgroup, tmp_path: Path) ->
 def test_it_ends_when_the_cgroup_is_gone(make_cgroup: MakeCgroup, tmp_path: Path) -> None:
     cgroup, path = make_cgroup("cpuacct"), tmp_path / "out.csv"
     words = ["record", str(cgroup), "-p", "cpuacct.usage", "-o", str(path), "--interval", "0.01"]
-    with subprocess.Popen([*WORDS, *words], cwd="/", stderr=subprocess.PIPE) as recording:
+    with started([*WORDS, *words]) as recording:
         until(lambda: path.exists() and len(path.read_text().splitlines()) > 3)
         cgroup.remove()
         assert recording.wait(60) == 0
     rows = rows_of(path)
     assert "cpuacct.usage" in rows[0]
     assert "cpuacct.usage" not in rows[-1]
-
-
-@contextmanager
-def started(words: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """Start a command; kill it at the end of the block, in which a test may have failed."""
-    with subprocess.Popen(words, cwd="/", stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def until(condition: Callable[[], Any]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from common import CTRL_C, MIB, MakeCgroup, Need, Spawn, Terminal
+from common import CTRL_C, MIB, MakeCgroup, Need, Spawn, Terminal, started
 
 from cgroups import Cgroup, Cpuacct, Hierarchy, Memory, Parameters, Pids
 
@@ -145,9 +145,7 @@ def test_plain_text_in_a_pipe(make_cgroup: MakeCgroup) -> None:
 
 def test_cgroups_that_come_and_go(make_cgroup: MakeCgroup) -> None:
     top = make_cgroup("cpuacct")
-    with subprocess.Popen(
-        [*WORDS, str(top), "--json", "--interval", "0.05"], stdout=subprocess.PIPE, text=True, cwd="/"
-    ) as watching:
+    with started([*WORDS, str(top), "--json", "--interval", "0.05"], stdout=subprocess.PIPE) as watching:
         assert watching.stdout is not None
         inner = f"{top.location}/inner"
 
