@@ -59,8 +59,8 @@ class Report(NamedTuple):
         timed_out: whether it was ended for the time.
         killed: how many processes were ended because they outlived the command, or the time.
         wall_ns: from its start to its end, in nanoseconds.
-        cpu_ns: CPU time; ``user_ns`` and ``system_ns`` are its parts, where there is no cgroup of v2 in steps of a
-            clock tick.
+        cpu_ns: CPU time; ``user_ns`` and ``system_ns`` are its parts.  Whole microseconds; where there is no cgroup of
+            v2 the whole is exact, and its parts are in steps of a clock tick.
         memory_peak: the most memory used at once, in bytes; page cache and kernel memory are in it.
         memory_sampled: whether that is the greatest of the samples, since the kernel keeps no peak.
         read_bytes: read from block devices, and so ``written_bytes``; what the page cache has costs nothing.  A device
