@@ -130,7 +130,12 @@ asked() {
 # Two at a time, of which at most one makes cgroups: each looks at what the whole machine has.  What reads through the
 # façade runs on both backends.  Guests keep all processors busy, and come last.
 beside() { # tiers of the native backend, tiers of the other, tiers with sanitizers
-    (run python $2 && sanitized $3) >"$work/beside.log" 2>&1 &
+    (
+        status=0
+        run python $2 || status=1
+        sanitized $3 || status=1
+        exit $status
+    ) >"$work/beside.log" 2>&1 &
     run native $1 || failed=1
     wait $! || failed=1
     cat "$work/beside.log"
