@@ -151,6 +151,7 @@ def test_start_signal_that_another_thread_gets_ends_it(way: str, theirs: Cgroup)
     assert raised.value.took < PROMPT_S  # type: ignore[attr-defined]
 
 
+@pytest.mark.anywhere
 def test_start_where_a_user_may_move_the_child_into_a_frozen_cgroup_is_bounded(
     make_ready: MakeCgroup, spawn: Spawn
 ) -> None:
