@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,10 @@ USES = {
 }
 
 
+# An extension with sanitizers is loaded only where their run-time library is first.
+SANITIZERS = {name: os.environ[name] for name in ("LD_PRELOAD", "ASAN_OPTIONS") if name in os.environ}
+
+
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("backend", ["auto", "python"])
 def test_package_without_cpythons_own_functions_works(v2_root: Path, use: str, backend: str) -> None:
@@ -73,6 +78,11 @@ def test_package_without_cpythons_own_functions_works(v2_root: Path, use: str, b
     package = str(Path(cgroups.__file__).parent.parent)
     command = [sys.executable, "-W", "error", "-c", LACKING + "\n".join(lines), package, str(v2_root)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env={"CGROUPS_BACKEND": backend}, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**SANITIZERS, "CGROUPS_BACKEND": backend},
+        check=False,
     )
     assert done.returncode == 0, done.stderr
