@@ -133,7 +133,7 @@ beside() { # tiers of the native backend, tiers of the other, tiers with sanitiz
     (
         status=0
         run python $2 || status=1
-        sanitized $3 || status=1
+        sanitized ${3:-} || status=1
         exit $status
     ) >"$work/beside.log" 2>&1 &
     run native $1 || failed=1
