@@ -91,9 +91,9 @@ class Popen:
             return self  # `async with await Popen(…)` starts one
         loop = asyncio.get_running_loop()
         starting: Future[_Popen[bytes]] = Future()
-        self._starting = starting
         with thread_limit(f"cannot start {shown(self.args)}"):
             loop.run_in_executor(None, self._begin, starting)
+        self._starting = starting
         try:
             await asyncio.shield(asyncio.wrap_future(starting))
         except asyncio.CancelledError:

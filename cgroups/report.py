@@ -59,8 +59,8 @@ class Report(NamedTuple):
         timed_out: whether it was ended for the time.
         killed: how many processes were ended because they outlived the command, or the time.
         wall_ns: from its start to its end, in nanoseconds.
-        cpu_ns: CPU time; ``user_ns`` and ``system_ns`` are its parts.  Whole microseconds; where there is no cgroup of
-            v2 the whole is exact, and its parts are in steps of a clock tick.
+        cpu_ns: CPU time; ``user_ns`` and ``system_ns`` are its parts, where there is no cgroup of v2 in steps of a
+            clock tick.  Where v1 and v2 both count it, the greater number.
         memory_peak: the most memory used at once, in bytes; page cache and kernel memory are in it.
         memory_sampled: whether that is the greatest of the samples, since the kernel keeps no peak.
         read_bytes: read from block devices, and so ``written_bytes``; what the page cache has costs nothing.  A device
@@ -124,6 +124,12 @@ def _cpu_parts(cgroup: Cgroup) -> dict[str, Any]:
     return {} if stat is None or stat.user is None else {"user_ns": stat.user, "system_ns": stat.system}
 
 
+def _with_greater_cpu(before: Mapping[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Keep the greater whole of v1, in nanoseconds, and v2, whose parts would else be greater than the whole."""
+    wholes = [one["cpu_ns"] for one in (before, now) if one.get("cpu_ns") is not None]
+    return {**now, "cpu_ns": max(wholes, default=None)}
+
+
 def _memory(cgroup: Cgroup) -> dict[str, Any]:
     return {"memory_peak": _get(Memory.peak, cgroup), "oom_kills": _oom_kills(cgroup)}
 
@@ -168,7 +174,6 @@ def _without_uncounted(found: dict[str, Any], uncounted: Mapping[str, list[str]]
 
 def _unified(cgroup: Cgroup) -> dict[str, Any]:
     # Each cgroup of v2 has cpu.stat, in us, also where v1 has the controllers: cpuacct.stat counts clock ticks.
-    # All three from one file, or the parts might be more than the whole.
     return {**_cpu(cgroup), **_pressure(cgroup)}
 
 
@@ -220,7 +225,7 @@ def measure(job: Job, disks: Disks) -> tuple[Usage, dict[str, str]]:
     for controller, look in _MEASURES.items():
         cgroup = job.cgroup_of(controller)
         if cgroup is not None:
-            found.update(look(cgroup))
+            found.update(_with_greater_cpu(found, look(cgroup)))
     uncounted = _without_uncounted(found, disks.uncounted())
     usage = Usage(**found)
     lacking = {name: why for name, (number, why) in _LACKING.items() if getattr(usage, number) is None}

@@ -19,10 +19,10 @@ from .values import selected
 
 __all__ = ["GuardWords", "guard_named", "threshold_named", "trigger_named"]
 
-_CONDITION = re.compile(r"(?P<name>[^<>/]+?)(?P<rate>/s)?(?P<side>[<>])(?P<number>[^:]+)(?P<rest>(:[^:]*)*)")
 FEWEST_RATE = 1000
-"""Of a time per second: a smaller whole number is one of CPUs."""
+"""The smallest whole number that a rate of CPU time takes without a unit; a smaller number is meant as CPUs."""
 
+_CONDITION = re.compile(r"(?P<name>[^<>/]+?)(?P<rate>/s)?(?P<side>[<>])(?P<number>[^:]+)(?P<rest>(:[^:]*)*)")
 _TRIGGER = re.compile(r"(?P<resource>\w+):(?P<state>\w+):(?P<stall>[^/:]+)/(?P<window>[^/:]+)")
 
 

@@ -30,6 +30,7 @@ from .values import Data, plain, value_of
 __all__ = ["run"]
 
 STDOUT = "-"
+"""The name of the file that means standard output."""
 
 TIMED_OUT, FAILED, CANNOT_RUN, NOT_FOUND = 124, 125, 126, 127
 """Exit codes, as of timeout, env and the shells."""
@@ -133,8 +134,10 @@ def _occupy_streams() -> None:
 
 def _opened(output: str | None) -> IO[str] | None:
     """Return the file of the report; None if it would go to stderr, and that is closed."""
-    if output is None or output == STDOUT:
-        return sys.stderr if output is None else sys.stdout
+    if output is None:
+        return sys.stderr
+    if output == STDOUT:
+        return sys.stdout
     try:
         # Before the start: a report that cannot be written is no reason to run for hours.
         return open(output, "w", encoding="utf-8")

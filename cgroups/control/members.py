@@ -34,7 +34,7 @@ EXITED: Final = (FileNotFoundError, ProcessLookupError)
 
 
 class Look(NamedTuple):
-    """What a look at every process of the machine found.
+    """The result of a look at every process of the machine.
 
     Attributes:
         pids: the processes inside.

@@ -186,7 +186,7 @@ def check_outside(tops: Tops, tried: str, deadline: Deadline) -> None:
 def _is_known_outside(top: Cgroup, tried: str) -> bool:
     """Return whether /proc places all threads of the caller outside; False where it does not say."""
     host = top.hierarchy.host
-    if top.location == "/":
+    if top.is_root:
         raise InvalidValue(f"{tried}: it is the root of its hierarchy, and this process is inside", path=top.path)
     try:
         threads = host.cgroups_of_threads() if host.root == "/" else ()

@@ -24,9 +24,9 @@ FORMS: dict[str, tuple[str, str, str]] = {
     "mounted": ("see what is mounted", "Hierarchy.scan", "cgroups info"),
     "scope": ("get a scope", "Cgroup.delegated", "systemd-run {user}--scope -p Delegate=yes COMMAND"),
     "delegate": (
-        "have root give you one",
-        "Hierarchy.find_or_create(spec, owner=you)",
-        "cgroups create SPEC --owner YOU",
+        "ask root",
+        "Hierarchy.find_or_create",
+        "cgroups create --owner",
     ),
     "parameters": ("", "Subsystem.parameters() lists all", "'cgroups parameters' lists all"),
 }

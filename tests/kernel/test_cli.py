@@ -425,7 +425,7 @@ def test_nobody_may_not_write(memory: Cgroup, spawn: Spawn) -> None:
         ["attach", str(memory), str(child.pid)],
         ["remove", str(memory)],
     ):
-        assert "EACCES" in assert_failed(run_as_nobody(*words)), words
+        assert "ermission" in assert_failed(run_as_nobody(*words)), words
     assert memory.exists
     assert memory.children() == []
     assert text_of(memory, "cgroup.procs") == ""

@@ -207,7 +207,8 @@ def test_bounded_calls_of_ten_thousand_cgroups_keep_their_time(wide: Cgroup, spa
     wide.child("9").add_process(child.pid)
     for name, act in ACTS.items():
         began = time.monotonic()
-        with suppress(CgroupTimeout, CgroupBusy):  # remove may see the process before its time is over
+        # Only a removal may see the process before its time is over.
+        with suppress(CgroupBusy if name == "remove" else CgroupTimeout, CgroupTimeout):
             act(wide, 0.1)
         assert time.monotonic() - began < 1.1 * SLOW, name
     wide.kill(60 * SLOW)

@@ -110,13 +110,21 @@ def test_start_frozen_meanwhile_raises_busy_in_time(way: str, theirs: Cgroup) ->
     assert TIMEOUT_S <= raised.value.took < TIMEOUT_S + PROMPT_S  # type: ignore[attr-defined]
 
 
+# A signal that another thread gets does not interrupt the wait, and so does one that comes while the child is made.
+SIGNALS: dict[str, Callable[[], None]] = {
+    "waiting": lambda: signal.setitimer(signal.ITIMER_REAL, 0.3),  # type: ignore[func-returns-value]
+    "another thread": lambda: signal.pthread_kill(threading.get_ident(), signal.SIGALRM),
+}
+
+
+@pytest.mark.parametrize("getting", SIGNALS)
 @pytest.mark.parametrize("way", WAYS)
-def test_start_signal_handler_that_raises_ends_it(way: str, theirs: Cgroup) -> None:
+def test_start_signal_handler_that_raises_ends_it(way: str, getting: str, theirs: Cgroup) -> None:
     """Handlers run while a start is held."""
 
     def freeze_and_interrupt(_: int) -> None:
         brake(theirs, "1")
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        SIGNALS[getting]()
 
     def interrupt(*_: object) -> None:
         raise InterruptedError
@@ -129,26 +137,6 @@ def test_start_signal_handler_that_raises_ends_it(way: str, theirs: Cgroup) -> N
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert raised.value.took < 0.3 + PROMPT_S  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_start_signal_that_another_thread_gets_ends_it(way: str, theirs: Cgroup) -> None:
-    """As a signal that comes while the child is made, it does not interrupt the wait."""
-
-    def freeze_and_interrupt(_: int) -> None:
-        brake(theirs, "1")
-        signal.pthread_kill(threading.get_ident(), signal.SIGALRM)
-
-    def interrupt(*_: object) -> None:
-        raise InterruptedError
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with pytest.raises(InterruptedError) as raised:
-            start_attacked(theirs, freeze_and_interrupt, start_timeout=60, **WAYS[way])
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert raised.value.took < PROMPT_S  # type: ignore[attr-defined]
 
 
 @pytest.mark.anywhere

@@ -106,7 +106,7 @@ def test_mutated_table_parses_alike(both: Both, mutate: Callable[..., Any], fixt
     captured = (fixtures / "linux-6.18-v1" / "proc_self_mountinfo").read_bytes()
     count: Counter[str] = Counter()
 
-    @settings(max_examples=4 * settings().max_examples)
+    @settings(max_examples=8 * settings().max_examples)
     @given(mutate(table().map(lambda one: one[0]) | st.just(captured)))
     def agrees(text: bytes) -> None:
         result = outcome(native, text)

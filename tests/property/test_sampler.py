@@ -87,7 +87,7 @@ def frame_of(sampler: Any, rows: int) -> tuple[Any, ...]:
 ONE_COLUMN = [(Shape.VALUE, [Target("", "", 0, 0, 0, 1, 0)])] * 2
 
 
-@settings(max_examples=4 * settings().max_examples)
+@settings(max_examples=16 * settings().max_examples)
 @given(
     st.lists(programs(), min_size=1, max_size=3),
     st.lists(st.lists(st.one_of(texts, st.none()), min_size=3, max_size=3), min_size=1, max_size=5),
@@ -126,7 +126,7 @@ KEYED = (Shape.KEYED, [Target("", "anon", 0, 0, 0, 1, 0)])
 NESTED = (Shape.NESTED, [Target("some", "total", 0, 0, 0, 1, 0)])
 
 
-@settings(max_examples=2 * settings().max_examples)
+@settings(max_examples=8 * settings().max_examples)
 @given(programs(), st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
 @example(VALUE, [("5\n", "5\n"), ("5.00\n", "-5\n"), ("max\n", "1.25\n")])
 @example(KEYED, [("anon 5\n", "anon 6\n"), ("anon 5.00\n", "anon 6\n")])
