@@ -24,9 +24,9 @@ FORMS: dict[str, tuple[str, str, str]] = {
     "mounted": ("see what is mounted", "Hierarchy.scan", "cgroups info"),
     "scope": ("get a scope", "Cgroup.delegated", "systemd-run {user}--scope -p Delegate=yes COMMAND"),
     "delegate": (
-        "ask root",
+        "root",
         "Hierarchy.find_or_create",
-        "cgroups create --owner",
+        "cgroups create SPEC --owner ME",
     ),
     "parameters": ("", "Subsystem.parameters() lists all", "'cgroups parameters' lists all"),
 }
