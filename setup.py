@@ -12,7 +12,7 @@ from setuptools.errors import BaseError, CCompilerError
 
 REQUIRED = os.environ.get("CGROUPS_REQUIRE_NATIVE", "") not in ("", "0")
 
-# The first of these that does not compile says what a failed build lacked; cgroups/_backend.py repeats it.
+# The first of these that does not compile says what a failed build lacked; cgroups/core/backend.py repeats it.
 PROBES = (
     ("int main(void) { return 0; }", "no C compiler works"),
     ("#include <stdio.h>", "the C library's headers are missing (Debian: libc6-dev)"),

@@ -1,9 +1,9 @@
-/* cg_batch.c - many files in one go: one pread(2) each, and nothing pinned one by one. */
+/* cg_batch.c - reads many files with one pread(2) each, without pinning each file. */
 #include <errno.h>
 
 #include "cg_cache.h"
 
-/* The files' descriptors as they are now; those that are read are in use. */
+/* Records the files' current descriptors and marks the kept files as used. */
 static void see(struct cg_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -36,7 +36,7 @@ static void end(struct cg_batch *batch)
     pthread_mutex_unlock(&cache->lock);
 }
 
-/* Outside of the batch, whose own descriptors may be those given back. */
+/* Leaves the batch meanwhile: cg_cache_give_back may close its descriptors. */
 static bool give_back(struct cg_batch *batch)
 {
     end(batch);
@@ -45,7 +45,7 @@ static bool give_back(struct cg_batch *batch)
     return done;
 }
 
-/* One that is not kept, or whose cgroup is gone. */
+/* Reads a file that is not kept, or whose cgroup is gone. */
 static void read_otherwise(struct cg_batch *batch, size_t i, char *text, size_t capacity, cg_got got, void *context)
 {
     size_t length = 0;

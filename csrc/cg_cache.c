@@ -1,14 +1,14 @@
-/* cg_cache.c - what is kept open: the budget, who goes first, and fork(2).
+/* cg_cache.c - the cache of open descriptors: budget, eviction and fork(2).
  *
  * The cache owns every kept descriptor.  A batch does not pin each of its
- * files: while one is read, what leaves the cache is closed at its end, and
- * counts as kept until then. */
+ * files: a descriptor evicted during a batch is closed at its end, and counts
+ * as kept until then. */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "cg_cache.h"
 
-enum { GIVE_BACK = 16 /* at a time */ };
+enum { GIVE_BACK = 16 /* descriptors at a time */ };
 
 struct cg_cache *cg_cache_create(size_t budget)
 {
@@ -19,7 +19,7 @@ struct cg_cache *cg_cache_create(size_t budget)
         pthread_mutex_init(&cache->guards_lock, NULL);
         pthread_cond_init(&cache->closing, NULL);
         cache->budget = budget;
-        cache->state = 1; /* 0 is a state that no batch has seen */
+        cache->state = 1; /* no batch has seen state 0 */
     }
     return cache;
 }
@@ -43,7 +43,7 @@ void cg_cache_destroy(struct cg_cache *cache)
     free(cache);
 }
 
-/* All below, up to cg_cache_set_budget, under the lock. */
+/* All functions below, up to cg_cache_set_budget, run under the lock. */
 
 static bool is_read(const struct cg_cache *cache)
 {
@@ -55,7 +55,7 @@ static size_t leaving(const struct cg_cache *cache)
     return cache->phases[0].count + cache->phases[1].count;
 }
 
-/* The descriptor for the caller to close, or -1 where a batch may be using it. */
+/* Returns the descriptor, which the caller closes, or -1 if a batch may be using it. */
 static int leave(struct cg_cache *cache, int fd)
 {
     struct phase *phase = &cache->phases[cache->phase % 2];
@@ -79,7 +79,7 @@ void cg_cache_tidy(struct cg_cache *cache)
 {
     struct phase *now = &cache->phases[cache->phase % 2], *before = &cache->phases[(cache->phase + 1) % 2];
     if (before->readers > 0)
-        return; /* who may still have what has left since */
+        return; /* its readers may still use descriptors that left since */
     close_leaving(cache, before);
     close_leaving(cache, now);
     if (now->count > 0)
@@ -98,8 +98,8 @@ int cg_cache_detach(struct cg_cache *cache, struct cg_file *file)
     return leave(cache, fd);
 }
 
-/* An unpinned file that was not used since the hand last passed it; NULL when
- * every one is pinned.  Two rounds: the first may only clear the marks. */
+/* Returns an unpinned file that was not used since the hand last passed it; NULL
+ * if all are pinned.  Two rounds: the first may only clear the marks. */
 static struct cg_file *find_victim(struct cg_cache *cache)
 {
     for (size_t step = 0; step < 2 * cache->count; step++) {
@@ -111,7 +111,7 @@ static struct cg_file *find_victim(struct cg_cache *cache)
     return NULL;
 }
 
-/* Room for one more descriptor, wherever it will be. */
+/* Makes room for one more descriptor, kept or leaving. */
 static bool reserve(struct cg_cache *cache)
 {
     size_t capacity = cache->capacity ? 2 * cache->capacity : 64;
@@ -137,7 +137,7 @@ bool cg_cache_attach(struct cg_cache *cache, struct cg_file *file, int fd, int *
     if (file->fd >= 0 || file->flags & CG_FILE_LIST || cache->budget == 0)
         return false;
     if (cache->count + leaving(cache) >= cache->budget) {
-        bool full = file->flags & CG_FILE_MODEST || is_read(cache);
+        bool full = file->flags & CG_FILE_NO_EVICT || is_read(cache);
         struct cg_file *victim = full ? NULL : find_victim(cache);
         if (victim == NULL)
             return false;
@@ -211,7 +211,7 @@ int cg_cache_open_beneath(struct cg_cache *cache, int directory, const char *pat
 
 /* ---- fork(2) -------------------------------------------------------------- */
 
-/* The handlers of pthread_atfork(3) have no argument. */
+/* Global, since the handlers of pthread_atfork(3) take no argument. */
 static struct cg_cache *shared;
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -247,7 +247,7 @@ static void before_fork(void)
     pthread_mutex_lock(&shared->lock);
 }
 
-/* In the child too: its one thread is the one that took them. */
+/* Also called in the child, whose only thread took the locks. */
 static void unlock_all(void)
 {
     pthread_mutex_unlock(&shared->lock);
@@ -262,7 +262,7 @@ static void after_fork_in_child(void)
     struct cg_cache *cache = shared;
     for (struct cg_guard *guard = cache->guards; guard != NULL; guard = guard->next)
         guard->forked = true;
-    pthread_cond_init(&cache->closing, NULL); /* whoever waited is not here */
+    pthread_cond_init(&cache->closing, NULL); /* the waiting threads do not exist here */
     cache->phases[0].readers = cache->phases[1].readers = 0;
     cg_cache_tidy(cache);
     for (size_t i = cache->count; i-- > 0;) {

@@ -1,14 +1,14 @@
-/* cg_child.c - what the child of a start does between clone and exec.
+/* cg_child.c - the child of a start, between clone and exec.
  *
- * Its memory is the caller's, or a copy of it, and any lock in there may be
- * held by another of the caller's threads, for ever in a copy: glibc 2.41 takes
- * one in sigaction(SIGABRT).  So it makes system calls by syscall(2) and
- * calls nothing else of the C library that could lock, allocate or be
+ * Its memory is the caller's or a copy of it.  Another thread of the caller may
+ * hold any lock in it, and in a copy forever; glibc 2.41, for example, takes one
+ * in sigaction(SIGABRT).  The child therefore makes system calls by syscall(2)
+ * and calls no other function of the C library that could lock, allocate or be
  * cancelled.  A test compares the functions that this file needs with a list.
  *
- * Every function here is IN_CHILD: the sanitizers know a thread only on its own
- * stack, and marks that they leave for a function that never returns
- * would stay in the caller's memory. */
+ * Every function here is IN_CHILD: the sanitizers expect a thread on its own
+ * stack, and their marks for a function that never returns would stay in the
+ * caller's memory. */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 
 #include "cg_child.h"
 
-#ifdef __clang__ /* whose no_sanitize_thread alone leaves atomics and entries instrumented */
+#ifdef __clang__ /* no_sanitize_thread still instruments atomics and function entries */
 #define IN_CHILD __attribute__((no_sanitize_address, no_sanitize_thread, disable_sanitizer_instrumentation))
 #else
 #define IN_CHILD __attribute__((no_sanitize_address, no_sanitize_thread))
@@ -27,7 +27,7 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
-/* Where there are two of each, the other is of offsets of 32 bits, or of ids of 16. */
+/* If an architecture has two variants, the other one has 32-bit offsets or 16-bit ids. */
 #ifdef SYS_fcntl64
 enum { CONTROL = SYS_fcntl64 };
 #else
@@ -50,15 +50,14 @@ IN_CHILD static _Noreturn void leave(const struct cg_child *child, int step, int
         syscall(SYS_exit_group, 127);
 }
 
-/* Lets the maker know when this executes or ends: cg_child.h.  Without that the maker would take a program for a child
- * that never executes, and kill it. */
+/* Lets the maker detect when the child executes or exits: cg_child.h.  Otherwise the maker would mistake the program
+ * for a child that never executes, and kill it. */
 IN_CHILD static void announce(const struct cg_child *child)
 {
     struct cg_progress *progress = child->progress;
     progress->entry.next = &progress->robust.list;
     progress->robust.list.next = &progress->entry;
-    progress->robust.offset =
-        (long)offsetof(struct cg_progress, running) - (long)offsetof(struct cg_progress, entry);
+    progress->robust.offset = (long)offsetof(struct cg_progress, running) - (long)offsetof(struct cg_progress, entry);
     progress->robust.pending = NULL;
     if (syscall(SYS_set_robust_list, &progress->robust, sizeof progress->robust) < 0)
         leave(child, CG_SPAWN_PREPARE, 0, errno);
@@ -66,9 +65,22 @@ IN_CHILD static void announce(const struct cg_child *child)
     __atomic_store_n(&progress->running, word, __ATOMIC_RELEASE);
 }
 
+/* Waits until the maker resumes the child or exits. */
+IN_CHILD static void wait_to_go(const struct cg_child *child)
+{
+    uint32_t *go = &child->progress->go;
+    while (__atomic_load_n(go, __ATOMIC_ACQUIRE) == 0) {
+        long most[2] = {0, 100000000};
+        int parent = (int)syscall(SYS_getppid); /* 0 if the maker is outside this pid namespace */
+        if (parent != 0 && parent != child->maker)
+            leave(child, CG_SPAWN_JOIN, 0, ECANCELED);
+        syscall(SYS_futex, go, 0 /* FUTEX_WAIT, between processes */, 0, most);
+    }
+}
+
 IN_CHILD static int64_t now(void)
 {
-    long time[2] = {0, 0}; /* the kernel's struct timespec, which the C library's is not everywhere */
+    long time[2] = {0, 0}; /* the kernel's struct timespec; the C library's may differ */
     syscall(SYS_clock_gettime, CLOCK_MONOTONIC, time);
     return (int64_t)time[0] * 1000000000 + time[1];
 }
@@ -81,12 +93,12 @@ IN_CHILD static void join(const struct cg_child *child)
     child->progress->began = now();
 }
 
-/* The kernel's struct sigaction, with room: its first word is the handler. */
+/* Room for the kernel's struct sigaction; the first word is the handler. */
 struct action {
     unsigned long words[20];
 };
 
-/* All bits 0 is SIG_DFL, without flags. */
+/* All zero bits are SIG_DFL without flags. */
 IN_CHILD static void set_default(int number)
 {
     struct action action;
@@ -95,7 +107,7 @@ IN_CHILD static void set_default(int number)
     syscall(SYS_rt_sigaction, number, &action, NULL, sizeof(cg_mask));
 }
 
-/* A handler of the caller's would run in the caller's memory. */
+/* A handler of the caller would run in the caller's memory. */
 IN_CHILD static void clear_handlers(void)
 {
     struct action action;
@@ -111,7 +123,7 @@ IN_CHILD static int set_inherited(int fd)
     return flags < 0 ? -1 : (int)syscall(CONTROL, fd, F_SETFD, flags & ~FD_CLOEXEC);
 }
 
-/* Makes three descriptors 0, 1 and 2, of which each may be any of these now. */
+/* Moves three descriptors to 0, 1 and 2; each may have any of these numbers now. */
 IN_CHILD static int place_files(const int files[3])
 {
     int from[3] = {files[0], files[1], files[2]};
@@ -135,7 +147,7 @@ IN_CHILD static bool is_kept(const struct cg_spawn *spawn, int fd)
     return fd < 3;
 }
 
-/* From <dirent.h>'s system call, whose structure no header has. */
+/* The structure of getdents64(2), which no header declares. */
 struct entry {
     uint64_t inode;
     int64_t next;
@@ -152,7 +164,8 @@ IN_CHILD static int descriptor_limit(void)
     return (int)limit[0];
 }
 
-/* Before Linux 5.9 there is no close_range: closes what /proc lists; without that, every number that may be open. */
+/* For Linux before 5.9, without close_range(2): closes the descriptors that /proc lists; without /proc, every number
+ * that may be open. */
 IN_CHILD static void close_listed(const struct cg_spawn *spawn)
 {
     _Alignas(struct entry) char listing[LISTING];
@@ -192,10 +205,10 @@ IN_CHILD static void close_others(const struct cg_spawn *spawn)
     }
 }
 
-/* By the system calls themselves: the C library's functions would have all threads of the caller follow.
- * When an effective id changes the kernel takes the memory's right to be dumped, before the new user could trace the
- * child: a copy of root's memory cannot be read by the user that the child becomes (unless fs.suid_dumpable is 1, which
- * lets everybody read the memory of what they start). */
+/* Uses raw system calls: the C library's functions would change all threads of the caller.
+ * When an effective id changes, the kernel clears the memory's dumpable flag before the new user could trace the
+ * child.  So the new user cannot read a copy of root's memory (unless fs.suid_dumpable is 1, which lets users read
+ * the memory of all programs that they start). */
 IN_CHILD static int set_identity(const struct cg_spawn *spawn)
 {
     if (spawn->group_count >= 0 && syscall(SET_GROUPS, (size_t)spawn->group_count, spawn->groups) < 0)
@@ -237,7 +250,7 @@ IN_CHILD static int execute_at(const struct cg_child *child, const char *path)
     return errno;
 }
 
-/* Tries each directory, as execvp(3) does, and gives the errno. */
+/* Tries each directory like execvp(3); returns the errno. */
 IN_CHILD static int execute(const struct cg_child *child)
 {
     const struct cg_spawn *spawn = child->spawn;
@@ -253,13 +266,13 @@ IN_CHILD static int execute(const struct cg_child *child)
         int said = ENAMETOOLONG;
         if (directory + 1 + length <= sizeof path) {
             memcpy(path, at, directory);
-            /* An empty one is the directory that the child is in. */
+            /* An empty entry is the current directory. */
             if (directory > 0 && path[directory - 1] != '/')
                 path[directory++] = '/';
             memcpy(path + directory, spawn->program, length);
             said = execute_at(child, path);
         }
-        /* A file that is there and cannot be run tells more than the next directory, where it is not. */
+        /* The errno of an existing file that cannot be executed is more useful than a later ENOENT. */
         if (error == 0 || error == ENOENT || error == ENOTDIR)
             error = said;
         if (*end == '\0')
@@ -272,6 +285,8 @@ IN_CHILD int cg_child_run(void *argument)
     const struct cg_child *child = argument;
     if (!child->shares)
         announce(child);
+    if (child->waits)
+        wait_to_go(child);
     join(child);
     prepare(child);
     child->progress->step = CG_SPAWN_EXECUTE;

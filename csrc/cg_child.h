@@ -1,32 +1,33 @@
-/* cg_child.h - what the child of a start and whoever made it share. */
+/* cg_child.h - data shared by the child of a start and its maker. */
 #ifndef CG_CHILD_H
 #define CG_CHILD_H
 
 #include "cg.h"
 
-/* A set of signals as the kernel has it: including those that the C library keeps for itself. */
+/* The kernel's signal set, including the signals that the C library reserves. */
 typedef uint64_t cg_mask;
 
-/* A list of robust futexes, as set_robust_list(2) takes it: the kernel marks
- * each word that has the thread's number, and wakes who waits for it, when the thread's
- * memory goes: when it executes a program, or ends, however it ends. */
+/* A list of robust futexes for set_robust_list(2).  When the thread's memory is
+ * released, by an exec or any exit, the kernel marks each word that has the
+ * thread's id and wakes its waiters. */
 struct cg_robust {
     struct cg_robust *next;
 };
 struct cg_robust_head {
     struct cg_robust list;
-    long offset; /* from an entry to its word */
+    long offset; /* from an entry to its futex word */
     struct cg_robust *pending;
 };
 enum { CG_FUTEX_WAITERS = INT_MIN, CG_FUTEX_OWNER_DIED = 0x40000000 };
 
-/* How far the child is.  A copied child has this in memory that it shares with its maker. */
+/* The progress of the child; a copied child shares this memory with its maker. */
 struct cg_progress {
     int64_t began;
-    int step; /* what the child is at; what failed where there is an error */
+    int step; /* the current step; the failed step if error is set */
     int at;
     int error;
-    uint32_t running; /* a robust futex: 0 until the child is under way */
+    uint32_t running; /* a robust futex: 0 until the child has announced itself */
+    uint32_t go;      /* a futex: not 0 once a paused child may continue */
     struct cg_robust entry;
     struct cg_robust_head robust;
 };
@@ -34,15 +35,17 @@ struct cg_progress {
 struct cg_child {
     const struct cg_spawn *spawn;
     char *const *environment;
-    const int *doors; /* of each place cgroup.procs, open for writing; not of the one that it is born in */
-    int born;         /* the place of v2 that it is made in, or -1 */
+    const int *doors; /* cgroup.procs of each place, open for writing, except for `born` */
+    int born;         /* the v2 place in which the child is created, or -1 */
     struct cg_progress *progress;
-    cg_mask before; /* the caller's signals */
-    bool shares;    /* the caller's memory */
+    cg_mask before; /* the caller's signal mask */
+    int maker;      /* the pid of the maker, if the child waits */
+    bool shares;    /* it shares the caller's memory */
+    bool waits;     /* it waits for progress->go */
     bool handlers_cleared;
 };
 
-/* What the child runs, given its struct cg_child; never returns. */
+/* The child's function; the argument is its struct cg_child.  Never returns. */
 int cg_child_run(void *argument);
 
 /* Whether a start would change the user or groups. */

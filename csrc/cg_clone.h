@@ -1,4 +1,4 @@
-/* cg_clone.h - clone3(2), for which the C library has no function. */
+/* cg_clone.h - clone3(2), which the C library does not wrap. */
 #ifndef CG_CLONE_H
 #define CG_CLONE_H
 
@@ -26,8 +26,8 @@ struct clone_args_v2 {
 #define SYS_clone3 435
 #endif
 
-/* Makes a child that runs a function, which must not return: the child's stack is another than the caller's.
- * The pid, or -errno. */
+/* Creates a child that runs a function on another stack; the function must not return.  Returns the pid, or
+ * -errno. */
 #if defined __x86_64__ && defined __LP64__
 static long clone3_running(struct clone_args_v2 *args, int (*run)(void *), void *argument)
 {

@@ -1,7 +1,7 @@
-/* cg_file.c - one kept-open file: opened when it is read, pinned while it is used.
+/* cg_file.c - one kept-open file: opened on a read, pinned during use.
  *
- * A file that does not fit the budget, or must not be kept, is opened for one
- * read alone: its descriptor is private to the call and never in the cache. */
+ * A file that does not fit the budget, or must not be kept, is opened for a
+ * single read: its descriptor is private to the call and never in the cache. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,10 +17,10 @@
 
 enum { CGROUP1_MAGIC = 0x27e0eb, CGROUP2_MAGIC = 0x63677270 };
 
-/* A descriptor for the time of one call. */
+/* A descriptor for the duration of one call. */
 struct pinned {
     int fd;
-    bool kept;  /* else private to the call */
+    bool kept;  /* in the cache; else private to the call */
     bool fresh; /* opened by this call */
 };
 
@@ -53,8 +53,8 @@ static int open_root(const struct cg_file *file, int *fd_ret, int *error_ret)
     return CG_OK;
 }
 
-/* The file system gives each cgroup's files inodes of their own, so this
- * tells a file from that of a cgroup made again under the name. */
+/* Each cgroup's files have their own inodes, so this distinguishes a file from
+ * that of a cgroup created again under the same name. */
 static int check_inode(const struct cg_file *file, int *fd, int *error_ret)
 {
     struct stat found;
@@ -88,8 +88,8 @@ static int pin(struct cg_file *file, struct pinned *pinned_ret, int *error_ret)
     if (done)
         return CG_OK;
 
-    /* Opened without the lock: an open may sleep.  Two threads may do so at
-     * once; the later one's descriptor stays its own. */
+    /* Open without the lock, since an open may sleep.  If two threads do so at the
+     * same time, the later descriptor stays private. */
     *pinned_ret = (struct pinned){.fd = -1, .fresh = true};
     int status = open_file(file, &pinned_ret->fd, error_ret);
     if (status)
@@ -103,7 +103,7 @@ static int pin(struct cg_file *file, struct pinned *pinned_ret, int *error_ret)
     return CG_OK;
 }
 
-/* Whether to try once more what found no descriptor left. */
+/* Whether to retry a call that failed because no descriptor was left. */
 static bool again(struct cg_file *file, int status, int error, int *tries)
 {
     return cg_no_descriptor(status, error) && (*tries)++ < CG_TRIES && cg_cache_give_back(file->cache);
@@ -118,7 +118,7 @@ static int pin_again(struct cg_file *file, struct pinned *pinned_ret, int *error
     return status;
 }
 
-/* Under the lock: the descriptor to close, or -1. */
+/* Drops a pin, under the lock.  Returns the descriptor to close, or -1. */
 static int release(struct cg_file *file)
 {
     struct cg_cache *cache = file->cache;
@@ -204,10 +204,10 @@ void cg_file_destroy(struct cg_file *file)
 
 /* ---- reading ------------------------------------------------------------ */
 
-/* Every control file but a task list is a single record, which the kernel
- * formats whole into its buffer at a read from 0 (seq_file.c, single_open):
- * one pread is all of it, in one piece, if it fits; if not, the caller comes
- * again with more room.  So no read ever sees two states of a file. */
+/* Every control file except a task list is a single record, which the kernel
+ * formats as a whole on a read from offset 0 (seq_file.c, single_open).  One
+ * pread returns all of it if it fits; if not, the caller retries with more
+ * room.  So no read sees two states of a file. */
 static int read_once(int fd, bool list, char *text, size_t capacity, size_t *length_ret, int *error_ret)
 {
     *length_ret = capacity;
@@ -230,7 +230,7 @@ int cg_file_read_text(struct cg_file *file, char *text, size_t capacity, size_t 
         if (status)
             return status;
         status = read_once(pinned.fd, file->flags & CG_FILE_LIST, text, capacity, length_ret, error_ret);
-        /* A kept descriptor outlives its cgroup, but answers no more. */
+        /* A kept descriptor outlives its cgroup, but its reads fail with ENODEV. */
         bool dead = status == CG_OS && *error_ret == ENODEV;
         unpin(file, pinned);
         if (!dead)
@@ -286,7 +286,7 @@ int cg_file_read_layout(struct cg_file *file, const struct cg_layout *layout, st
 
 /* ---- not kept ---------------------------------------------------------------- */
 
-/* For who may be within a batch. */
+/* Without cg_cache_give_back, for callers within a batch. */
 static int open_once(struct cg_file *directory, const char *path, int flags, int *fd_ret, int *error_ret)
 {
     struct pinned pinned;
@@ -327,8 +327,8 @@ int64_t cg_file_inode(struct cg_file *directory, const char *path)
 {
     struct stat found;
     int error, status;
-    /* A cgroup file system has no symbolic links to guard against, and one
-     * fstatat is half of an open and a close; but it takes no long path. */
+    /* A cgroup file system has no symbolic links, and one fstatat takes half the
+     * time of open and close; but it does not accept a long path. */
     bool fits = *path != '\0' && strnlen(path, PATH_MAX) < PATH_MAX;
     if (fits && directory->flags & (CG_FILE_CGROUP1 | CG_FILE_CGROUP2)) {
         struct pinned pinned;

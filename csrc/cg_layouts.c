@@ -1,8 +1,8 @@
-/* cg_layouts.c - the text of a control file into the cells of its row.
+/* cg_layouts.c - converts the text of a control file to the cells of its row.
  *
- * A text of a new layout is parsed by its shape and its numbers found by name,
- * and the layout is learned; from then on what stands between its numbers is
- * compared, and the numbers are converted. */
+ * A text with a new layout is parsed by its shape, its numbers are found by name,
+ * and the layout is learned.  Later texts are only compared between their
+ * numbers, and the numbers are converted. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,13 +19,13 @@ static bool is_number_cell(uint8_t status)
     return status == CG_CELL_OK || status == CG_CELL_RANGE;
 }
 
-/* The number of a cell that has one. */
+/* Returns the number of an OK or RANGE cell. */
 static __int128 exact(uint8_t status, int64_t value)
 {
     return status == CG_CELL_RANGE ? (__int128)(uint64_t)value : value;
 }
 
-/* The status of a cell of this number, and its value and errno. */
+/* Returns the status of a cell with this number, and its value and errno. */
 static uint8_t cell_of(__int128 number, int64_t *value_ret, int *error_ret)
 {
     bool fits = number >= INT64_MIN && number <= UINT64_MAX;
@@ -34,14 +34,15 @@ static uint8_t cell_of(__int128 number, int64_t *value_ret, int *error_ret)
     return !fits ? CG_CELL_ERROR : number > INT64_MAX ? CG_CELL_RANGE : CG_CELL_OK;
 }
 
-static void put(const struct cg_row_cells *cells, const struct cg_target *target, uint8_t status, int64_t value, int error)
+static void put(const struct cg_row_cells *cells, const struct cg_target *target, uint8_t status, int64_t value,
+                int error)
 {
     int32_t column = target->column;
     if (column < 0)
         return;
     uint8_t *had = &cells->statuses[column];
     int64_t *to = &cells->values[column];
-    if (target->flags & CG_TARGET_SECOND && *had != CG_CELL_ABSENT)
+    if (target->flags & CG_TARGET_FALLBACK && *had != CG_CELL_ABSENT)
         return;
     if (target->flags & CG_TARGET_ADD) {
         if (*had != CG_CELL_OK && *had != CG_CELL_MAX && *had != CG_CELL_RANGE)
@@ -60,7 +61,7 @@ static void put_number(const struct cg_row_cells *cells, const struct cg_target 
 {
     int64_t value = (int64_t)number, scale = target->scale;
     int error = 0;
-    bool unset = kind == CG_NEGATIVE && value == -1 && target->flags & CG_TARGET_UNSET;
+    bool unset = kind == CG_NEGATIVE && value == -1 && target->flags & CG_TARGET_MINUS_ONE_IS_MAX;
     bool beyond = kind == CG_UINT && target->threshold > 0 && number >= target->threshold;
     if (kind == CG_MAX || unset || beyond) {
         put(cells, target, CG_CELL_MAX, INT64_MAX, 0);
@@ -79,13 +80,13 @@ static void put_number(const struct cg_row_cells *cells, const struct cg_target 
     put(cells, target, status, value, error);
 }
 
-/* All targets of the number of this one. */
+/* Writes a number to this target and to all following ones of the same number. */
 static void put_all(const struct cg_row_cells *cells, const struct cg_program *program, size_t target, uint8_t kind,
                     uint64_t number)
 {
     do
         put_number(cells, &program->targets[target], kind, number);
-    while (++target < program->count && program->targets[target].flags & CG_TARGET_SAME);
+    while (++target < program->count && program->targets[target].flags & CG_TARGET_SHARED_NUMBER);
 }
 
 void cg_put_failure(const struct cg_row_cells *cells, const struct cg_program *program, uint8_t status, int error)
@@ -145,8 +146,8 @@ void cg_scratch_clear(struct cg_scratch *scratch)
 
 /* ---- programs ------------------------------------------------------------------ */
 
-/* The shapes whose numbers are whole fields, as a layout has them: not those
- * of CG_RANGES, which may share one. */
+/* Whether the numbers of a shape are whole fields, which a layout requires; those
+ * of CG_RANGES may share a field. */
 static bool has_numbers(int shape)
 {
     return shape == CG_VALUE || shape == CG_VALUES || shape == CG_KEYED || shape == CG_NESTED || shape == CG_TRIPLES;
@@ -161,16 +162,16 @@ static bool is_valid(int shape, const struct cg_target *targets, size_t count, s
     return has_numbers(shape);
 }
 
-/* The target of a program that is one plain number, or NULL. */
+/* Returns the target of a program with a single plain number, or NULL. */
 static const struct cg_target *simple_of(int shape, const struct cg_target *target, size_t count)
 {
     bool simple = shape == CG_VALUE && count == 1 && target->column >= 0 && target->scale == 1 &&
-                  (target->flags & ~(unsigned)(CG_TARGET_UNSET | CG_TARGET_SIGNED)) == 0 && target->ordinal == 0 &&
-                  !*target->row && !*target->key;
+                  (target->flags & ~(unsigned)(CG_TARGET_MINUS_ONE_IS_MAX | CG_TARGET_SIGNED)) == 0 &&
+                  target->ordinal == 0 && !*target->row && !*target->key;
     return simple ? target : NULL;
 }
 
-/* Copies a string to *at, and moves that behind it. */
+/* Copies a string to *at and advances *at past it. */
 static const char *copy(char **at, const char *text)
 {
     char *from = *at;
@@ -227,7 +228,7 @@ static size_t number_end(const char *text, size_t length, size_t at)
     return at;
 }
 
-/* Where a number goes: the targets are mostly in the order of the text. */
+/* Returns the index of a number's first target, or -1; the targets are mostly in text order. */
 static int32_t find_target(const struct cg_program *program, size_t *hint, const char *text, struct cg_slice row,
                            size_t key, size_t key_length, uint32_t ordinal)
 {
@@ -235,7 +236,7 @@ static int32_t find_target(const struct cg_program *program, size_t *hint, const
     for (size_t step = 0; step < program->count; step++) {
         size_t i = (*hint + step) % program->count;
         const struct cg_target *target = &program->targets[i];
-        if (target->flags & CG_TARGET_SAME || target->ordinal != ordinal)
+        if (target->flags & CG_TARGET_SHARED_NUMBER || target->ordinal != ordinal)
             continue;
         if (strncmp(target->key, text + key, key_length) != 0 || target->key[key_length] != '\0')
             continue;
@@ -247,7 +248,7 @@ static int32_t find_target(const struct cg_program *program, size_t *hint, const
     return -1;
 }
 
-/* The place for one more layout of as many numbers, or NULL when out of memory. */
+/* Returns the slot for a new layout of `numbers` numbers, or NULL if out of memory. */
 static struct cg_known *make_room(struct cg_program *program, size_t length, size_t numbers)
 {
     size_t ends = (numbers + 1) * sizeof(uint32_t), targets = numbers * sizeof(int32_t);
@@ -267,7 +268,7 @@ static struct cg_known *make_room(struct cg_program *program, size_t length, siz
     return known;
 }
 
-/* From a text and its cells. */
+/* Learns the layout of a text from its cells. */
 static void learn(struct cg_program *program, const char *text, size_t length, const struct cg_cells *cells,
                   const int32_t *targets, struct cg_text_state *state)
 {
@@ -276,7 +277,7 @@ static void learn(struct cg_program *program, const char *text, size_t length, c
         numbers += is_number(cells->kind[c]);
     struct cg_known *known = make_room(program, length, numbers);
     if (known == NULL)
-        return; /* slower, and right */
+        return; /* slower, but correct */
     uint32_t *ends = known->memory;
     char *literals = (char *)known->memory + (numbers + 1) * sizeof *ends + numbers * sizeof *targets;
     for (size_t c = 0; c < cells->count; c++) {
@@ -333,7 +334,7 @@ static void put_parsed(struct cg_scratch *scratch, const struct cg_row_cells *ce
     int32_t *targets = malloc((parsed->count + 1) * sizeof *targets);
     struct cg_slice row = {text, text};
     uint32_t ordinal = 0;
-    bool plain = true; /* each that is wanted is a number, as a layout has it */
+    bool plain = true; /* every sampled cell is a number, which a layout requires */
     for (size_t c = 0; c < parsed->count; c++) {
         size_t key = parsed->key[c], key_length = parsed->key_end[c] - key;
         if (parsed->kind[c] == CG_ROW) {

@@ -1,46 +1,46 @@
-/* cg_layouts.h - the text of a control file into the cells of its row. */
+/* cg_layouts.h - converts the text of a control file to the cells of its row. */
 #ifndef CG_LAYOUTS_H
 #define CG_LAYOUTS_H
 
 #include "cg.h"
 
-enum { CG_KNOWN_MAX = 8 /* layouts of one program: cgroups differ, as a root does */ };
+enum { CG_KNOWN_MAX = 8 /* layouts of one program: cgroups differ, for example a root */ };
 
 /* A layout, and the first target of each of its numbers, or -1. */
 struct cg_known {
     struct cg_layout layout;
     int32_t *targets;
-    bool unknown; /* some number has no target */
+    bool unknown; /* a number has no target */
     void *memory; /* literals, ends and targets */
 };
 
-/* Which numbers of one control file go to which columns, and the layouts that
- * its files were seen to have. */
+/* The mapping from the numbers of one control file to columns, and the layouts
+ * learned from its texts. */
 struct cg_program {
     const char *name; /* of the control file */
     int shape;
     const struct cg_target *targets;
     size_t count;
-    const struct cg_target *simple; /* the only target, where the file is one number that goes to a column as it is */
+    const struct cg_target *simple; /* the only target, if the file is one number copied unscaled; else NULL */
     struct cg_known known[CG_KNOWN_MAX];
     unsigned known_count;
-    unsigned next; /* to be learned anew when all places are taken */
+    unsigned next; /* the layout to replace when all slots are used */
 };
 
-/* A program of its own copies.  NULL, with errno EINVAL or ENOMEM, for
- * another shape than one of numbers, a column that does not exist, or no memory. */
+/* Creates a program with copies of its arguments.  NULL with errno EINVAL for a
+ * shape without numbers or a column that does not exist, or ENOMEM. */
 struct cg_program *cg_program_create(const char *name, int shape, const struct cg_target *targets, size_t count,
                                      size_t columns);
 void cg_program_destroy(struct cg_program *program);
 
-/* Memory for one text, used again for the next. */
+/* Memory for one text, reused for the next. */
 struct cg_scratch {
     uint64_t *numbers; /* with their kinds */
     uint8_t *kinds;
     size_t capacity;
     struct cg_cells cells;
 };
-/* False when out of memory. */
+/* False if out of memory. */
 bool cg_scratch_init(struct cg_scratch *scratch);
 void cg_scratch_clear(struct cg_scratch *scratch);
 
@@ -51,14 +51,14 @@ struct cg_row_cells {
     int32_t *errors;
 };
 
-/* What is known of one control file of one row. */
+/* The state of one control file of one row. */
 struct cg_text_state {
     struct cg_program *program;
-    uint8_t layout; /* that fitted last */
-    bool unknown;   /* it had a number without a target */
+    uint8_t layout; /* the last one that fitted */
+    bool unknown;   /* the file had a number without a target */
 };
 
-/* Writes the numbers of a text to the cells that the program says. */
+/* Writes the numbers of a text to the cells of the program's targets. */
 void cg_put_text(struct cg_scratch *scratch, const struct cg_row_cells *cells, struct cg_text_state *state,
                  const char *text, size_t length);
 

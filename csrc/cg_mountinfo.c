@@ -1,6 +1,6 @@
-/* cg_mountinfo.c - the mount table, as text, to its cgroup mounts.
+/* cg_mountinfo.c - parses the mount table into its cgroup mounts.
  *
- * proc(5), /proc/pid/mountinfo, one mount a line, fields one space apart:
+ * proc(5), /proc/pid/mountinfo, one mount per line, fields separated by one space:
  *
  *   36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
  *   (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
@@ -9,11 +9,11 @@
  *   (6) per-mount options   (7) optional fields, zero or more   (8) separator
  *   (9) file system type   (10) source   (11) super block options
  *
- * A source may be empty, which leaves two spaces.  Space, tab, newline and
- * backslash are written as octal escapes. */
+ * The source may be empty, which leaves two spaces.  Space, tab, newline and
+ * backslash are octal escapes. */
 #include "cg_scan.h"
 
-/* The field up to the next space, which is stepped over. */
+/* Returns the field up to the next space, and skips the space. */
 static struct cg_slice take(const char **at, const char *end)
 {
     const char *space = memchr(*at, ' ', (size_t)(end - *at));
@@ -41,8 +41,8 @@ struct line {
     struct cg_slice root, point, flags, type, options;
 };
 
-/* Every line is checked, also of file systems that nobody asked for: half a
- * line is a sign of a table that must not be trusted. */
+/* Checks every line, also of other file systems: a partial line shows that the
+ * table cannot be trusted. */
 static bool parse_line(const char *at, const char *end, struct line *line_ret)
 {
     if (!take_number(take(&at, end), &line_ret->id) || !take_number(take(&at, end), &line_ret->parent))
@@ -72,7 +72,8 @@ static bool parse_line(const char *at, const char *end, struct line *line_ret)
 
 static bool is_octal(const char *at, const char *end)
 {
-    return end - at >= 4 && at[1] >= '0' && at[1] <= '3' && at[2] >= '0' && at[2] <= '7' && at[3] >= '0' && at[3] <= '7';
+    return end - at >= 4 && at[1] >= '0' && at[1] <= '3' && at[2] >= '0' && at[2] <= '7' && at[3] >= '0' &&
+           at[3] <= '7';
 }
 
 static char *copy(struct cg_slice field, bool decode, char *to)
@@ -88,8 +89,8 @@ static char *copy(struct cg_slice field, bool decode, char *to)
     return to;
 }
 
-int cg_parse_mountinfo(const char *text, size_t length, char *strings_ret, uint32_t *mounts_ret,
-                       size_t capacity, size_t *count_ret, size_t *offset_ret)
+int cg_parse_mountinfo(const char *text, size_t length, char *strings_ret, uint32_t *mounts_ret, size_t capacity,
+                       size_t *count_ret, size_t *offset_ret)
 {
     const char *end = text + length;
     char *to = strings_ret;

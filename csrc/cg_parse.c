@@ -1,11 +1,11 @@
-/* cg_parse.c - bytes to columns, one function a shape.  No system calls.
+/* cg_parse.c - parses bytes into columns, with one function per shape.  No system calls.
  *
  * The Python backend has the same functions under the same names; a property
- * test holds the two together, value for value and offset for offset. */
+ * test compares the two, including values and offsets. */
 #include "cg_scan.h"
 
-/* A parse in progress.  The first failure sticks; emit and fail return false
- * then, so that every caller reads `if (!step) return;`. */
+/* A parse in progress.  The first failure is final; emit and fail then return
+ * false, so every caller reads `if (!step) return;`. */
 struct parse {
     struct cg_cursor cursor;
     struct cg_cells *cells;
@@ -43,7 +43,7 @@ static bool emit_string(struct parse *parse, struct cg_slice text, struct cg_sli
     return emit(parse, CG_STRING, from << 32 | cg_offset(&parse->cursor, text.to), key, text.from);
 }
 
-/* The error, if it is one, is at `at`. */
+/* Reports an error at offset `at`. */
 static bool emit_number(struct parse *parse, struct cg_slice field, struct cg_slice key, const char *at)
 {
     uint8_t kind = CG_UINT;
@@ -52,7 +52,7 @@ static bool emit_number(struct parse *parse, struct cg_slice field, struct cg_sl
     return status ? fail(parse, status, at) : emit(parse, kind, value, key, field.from);
 }
 
-/* The next field of the line; false at its end, or when it is bad. */
+/* Returns the next field of the line; false at the line's end or for a bad field. */
 static bool field(struct parse *parse, struct cg_slice *field_ret)
 {
     enum cg_found found = cg_next_field(&parse->cursor, field_ret);
@@ -69,7 +69,7 @@ static bool word(struct parse *parse, struct cg_slice *field_ret)
     return found == CG_FOUND;
 }
 
-/* The first `wanted` fields of the line, the rest looked at and left out. */
+/* Returns the first `wanted` fields of the line; the rest is checked and skipped. */
 static int fields(struct parse *parse, struct cg_slice *fields_ret, int wanted)
 {
     struct cg_slice next;
@@ -116,7 +116,7 @@ static void parse_keyed(struct parse *parse)
     } while (cg_next_line(&parse->cursor));
 }
 
-/* Digits, a point, two digits; few enough that hundredths fit. */
+/* Whether a text is digits, a point and two digits, short enough for hundredths to fit. */
 static bool is_centi(struct cg_slice text, uint64_t *value_ret)
 {
     uint64_t whole, part;
@@ -260,9 +260,9 @@ static void parse_text(struct parse *parse)
 }
 
 static void (*const PARSERS[])(struct parse *) = {
-    [CG_VALUE] = parse_value,     [CG_VALUES] = parse_values, [CG_KEYED] = parse_keyed,
-    [CG_NESTED] = parse_nested,   [CG_TRIPLES] = parse_triples, [CG_TABLE] = parse_table,
-    [CG_RANGES] = parse_ranges,   [CG_WORDS] = parse_words,   [CG_TEXT] = parse_text,
+    [CG_VALUE] = parse_value,   [CG_VALUES] = parse_values,   [CG_KEYED] = parse_keyed,
+    [CG_NESTED] = parse_nested, [CG_TRIPLES] = parse_triples, [CG_TABLE] = parse_table,
+    [CG_RANGES] = parse_ranges, [CG_WORDS] = parse_words,     [CG_TEXT] = parse_text,
 };
 
 int cg_parse(int shape, const char *text, size_t length, struct cg_cells *cells_ret, size_t *offset_ret)
@@ -282,7 +282,7 @@ int cg_parse(int shape, const char *text, size_t length, struct cg_cells *cells_
 
 /* ---- with a layout ----------------------------------------------------- */
 
-/* memcmp for the few bytes that a key has, without a call. */
+/* memcmp for the few bytes of a key, without a call. */
 static inline bool same_bytes(const char *a, const char *b, size_t length)
 {
     uint64_t x, y;
@@ -302,10 +302,10 @@ static inline bool same_bytes(const char *a, const char *b, size_t length)
     return x == y;
 }
 
-/* Up to nineteen digits cannot overflow; a longer number is left to cg_parse. */
+/* Nineteen digits cannot overflow; a longer number is left to cg_parse. */
 enum { SAFE_DIGITS = 19 };
 
-/* What is no plain unsigned number: false where cg_parse has to look. */
+/* Parses a number other than a plain unsigned one; false if cg_parse must decide. */
 static bool other_number(int shape, const char **at, const char *end, uint64_t *value_ret, uint8_t *kind_ret)
 {
     struct cg_slice number = {*at, *at};

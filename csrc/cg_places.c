@@ -1,6 +1,6 @@
-/* cg_places.c - the cgroups of a start: opened once, and checked through the
- * descriptors by which they are then used, so that a cgroup that is removed and made
- * again in between is ENODEV and never another one. */
+/* cg_places.c - the cgroups of a start.  Each is opened once, and checked and used
+ * through the same descriptor: a cgroup that is removed and created again in
+ * between gives ENODEV and is never confused with the new one. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,10 +15,10 @@ static int refuse(struct cg_progress *progress, int step, size_t at, int error)
     return CG_OS;
 }
 
-/* ---- facts of a file beneath a descriptor ------------------------------------------ */
+/* ---- facts about a file beneath a descriptor ---------------------------------------- */
 
-/* Whether a user who is neither the caller nor root may write to a file or directory, or make it writable.  Only root
- * and the owner can change the answer.  A descriptor that somebody opened before is not seen. */
+/* Whether a user other than the caller and root may write to a file or directory, or make it writable.  Only root
+ * and the owner can change the answer.  Descriptors that were opened before are not detected. */
 static bool is_others_status(const struct stat *found)
 {
     return (found->st_uid != 0 && found->st_uid != geteuid()) || found->st_mode & (S_IWGRP | S_IWOTH);
@@ -32,7 +32,7 @@ static bool is_others(int directory, const char *file)
     return is_others_status(&found);
 }
 
-/* Whether it is 1, or another user may set it. */
+/* Whether a file reads 1, or another user may set it to 1. */
 static bool may_be_set(int directory, const char *file)
 {
     char digit = '0';
@@ -43,17 +43,25 @@ static bool may_be_set(int directory, const char *file)
     return fstat(fd, &found) < 0 || is_others_status(&found) || (cg_pread(fd, &digit, 1) == 1 && digit == '1');
 }
 
-/* Whether a cgroup, or one above it, is frozen; of v1 only the freezer's cgroups have the file, of v2 all but the root. */
-static bool is_frozen(int directory, int version, bool *has_brake_ret)
+/* Whether processes there can be frozen: on v1 only by the freezer's hierarchy. */
+static bool has_brake(const struct cg_place *place)
 {
+    return place->version == 2 || place->controllers & CG_PLACE_FREEZER;
+}
+
+/* Whether a cgroup or an ancestor is frozen; the root of a hierarchy lacks the file. */
+static bool is_frozen(int directory, const struct cg_place *place)
+{
+    bool is_v1 = place->version == 1;
     char text[128];
-    int fd CG_CLOSE = openat(directory, version == 1 ? "freezer.state" : "cgroup.events", O_RDONLY | O_CLOEXEC);
+    if (!has_brake(place))
+        return false;
+    int fd CG_CLOSE = openat(directory, is_v1 ? "freezer.state" : "cgroup.events", O_RDONLY | O_CLOEXEC);
     int64_t got = fd < 0 ? 0 : cg_pread(fd, text, sizeof text - 1);
-    *has_brake_ret = fd >= 0 || errno != ENOENT;
     if (got <= 0)
         return false;
     text[got] = '\0';
-    return version == 1 ? strncmp(text, "THAWED", 6) != 0 : strstr(text, "frozen 1") != NULL;
+    return is_v1 ? strncmp(text, "THAWED", 6) != 0 : strstr(text, "frozen 1") != NULL;
 }
 
 bool cg_has_one_node(void)
@@ -65,7 +73,7 @@ bool cg_has_one_node(void)
 
 /* ---- whether a child may share the caller's memory ----------------------------------- */
 
-/* Room for "../" as often as a path of PATH_MAX has components, and a name, is more than the kernel takes. */
+/* LEVELS times "../" and a name fit into PATH_MAX, the kernel's limit for a path. */
 enum { LEVELS = (PATH_MAX - 64) / 3, ROOT_INODE = 1 };
 
 static size_t depth_of(const char *path)
@@ -76,16 +84,16 @@ static size_t depth_of(const char *path)
     return depth;
 }
 
-/* A cgroup, and those above it as far as they can be seen.  The parent of a cgroup never changes, so `..` of its
- * descriptor leads to what it is under. */
+/* A cgroup and its visible ancestors.  The parent of a cgroup never changes, so `..` from its descriptor leads to
+ * its ancestors. */
 struct line {
     int directory;
     size_t levels;
-    size_t brakes; /* levels that have files to stop them by: a hierarchy's root has none */
+    size_t brakes; /* levels with files that can stop processes: the root of a hierarchy has no such file */
     char file[PATH_MAX];
 };
 
-/* Asks about a file of each of the first levels, until an answer is yes. */
+/* Whether `ask` is true for the file at one of the first levels. */
 static bool any_of(struct line *line, size_t levels, const char *name, bool (*ask)(int, const char *))
 {
     for (size_t level = 0; level < levels; level++) {
@@ -97,7 +105,7 @@ static bool any_of(struct line *line, size_t levels, const char *name, bool (*as
     return false;
 }
 
-/* Whether another user may write to one of the directories, which comes with all files in it. */
+/* Whether another user may write to one of the directories; a directory is given to a user with all its files. */
 static bool is_any_directory_others(struct line *line, size_t depth)
 {
     struct stat found;
@@ -113,38 +121,29 @@ static bool is_any_directory_others(struct line *line, size_t depth)
     return false;
 }
 
-static bool is_there(int directory, const char *file)
-{
-    struct stat found;
-    return fstatat(directory, file, &found, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
-}
-
-/* v1's cpuset binds the memory of who joins to its own nodes; its files may have no prefix. */
-static bool binds_memory(int directory)
-{
-    return (is_there(directory, "cpuset.mems") || is_there(directory, "mems")) && !cg_has_one_node();
-}
-
-/* Not where another user may stop the child, or have it killed: by the directories, by a file of the freezer or a
- * memory.oom.group that the user was given, or on v2 by a move, which asks for cgroup.procs of the cgroup above both
- * places.  A file that can only slow a process down, such as cpu.max, is not looked for where it was given without its
- * directory: asking for each of them would take longer than a start may.
+/* Whether a child in this cgroup may share the caller's memory.
  *
- * And not where the kernel, of a process there, would also do to those that share its memory what they are not to suffer:
- * v1 would bind the memory to the cpuset's nodes; on v2 an OOM that ends all of the cgroup, or of one above, ends them.
+ * No if another user may stop the child or get it killed.  The user may do so through a directory, a file of the
+ * freezer or memory.oom.group, or on v2 through a move, which needs cgroup.procs of the common ancestor.  Files that
+ * can only slow a process down, such as cpu.max, are not checked if only the file was given to a user: checking each
+ * of them would take too long for a start.
  *
- * Deeper than a path can go the answer is no. */
-static bool is_shareable(int directory, const struct cg_place *place, bool has_brake)
+ * No if the kernel's treatment of the child would also affect the processes that share its memory.  v1 would bind the
+ * memory to the cpuset's nodes.  On v2 an OOM kill of the whole cgroup, or of an ancestor, would kill them.
+ *
+ * No if the cgroup is deeper than a path can reach. */
+static bool is_shareable(int directory, const struct cg_place *place)
 {
     struct line line;
     size_t depth = depth_of(place->path);
     line.directory = directory;
     if (depth > LEVELS || is_any_directory_others(&line, depth))
         return false;
-    if (has_brake && any_of(&line, line.brakes, place->version == 1 ? "freezer.state" : "cgroup.freeze", is_others))
+    const char *brake = place->version == 1 ? "freezer.state" : "cgroup.freeze";
+    if (has_brake(place) && any_of(&line, line.brakes, brake, is_others))
         return false;
-    if (place->version == 1)
-        return !binds_memory(directory);
+    if (place->version == 1) /* a cpuset binds the memory of a process that joins to its nodes */
+        return !(place->controllers & CG_PLACE_CPUSET) || cg_has_one_node();
     return !any_of(&line, line.levels, "cgroup.procs", is_others) &&
            !any_of(&line, line.brakes, "memory.oom.group", may_be_set);
 }
@@ -168,13 +167,12 @@ int cg_places_open(const struct cg_spawn *spawn, struct cg_places *places, struc
     for (size_t i = 0; i < spawn->place_count; i++) {
         const struct cg_place *place = &spawn->places[i];
         int status = cg_file_open(place->hierarchy, place->path, O_PATH | O_DIRECTORY, &places->fds[i], &error);
-        if (status != CG_OK) /* foreign: its hierarchy was unmounted */
+        if (status != CG_OK) /* CG_FOREIGN: the hierarchy was unmounted */
             return refuse(progress, CG_SPAWN_JOIN, i, status == CG_FOREIGN ? ENODEV : error);
         places->count = i + 1;
-        bool has_brake;
-        if (is_frozen(places->fds[i], place->version, &has_brake))
+        if (is_frozen(places->fds[i], place))
             return refuse(progress, CG_SPAWN_FROZEN, i, EBUSY);
-        places->shareable = places->shareable && is_shareable(places->fds[i], place, has_brake);
+        places->shareable = places->shareable && is_shareable(places->fds[i], place);
         if (place->version == 2)
             places->born = (int)i;
         else if (cg_place_open_door(&places->fds[i]) < 0)

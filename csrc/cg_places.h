@@ -1,24 +1,24 @@
-/* cg_places.h - the cgroups of a start, open. */
+/* cg_places.h - the open cgroups of a start. */
 #ifndef CG_PLACES_H
 #define CG_PLACES_H
 
 #include "cg_child.h"
 
 struct cg_places {
-    size_t count;   /* of fds, to be closed */
-    int born;       /* the place of v2, in which a child can be made, or -1 */
-    bool shareable; /* whether a child there may share the caller's memory: cg_abi.h, "spawning" */
-    int fds[CG_SPAWN_PLACES]; /* of each its cgroup.procs, open for writing; of `born` the directory */
+    size_t count;             /* number of fds to close */
+    int born;                 /* the v2 place, in which a child can be created, or -1 */
+    bool shareable;           /* whether a child there may share the caller's memory: cg_abi.h, "spawning" */
+    int fds[CG_SPAWN_PLACES]; /* cgroup.procs of each place, open for writing; for `born` the directory */
 };
 
-/* Opens all; on CG_OS progress has what is wrong.  To be closed in either case. */
+/* Opens all places; on CG_OS progress has the error.  Call cg_places_close in either case. */
 int cg_places_open(const struct cg_spawn *spawn, struct cg_places *places, struct cg_progress *progress);
 void cg_places_close(const struct cg_places *places);
 
-/* Whether all memory is of one node, so that nothing is moved where a process joins a cpuset. */
+/* Whether the machine has only one memory node, so that joining a cpuset moves no memory. */
 bool cg_has_one_node(void);
 
-/* Opens that by which a process moves itself to a place, in the place of its directory. */
+/* Replaces the descriptor of a place's directory by one of its cgroup.procs, for a process to move itself. */
 int cg_place_open_door(int *place);
 
 #endif

@@ -1,5 +1,5 @@
-/* cg_read.c - the system calls: open beneath a directory, read, the checks of
- * the mount table.  Nothing here keeps a descriptor. */
+/* cg_read.c - system calls: open beneath a directory, read, and check the mount
+ * table.  Nothing here keeps a descriptor. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,7 +22,7 @@ enum { NO_MAGICLINKS = 0x02, NO_SYMLINKS = 0x04, BENEATH = 0x08 };
 #define SYS_openat2 437
 #endif
 
-/* From <linux/stat.h> of 5.8: musl before 1.2.5 and glibc before 2.28 have no struct statx at all. */
+/* From <linux/stat.h> of 5.8: musl before 1.2.5 and glibc before 2.28 lack struct statx. */
 struct statx_v1 {
     uint32_t mask;
     uint32_t block_size;
@@ -44,10 +44,11 @@ struct statx_v1 {
     uint64_t mount;
     uint64_t spare[13];
 };
-_Static_assert(offsetof(struct statx_v1, mount) == 0x90 && sizeof(struct statx_v1) == 0x100, "the kernel's struct statx");
+_Static_assert(offsetof(struct statx_v1, mount) == 0x90 && sizeof(struct statx_v1) == 0x100,
+               "the kernel's struct statx");
 enum { INODE = 0x100, MOUNT_ID = 0x1000, DONT_SYNC = 0x4000 };
 #ifndef SYS_statx
-#define SYS_statx (-1) /* headers of a kernel before 4.11: ENOSYS */
+#define SYS_statx (-1) /* kernel headers before 4.11: ENOSYS */
 #endif
 
 void cg_close_descriptor(const int *fd)
@@ -71,7 +72,7 @@ int cg_open_directory(const char *path, int flags, int *error_ret)
     }
 }
 
-/* The component that starts at path; the next starts at *next_ret. */
+/* Returns the length of the component at path; the next one starts at *next_ret. */
 static size_t component(const char *path, const char **next_ret)
 {
     const char *slash = strchrnul(path, '/');
@@ -79,7 +80,7 @@ static size_t component(const char *path, const char **next_ret)
     return (size_t)(slash - path);
 }
 
-/* Relative, and no component `..`: openat2 alone would allow `a/../b`. */
+/* Whether a path is relative and without `..`: openat2 would allow `a/../b`. */
 static bool is_below(const char *path)
 {
     if (*path == '/')
@@ -101,7 +102,7 @@ static int open_retrying(int directory, const char *path, int flags)
     return fd;
 }
 
-/* O_PATH with O_NOFOLLOW opens a symbolic link itself. */
+/* O_PATH with O_NOFOLLOW opens the symbolic link itself, so check the result. */
 static int refuse_link(int fd, int flags)
 {
     struct stat found;
@@ -112,8 +113,8 @@ static int refuse_link(int fd, int flags)
     return -1;
 }
 
-/* What openat2 does, by hand: each component is opened from the one before,
- * and a symbolic link is refused wherever it stands. */
+/* Emulates openat2: each component is opened from the previous one, and a
+ * symbolic link is refused anywhere in the path. */
 static int open_by_component(int directory, const char *path, int flags)
 {
     int at CG_CLOSE = -1;
@@ -139,7 +140,7 @@ static int open_by_component(int directory, const char *path, int flags)
     }
 }
 
-/* A path of less than PATH_MAX bytes, which is below. */
+/* Opens a path of less than PATH_MAX bytes for which is_below is true. */
 static int open_piece(int directory, const char *path, int flags)
 {
     struct open_how_v0 how = {
@@ -150,14 +151,19 @@ static int open_piece(int directory, const char *path, int flags)
     do
         fd = syscall(SYS_openat2, directory, *path ? path : ".", &how, sizeof how);
     while (fd < 0 && (errno == EINTR || errno == EAGAIN));
-    /* EPERM is how container runtimes of 2020 deny a system call that they do
-     * not know; where it is the file's own answer, openat repeats it. */
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+    /* Container runtimes of 2020 deny unknown system calls with EPERM; if the file
+     * itself is the reason, openat fails with it again. */
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+        static atomic_flag said = ATOMIC_FLAG_INIT;
+        bool missing = errno == ENOSYS;
         fd = open_by_component(directory, path, flags);
+        if (missing || fd >= 0)
+            cg_fallback(&said, "no openat2(2): each path is opened component by component");
+    }
     return (int)fd;
 }
 
-/* Opens the longest part of a long path that one system call takes; the rest
+/* Opens the longest part of a long path that fits into one system call; the rest
  * starts at *rest_ret. */
 static int open_first_piece(int directory, const char *path, const char **rest_ret)
 {
@@ -174,7 +180,7 @@ static int open_first_piece(int directory, const char *path, const char **rest_r
     return open_piece(directory, piece, O_PATH | O_DIRECTORY);
 }
 
-/* In pieces, each from the one before: whoever nests cgroups may nest them
+/* Opens a path in pieces, each from the previous one: cgroups may be nested
  * deeper than PATH_MAX. */
 static int open_in_pieces(int directory, const char *path, int flags)
 {
@@ -208,8 +214,8 @@ int cg_open_beneath(int directory, const char *path, int flags, int *fd_ret, int
 
 int cg_read_all(int fd, char *text_ret, size_t capacity, size_t *length_ret, int *error_ret)
 {
-    /* A sequence file returns what its buffer holds, a page or so, however
-     * much is asked for: only 0 is the end. */
+    /* A sequence file returns at most its buffer, about a page, per read: only 0
+     * is the end. */
     for (size_t length = 0; length < capacity;) {
         ssize_t got = pread(fd, text_ret + length, capacity - length, (off_t)length);
         if (got == 0) {
@@ -226,8 +232,8 @@ int cg_read_all(int fd, char *text_ret, size_t capacity, size_t *length_ret, int
     return CG_SPACE;
 }
 
-/* Before Linux 5.8 statx has no mount id: there the namespace's own number,
- * which takes three times as long to get. */
+/* Before Linux 5.8 statx has no mount id: use the inode of the mount namespace,
+ * which takes three times as long. */
 static int namespace_number(uint64_t *number_ret)
 {
     struct stat status;
@@ -237,7 +243,7 @@ static int namespace_number(uint64_t *number_ret)
     return 0;
 }
 
-/* Without statx: before Linux 4.11, or under a filter that does not know it. */
+/* Without statx: before Linux 4.11, or under a filter that denies it. */
 static int identify_by_stat(struct cg_root_identity *identity_ret)
 {
     struct stat root;

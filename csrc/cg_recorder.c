@@ -1,8 +1,8 @@
-/* cg_recorder.c - a thread that reads a sampler on an absolute timer into a ring.
+/* cg_recorder.c - a thread that reads a sampler into a ring on an absolute timer.
  *
- * One writes, one at a time takes: the two counts below are all that they
- * share, and neither ever waits for the other.  A ring that is full costs the newest
- * frame, never one that is being taken. */
+ * One thread writes, and one at a time takes.  They share only the two counts
+ * `written` and `read`, and neither waits for the other.  If the ring is full, the
+ * newest frame is dropped, never one that is being taken. */
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -13,36 +13,36 @@
 
 #include "cg.h"
 
-enum { STACK = 256 << 10, SECOND = 1000000000, LATE = 10 /* of an interval, a tenth */ };
+enum { STACK = 256 << 10, SECOND = 1000000000, LATE = 10 /* a tenth of an interval */ };
 
 struct cg_recorder {
-    struct cg_sampler *sampler; /* a count of it */
-    struct cg_guard guard;      /* one taker at a time; and whether this process has the thread */
+    struct cg_sampler *sampler; /* a reference */
+    struct cg_guard guard;      /* one taker at a time; tells whether this process has the thread */
     int64_t interval;
     size_t rows;
-    size_t cells; /* of a frame */
+    size_t cells; /* in a frame */
     size_t capacity;
-    struct cg_frame frame; /* where the next one goes */
-    int64_t *timestamps;   /* here and below, of all frames of the ring */
+    struct cg_frame frame; /* points to the next slot */
+    int64_t *timestamps;   /* these arrays hold all frames of the ring */
     int64_t *values;
     uint64_t *inodes;
     int64_t *times;
     uint8_t *statuses;
-    int32_t *errors; /* of one frame: nobody takes them */
+    int32_t *errors; /* of one frame only, since they are not taken */
 
-    atomic_uint_fast64_t written; /* frames, since the start */
+    atomic_uint_fast64_t written; /* frames since the start */
     atomic_uint_fast64_t read;
     atomic_uint_fast64_t late, missed, overrun, unknown;
     atomic_int running;
     int64_t first;
-    uint64_t ticks; /* that there are at most */
+    uint64_t ticks; /* maximum number of ticks */
 
     pthread_t thread;
     atomic_bool started;
-    pthread_mutex_t lock; /* of stopping, with its condition */
+    pthread_mutex_t lock; /* protects stopping, with the condition */
     pthread_cond_t stop;
     bool stopping;
-    int64_t stopped; /* when it was asked to */
+    int64_t stopped; /* time of the request to stop */
 };
 
 static int64_t nanoseconds(const struct timespec *time)
@@ -57,7 +57,7 @@ static int64_t now(void)
     return nanoseconds(&time);
 }
 
-/* Until then; whether it was stopped before. */
+/* Sleeps until a tick is due; returns whether the recorder was stopped before. */
 static bool sleep_until(struct cg_recorder *recorder, int64_t due)
 {
     struct timespec time = {.tv_sec = due / SECOND, .tv_nsec = due % SECOND};
@@ -74,7 +74,8 @@ static void count(atomic_uint_fast64_t *counter, uint64_t more)
     atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 
-/* Whether there is a cgroup left to read.  Late counts only what was taken, and after it. */
+/* Records one frame; returns whether a cgroup is left to read.  `late` counts only frames that were written, and is
+ * incremented after `written`. */
 static bool record_one(struct cg_recorder *recorder, bool late)
 {
     uint64_t written = atomic_load_explicit(&recorder->written, memory_order_relaxed);
@@ -91,7 +92,7 @@ static bool record_one(struct cg_recorder *recorder, bool late)
     frame->times = recorder->times + slot * recorder->rows;
     if (cg_sampler_sample(recorder->sampler, frame) != CG_OK) {
         count(&recorder->missed, 1);
-        return false; /* it has other rows than the ring */
+        return false; /* its rows are not those of the ring */
     }
     recorder->timestamps[slot] = frame->timestamp;
     atomic_store_explicit(&recorder->unknown, frame->unknown, memory_order_relaxed);
@@ -105,14 +106,15 @@ static int64_t due_at(const struct cg_recorder *recorder, uint64_t tick)
     return recorder->first + (int64_t)tick * recorder->interval;
 }
 
-/* How many ticks are due by then. */
+/* Returns the number of ticks due by a time. */
 static uint64_t due_by(const struct cg_recorder *recorder, int64_t time)
 {
     uint64_t due = time < recorder->first ? 0 : (uint64_t)((time - recorder->first) / recorder->interval) + 1;
     return due < recorder->ticks ? due : recorder->ticks;
 }
 
-/* Whether a frame that begins now would end in the interval of the last tick, as long as the one before took. */
+/* Whether a frame that starts now would end within the interval of the last tick, if it takes as long as the last
+ * frame. */
 static bool is_time_left(const struct cg_recorder *recorder, int64_t time)
 {
     return recorder->ticks == UINT64_MAX || time + recorder->frame.duration <= due_at(recorder, recorder->ticks);
@@ -121,9 +123,9 @@ static bool is_time_left(const struct cg_recorder *recorder, int64_t time)
 static void *record(void *argument)
 {
     struct cg_recorder *recorder = argument;
-    uint64_t tick = 0; /* the next; those before are taken, missed or overrun */
+    uint64_t tick = 0; /* the next one; all before are taken, missed or overrun */
     bool more = true;
-    /* A timer may fire 50 us late so that others fire with it; not this one. */
+    /* By default a timer may fire 50 us late, to be coalesced with others. */
     prctl(PR_SET_TIMERSLACK, 1);
     while (more && tick < recorder->ticks && !sleep_until(recorder, due_at(recorder, tick))) {
         int64_t time = now();
@@ -132,7 +134,7 @@ static void *record(void *argument)
         else
             count(&recorder->missed, 1);
         tick++;
-        /* The last that is due can still be taken, late. */
+        /* The last due tick can still be taken, late. */
         uint64_t due = due_by(recorder, now());
         if (more && due > tick + 1) {
             count(&recorder->missed, due - 1 - tick);
@@ -149,10 +151,10 @@ static void *record(void *argument)
     return NULL;
 }
 
-/* ---- making ------------------------------------------------------------------- */
+/* ---- creation ------------------------------------------------------------------ */
 
-/* Memory that is there when the thread comes to it: a page fault is a hundred
- * numbers' time. */
+/* Allocates memory and touches it, so that the thread takes no page faults: one
+ * costs as much as a hundred numbers. */
 static void *reserve(size_t frames, size_t each, size_t size)
 {
     size_t bytes;
@@ -190,7 +192,7 @@ static bool make_ring(struct cg_recorder *recorder)
            recorder->times != NULL && recorder->statuses != NULL && recorder->errors != NULL;
 }
 
-/* With all signals blocked, so that they go to the threads that they are for. */
+/* Starts the thread with all signals blocked, so that other threads receive them. */
 static int start_thread(struct cg_recorder *recorder)
 {
     pthread_attr_t attributes;
@@ -239,7 +241,7 @@ int cg_recorder_start(struct cg_sampler *sampler, int64_t interval, size_t capac
     return 0;
 }
 
-/* Not in a forked child. */
+/* Whether this process has the thread; a forked child does not. */
 static bool has_thread(const struct cg_recorder *recorder)
 {
     return recorder->started && !recorder->guard.forked;
@@ -247,7 +249,7 @@ static bool has_thread(const struct cg_recorder *recorder)
 
 void cg_recorder_stop(struct cg_recorder *recorder)
 {
-    /* Two may stop it at once: one of them waits for the thread. */
+    /* If two threads stop it at the same time, one of them joins the thread. */
     if (!has_thread(recorder) || !atomic_exchange(&recorder->started, false))
         return;
     pthread_mutex_lock(&recorder->lock);
@@ -272,7 +274,7 @@ void cg_recorder_size(const struct cg_recorder *recorder, size_t *rows_ret, size
 
 /* ---- taking ---------------------------------------------------------------------- */
 
-/* Under the guard: how many frames wait. */
+/* Returns the number of waiting frames, under the guard. */
 static size_t waiting(struct cg_recorder *recorder)
 {
     uint64_t written = atomic_load_explicit(&recorder->written, memory_order_acquire);
@@ -287,7 +289,7 @@ size_t cg_recorder_waiting(struct cg_recorder *recorder)
     return frames;
 }
 
-/* Frames that stand one after another in the ring. */
+/* Copies frames that are contiguous in the ring. */
 static void copy(const struct cg_recorder *recorder, struct cg_block *block, size_t slot, size_t at, size_t frames)
 {
     size_t cells = recorder->cells, rows = recorder->rows;
@@ -316,7 +318,7 @@ size_t cg_recorder_take(struct cg_recorder *recorder, struct cg_block *block)
 
 void cg_recorder_state(struct cg_recorder *recorder, struct cg_recording *recording_ret)
 {
-    uint64_t late = atomic_load(&recorder->late); /* first, so that it is not more than taken */
+    uint64_t late = atomic_load(&recorder->late); /* read first, so that it does not exceed taken */
     *recording_ret = (struct cg_recording){
         .taken = atomic_load(&recorder->written),
         .late = late,

@@ -1,9 +1,9 @@
 /* cg_sampler.c - rows of cgroups and columns of numbers, read in one call.
  *
- * In the steady state a frame is one pread a file, the compare of what stands
+ * In the steady state a frame is one pread per file, a comparison of the text
  * between its numbers, and their conversion (cg_layouts.c): nothing is
- * allocated or opened.  All else is for what changes: a row whose cgroup went
- * is looked for at the next frame, under its name. */
+ * allocated or opened.  The rest handles changes: a row whose cgroup is gone is
+ * looked up by its name at the next frame. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -16,30 +16,30 @@
 #include "cg_scan.h"
 
 enum { FIRST_TEXT = 1 << 16, FILES_OF_A_TIME = 8 };
-static const int64_t LOOK_AGAIN = 1000000000; /* ns, for a file that is not there */
-static const int64_t CHECK_NAMES = 10000000000; /* ns, in which each row's name is looked up once */
+static const int64_t LOOK_AGAIN = 1000000000;   /* ns between lookups of a missing file */
+static const int64_t CHECK_NAMES = 10000000000; /* ns in which each row's name is checked once */
 
 /* One control file of one row. */
 struct source {
     struct cg_file *file;
     struct cg_text_state state;
     uint32_t row;
-    int error;  /* ENOENT, or why it could not be opened, while it is not in the batch */
-    bool again; /* to be read once more in this frame */
-    bool lost;  /* its cgroup may be gone: to be found out between the reads */
+    int error;  /* while the file is not in the batch: ENOENT, or the error of the open */
+    bool again; /* to be read again in this frame */
+    bool lost;  /* its cgroup may be gone: checked between the reads */
 };
 
-/* When a row is looked up anew. */
-enum look { NEVER, LATER /* once a second */, AT_ONCE /* before the next frame */, LOOKS };
+/* The time of a row's next lookup. */
+enum look { NEVER, LATER /* once per second */, AT_ONCE /* before the next frame */, LOOKS };
 
 struct row {
     struct cg_file *directory;
     char *path;
     uint64_t inode;
-    uint32_t first; /* of its sources */
+    uint32_t first; /* index of its first source */
     uint32_t count;
-    int error;      /* ENODEV where it is gone, or why it could not be looked up */
-    enum look look; /* as it is gone, or some of its files could not be opened */
+    int error;      /* ENODEV if the cgroup is gone, or the error of the lookup */
+    enum look look; /* not NEVER if it is gone or a file could not be opened */
 };
 
 struct cg_sampler {
@@ -50,18 +50,18 @@ struct cg_sampler {
     size_t count, capacity;
     struct source *sources;
     size_t sources_capacity;
-    struct cg_batch batch; /* the file of each source, or NULL while it is not there */
+    struct cg_batch batch; /* the file of each source, or NULL while it is missing */
     struct cg_program **programs;
     size_t program_count;
     char *text;
     size_t text_capacity;
     struct cg_scratch scratch;
-    size_t gone;         /* rows that are */
-    size_t looks[LOOKS]; /* rows by when they are looked up */
-    int64_t looked;      /* when those of LATER were */
-    size_t unknown;      /* sources that have had numbers without a target */
-    size_t next;         /* row whose name is looked up next */
-    int64_t checked;     /* up to when names were looked up */
+    size_t gone;         /* number of rows whose cgroup is gone */
+    size_t looks[LOOKS]; /* number of rows by enum look */
+    int64_t looked;      /* time of the last lookup of the LATER rows */
+    size_t unknown;      /* number of sources that had numbers without a target */
+    size_t next;         /* row whose name is checked next */
+    int64_t checked;     /* time up to which names were checked */
 };
 
 static void lock(struct cg_sampler *sampler)
@@ -81,14 +81,14 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* ---- rows that come and go ------------------------------------------------------- */
+/* ---- rows that appear and disappear ----------------------------------------------- */
 
 static bool is_gone(int error)
 {
     return error == ENOENT || error == ENODEV;
 }
 
-/* What goes by: no descriptors, or no memory, for a moment. */
+/* Whether an error is transient: out of descriptors or memory. */
 static bool is_passing(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
@@ -103,7 +103,7 @@ static void set_row(struct cg_sampler *sampler, struct row *row, int error, enum
     row->look = look;
 }
 
-/* A file that could not be opened is not read until its row is looked up. */
+/* Excludes a file that could not be opened until the next lookup of its row. */
 static void leave_out(struct cg_sampler *sampler, size_t i, int error)
 {
     struct source *source = &sampler->sources[i];
@@ -115,7 +115,7 @@ static void leave_out(struct cg_sampler *sampler, size_t i, int error)
     set_row(sampler, row, row->error, row->look > look ? row->look : look);
 }
 
-/* Opens a source beneath its row's own directory, so that it is of that inode. */
+/* Opens a source beneath its row's directory, so that it belongs to that inode. */
 static void open_source(struct cg_sampler *sampler, size_t i, int directory)
 {
     struct source *source = &sampler->sources[i];
@@ -134,7 +134,7 @@ static void open_source(struct cg_sampler *sampler, size_t i, int directory)
     sampler->batch.seen = 0;
 }
 
-/* Opens the directory of a row: 0, or an errno, which is ENODEV where it is gone. */
+/* Opens the directory of a row.  Returns 0 or an errno; ENODEV if it is gone. */
 static int open_row(const struct row *row, int *fd_ret, struct stat *found_ret)
 {
     int error = 0;
@@ -144,15 +144,15 @@ static int open_row(const struct row *row, int *fd_ret, struct stat *found_ret)
     return status == CG_FOREIGN || is_gone(error) ? ENODEV : error;
 }
 
-/* Looks a row up under its name.  Where it is the cgroup that it was, only
- * what could not be opened is opened. */
+/* Looks up a row by its name.  If the cgroup is the same, only files that could
+ * not be opened before are opened. */
 static void look_up(struct cg_sampler *sampler, struct row *row)
 {
     struct stat found;
     int fd CG_CLOSE = -1;
     int error = open_row(row, &fd, &found);
     if (error) {
-        /* What is open still answers where only the look failed. */
+        /* If only the lookup failed, the open files can still be read. */
         bool is_open = error != ENODEV && row->error == 0 && row->inode != 0;
         set_row(sampler, row, is_open ? 0 : error, is_gone(error) || is_passing(error) ? AT_ONCE : LATER);
         return;
@@ -180,15 +180,15 @@ static void look_for_missing(struct cg_sampler *sampler, int64_t time)
         sampler->looked = time;
 }
 
-/* Whether a row's name still leads to the cgroup whose files it has: only what
- * is certain counts, and what is not is looked at again. */
+/* Whether a row's name leads to another cgroup than its files; false on an
+ * uncertain error, since the check is repeated. */
 static bool is_moved(struct row *row)
 {
     int64_t inode = cg_file_inode(row->directory, row->path);
     return inode < 0 ? is_gone((int)-inode) || inode == -ENOTDIR : (uint64_t)inode != row->inode;
 }
 
-/* The share of the rows that is due since the last frame, so that no frame pays for all. */
+/* Checks the rows that are due since the last frame, to spread the cost over all frames. */
 static void check_names(struct cg_sampler *sampler, int64_t time)
 {
     if (sampler->count == 0)
@@ -214,17 +214,17 @@ static struct cg_row_cells cells_of(const struct cg_sampler *sampler, const stru
 struct reading {
     struct cg_sampler *sampler;
     struct cg_frame *frame;
-    uint32_t row;   /* the one that is being read */
-    unsigned files; /* read since the clock was */
+    uint32_t row;   /* the current row */
+    unsigned files; /* number of files since the last clock read */
     int64_t time;
-    bool again; /* this is not the first read of its texts in this frame */
-    bool small; /* some text did not fit */
-    bool full;  /* and there is no memory for it */
-    bool cut;   /* some text has no end */
-    bool lost;  /* some cgroup may be gone */
+    bool again; /* not the first read of the texts in this frame */
+    bool small; /* a text did not fit */
+    bool full;  /* and no memory is left for it */
+    bool cut;   /* a text has no ending */
+    bool lost;  /* a cgroup may be gone */
 };
 
-/* A clock read costs a thirtieth of a file's: rows of few files share one. */
+/* A clock read costs a thirtieth of a file read: rows with few files share one. */
 static void stamp(struct reading *reading, uint32_t row)
 {
     if (reading->files >= FILES_OF_A_TIME) {
@@ -235,8 +235,9 @@ static void stamp(struct reading *reading, uint32_t row)
     reading->frame->times[row] = reading->time;
 }
 
-/* Most files are one number, and most numbers are plain, or `max`. */
-static bool put_simple(const struct cg_row_cells *cells, const struct cg_target *target, const char *text, size_t length)
+/* Fast path: most files are one number, and most numbers are plain or `max`. */
+static bool put_simple(const struct cg_row_cells *cells, const struct cg_target *target, const char *text,
+                       size_t length)
 {
     int64_t value = cg_one_number(text, length);
     if (value < -1)
@@ -248,7 +249,7 @@ static bool put_simple(const struct cg_row_cells *cells, const struct cg_target 
     return true;
 }
 
-/* A file that is not there, in its turn: what a column has from several files depends on their order. */
+/* Fills in a missing file in order, since a column with several files depends on their order. */
 static void put_missing(const struct cg_sampler *sampler, const struct cg_row_cells *cells, const struct source *source)
 {
     const struct row *row = &sampler->rows[source->row];
@@ -290,9 +291,8 @@ static void got(void *context, size_t i, int status, int error, const char *text
     }
 }
 
-/* Finds out what a file that cannot be read says of its row: the cgroup is
- * gone, or the controller was taken away from it.  Not while a batch is read,
- * since it may need a descriptor. */
+/* Determines why a file cannot be read: the cgroup is gone, or its controller was
+ * disabled.  Not during a batch, since it may need a descriptor. */
 static void look_for_lost(struct cg_sampler *sampler, size_t i)
 {
     struct row *row = &sampler->rows[sampler->sources[i].row];
@@ -315,7 +315,7 @@ static bool grow_text(struct cg_sampler *sampler)
     return true;
 }
 
-/* The files of rows that are gone, or could not be looked up. */
+/* Excludes the files of rows that are gone or could not be looked up. */
 static void leave_out_missing(struct cg_sampler *sampler)
 {
     for (size_t r = 0; r < sampler->count && sampler->looks[LATER] + sampler->looks[AT_ONCE] > 0; r++) {
@@ -325,7 +325,7 @@ static void leave_out_missing(struct cg_sampler *sampler)
     }
 }
 
-/* Reads all files of a row, in their order. */
+/* Reads all files of a row in order. */
 static void read_row(struct reading *reading, size_t r)
 {
     struct cg_sampler *sampler = reading->sampler;
@@ -334,13 +334,13 @@ static void read_row(struct reading *reading, size_t r)
     memset(cells.values, 0, sampler->columns * sizeof *cells.values);
     memset(cells.statuses, CG_CELL_ABSENT, sampler->columns);
     memset(cells.errors, 0, sampler->columns * sizeof *cells.errors);
-    reading->row = UINT32_MAX; /* a row's time is that of its last read */
+    reading->row = UINT32_MAX; /* the row's time is that of its last read */
     reading->files = FILES_OF_A_TIME;
     for (uint32_t i = row->first; i < row->first + row->count; i++)
         cg_batch_read_one(&sampler->batch, i, sampler->text, sampler->text_capacity, got, reading);
 }
 
-/* Whether a row is to be read again in this frame. */
+/* Whether to read a row again in this frame; clears the marks. */
 static bool take_again(struct cg_sampler *sampler, const struct row *row)
 {
     bool again = false;
@@ -354,8 +354,8 @@ static bool take_again(struct cg_sampler *sampler, const struct row *row)
     return again;
 }
 
-/* Once for texts without an end, for each time that one has outgrown the
- * memory for texts, and for each file that turns out not to be there. */
+/* Reads rows again: once for texts without an ending, and each time a text
+ * outgrows the buffer or a file turns out to be missing. */
 static void read_again(struct reading *reading)
 {
     struct cg_sampler *sampler = reading->sampler;
@@ -386,8 +386,7 @@ static void read_all(struct cg_sampler *sampler, struct cg_frame *frame)
         frame->times[i] = frame->timestamp;
     leave_out_missing(sampler);
 
-    struct reading reading = {
-        .sampler = sampler, .frame = frame, .row = UINT32_MAX, .files = FILES_OF_A_TIME};
+    struct reading reading = {.sampler = sampler, .frame = frame, .row = UINT32_MAX, .files = FILES_OF_A_TIME};
     cg_batch_read(&sampler->batch, sampler->text, sampler->text_capacity, got, &reading);
     while (reading.small || reading.cut || reading.lost)
         read_again(&reading);
@@ -417,7 +416,7 @@ void cg_sampler_size(struct cg_sampler *sampler, size_t *rows_ret, size_t *colum
     unlock(sampler);
 }
 
-/* ---- making and changing ---------------------------------------------------------- */
+/* ---- creation and changes ---------------------------------------------------------- */
 
 struct cg_sampler *cg_sampler_create(struct cg_cache *cache, size_t columns)
 {
@@ -532,7 +531,7 @@ static bool reserve_rows(struct cg_sampler *sampler, size_t sources)
     return true;
 }
 
-/* "path/name", or the name alone beneath the mount point itself. */
+/* Creates the file "path/name", or "name" directly beneath the mount point. */
 static struct cg_file *file_of(struct cg_sampler *sampler, struct cg_file *directory, const char *path,
                                const char *name)
 {
@@ -544,7 +543,7 @@ static struct cg_file *file_of(struct cg_sampler *sampler, struct cg_file *direc
     if (*path != '\0')
         strcat(strcpy(whole, path), "/");
     strcat(whole, name);
-    struct cg_file *file = cg_file_create(sampler->batch.cache, directory, whole, CG_FILE_MODEST);
+    struct cg_file *file = cg_file_create(sampler->batch.cache, directory, whole, CG_FILE_NO_EVICT);
     free(whole);
     return file;
 }

@@ -41,8 +41,8 @@ static inline bool cg_equal(struct cg_slice a, struct cg_slice b)
     return length == (size_t)(b.to - b.from) && memcmp(a.from, b.from, length) == 0;
 }
 
-/* The next field of the line; CG_END at its newline, which stays unread.  A
- * field with a control character is CG_BAD, and field_ret is where it is. */
+/* Returns the next field of the line; CG_END at its newline, which stays unread.
+ * A field with a control character is CG_BAD, and field_ret is that field. */
 static inline enum cg_found cg_next_field(struct cg_cursor *cursor, struct cg_slice *field_ret)
 {
     const char *at = cursor->at;
@@ -61,7 +61,7 @@ static inline enum cg_found cg_next_field(struct cg_cursor *cursor, struct cg_sl
     return control ? CG_BAD : CG_FOUND;
 }
 
-/* Steps over the newline; false at the end of the text. */
+/* Skips the newline; false at the end of the text. */
 static inline bool cg_next_line(struct cg_cursor *cursor)
 {
     if (cursor->at == cursor->end)
@@ -70,7 +70,7 @@ static inline bool cg_next_line(struct cg_cursor *cursor)
     return cursor->at < cursor->end;
 }
 
-/* The next field of the whole text, whatever line it is on. */
+/* Returns the next field of the whole text, on any line. */
 static inline enum cg_found cg_next_word(struct cg_cursor *cursor, struct cg_slice *field_ret)
 {
     enum cg_found found;
@@ -79,7 +79,7 @@ static inline enum cg_found cg_next_word(struct cg_cursor *cursor, struct cg_sli
     return found;
 }
 
-/* Digits alone, at least one: CG_OK, CG_SYNTAX, or CG_RANGE above the limit. */
+/* Parses only digits, at least one: CG_OK, CG_SYNTAX, or CG_RANGE above the limit. */
 static inline int cg_digits(struct cg_slice field, uint64_t limit, uint64_t *value_ret)
 {
     uint64_t value = 0;
@@ -97,8 +97,8 @@ static inline int cg_digits(struct cg_slice field, uint64_t limit, uint64_t *val
     return over ? CG_RANGE : CG_OK;
 }
 
-/* The whole text as one number: itself, -1 for `max`, less for all that
- * cg_parse has to look at.  Eighteen digits cannot overflow. */
+/* Parses the whole text as one number.  Returns the number, -1 for `max`, or less
+ * if cg_parse must decide.  Eighteen digits cannot overflow. */
 static inline int64_t cg_one_number(const char *text, size_t length)
 {
     int64_t value = 0;
@@ -110,7 +110,7 @@ static inline int64_t cg_one_number(const char *text, size_t length)
     return length == 4 && memcmp(text, "max\n", 4) == 0 ? -1 : -2;
 }
 
-/* A number: `max`, or an optional minus and digits. */
+/* Parses a number: `max`, or an optional minus and digits. */
 static inline int cg_number(struct cg_slice field, uint8_t *kind_ret, uint64_t *value_ret)
 {
     int status;

@@ -1,7 +1,7 @@
-/* cg_spawn.c - a program started inside its cgroups: the maker's side.
+/* cg_spawn.c - starts a program inside its cgroups: the maker's side.
  *
- * cg_places.c opens the cgroups and says whether the child may share the
- * caller's memory; cg_child.c is what the child does. */
+ * cg_places.c opens the cgroups and decides whether the child may share the
+ * caller's memory; cg_child.c is the child's side. */
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,22 +14,22 @@
 #include "cg_clone.h"
 #include "cg_places.h"
 
-/* A caller's thread may have 32 KiB of stack in all, which the child's is a part of. */
+/* The child's stack is part of the calling thread's, which may have only 32 KiB. */
 enum { STACK = 16 << 10 };
 
 static const int64_t MILLISECOND = 1000000, SECOND = 1000000000;
 
-/* How long the caller waits without looking for a signal whose handler in C ran before the wait began. */
+/* ns that the caller waits before it checks for a signal whose C handler ran before the wait. */
 static const int64_t UNSEEN = 50000000;
 
-/* One start, from its places to its child's execution.  That of a copied child is in memory shared with it. */
+/* One start, from its places to its child's exec.  It is in shared memory if the child is copied. */
 struct cg_start {
     struct cg_child child;
     struct cg_progress progress;
     struct cg_places places;
     int64_t deadline; /* CLOCK_MONOTONIC in ns */
     int pid;
-    bool to_copy; /* whether it has to begin anew with a copied child */
+    bool to_copy; /* must start again with a copied child */
 };
 
 static int64_t now(void)
@@ -39,9 +39,9 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * SECOND + time.tv_nsec;
 }
 
-/* ---- ending a child ----------------------------------------------------------------- */
+/* ---- killing a child ---------------------------------------------------------------- */
 
-/* Whether it has ended and is reaped, by whomever: not waited for. */
+/* Whether the child has exited and was reaped, here or elsewhere; does not wait. */
 static bool is_reaped(int pid)
 {
     int got;
@@ -51,14 +51,14 @@ static bool is_reaped(int pid)
     return got != 0;
 }
 
-/* Whether it has ended; it stays to be reaped.  Without a child of this number another has reaped it. */
+/* Whether the child has exited, without reaping it.  ECHILD: it was reaped elsewhere. */
 static bool is_ended(int pid)
 {
     siginfo_t found = {.si_pid = 0};
     return waitid(P_PID, (id_t)pid, &found, WEXITED | WNOHANG | WNOWAIT) < 0 ? errno == ECHILD : found.si_pid == pid;
 }
 
-/* What is about to end may take a while where its cgroup is throttled, and for ever where v1's freezer holds it. */
+/* Waits for the exit of a killed child: it takes a while in a throttled cgroup, and forever in one frozen on v1. */
 static bool is_reaped_within(int pid, int64_t timeout)
 {
     int64_t end = now() + timeout;
@@ -70,7 +70,8 @@ static bool is_reaped_within(int pid, int64_t timeout)
     return true;
 }
 
-/* Its pid, or 0 when it is gone.  Looked for first: the number of what another has reaped may be another process's. */
+/* Kills a child; returns its pid if it could not be reaped, else 0.  Checks first, since the pid of a child that was
+ * reaped elsewhere may be another process's. */
 static int kill_child(int pid)
 {
     if (pid <= 0 || is_reaped(pid))
@@ -79,9 +80,10 @@ static int kill_child(int pid)
     return is_reaped_within(pid, SECOND) ? 0 : pid;
 }
 
-/* ---- making one --------------------------------------------------------------------- */
+/* ---- creating a child ---------------------------------------------------------------- */
 
-/* In the cgroup: the pid, or -errno.  A kernel or a filter without it is ENOSYS, whatever it said. */
+/* Creates the child in its cgroup; returns the pid, or -errno.  ENOSYS if the kernel or a filter does not support it,
+ * whichever errno it gave. */
 static long clone_into(struct cg_start *start, char *stack, int flags)
 {
     struct clone_args_v2 args = {
@@ -124,7 +126,8 @@ static void fail(struct cg_start *start, int step, int at, int error)
     start->progress.error = error;
 }
 
-/* Makes one that moves itself into every place.  v2 would take the memory along to the nodes of the cpuset. */
+/* Creates a child that moves itself into every place.  On v2 the move would migrate shared memory to the cpuset's
+ * nodes, so the child is then copied unless there is only one node. */
 static void make_moving(struct cg_start *start)
 {
     int born = start->child.born;
@@ -147,32 +150,35 @@ static void make_moving(struct cg_start *start)
 static void make(struct cg_start *start)
 {
     int born = start->child.born;
-    long pid = born >= 0 ? clone_child(start) : -ENOSYS;
-    if (pid == -ENOSYS)
+    long pid = born >= 0 && !start->child.waits ? clone_child(start) : -ENOSYS;
+    if (pid == -ENOSYS) {
+        static atomic_flag said = ATOMIC_FLAG_INIT;
+        if (born >= 0 && !start->child.waits)
+            cg_fallback(&said, "no clone3(2) with CLONE_INTO_CGROUP: a child moves itself into its cgroup");
         make_moving(start);
-    else if (pid < 0) /* the kernel asks the cgroup whether a process may be born there */
+    } else if (pid < 0) /* the kernel refuses to create a process in this cgroup */
         fail(start, CG_SPAWN_JOIN, born, (int)-pid);
     else
         start->pid = (int)pid;
 }
 
-/* Whether it ended before its first instruction.  Linux 6.18, unlike 6.12, ends what is born in a cgroup whose
- * cgroup.kill was written to more often, or less, than that of the caller's own cgroup. */
+/* Whether the child died before its first instruction.  Linux 6.18, unlike 6.12, kills a child created in a cgroup
+ * whose cgroup.kill was not written exactly as often as that of the caller's cgroup. */
 static bool is_stillborn(const struct cg_start *start)
 {
     return start->pid > 0 && start->child.born >= 0 && start->progress.began == 0 && start->progress.error == 0;
 }
 
-/* ---- waiting for it ----------------------------------------------------------------- */
+/* ---- waiting for a child ------------------------------------------------------------- */
 
-/* Until a copied child executes or ends: CG_OK, CG_INTERRUPTED, or CG_OS when it is late. */
+/* Waits until a copied child executes or exits: CG_OK, CG_INTERRUPTED, or CG_OS after the deadline. */
 static int await(struct cg_start *start)
 {
     uint32_t *word = &start->progress.running;
     int64_t began = now();
     for (int64_t pause = MILLISECOND;; pause *= 2) {
         uint32_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-        /* The kernel wakes this when the child executes or ends; but not when it ended before it had announced itself. */
+        /* The kernel wakes the futex when the child executes or exits, but not if it exits before announce(). */
         if (seen & CG_FUTEX_OWNER_DIED || is_ended(start->pid))
             return CG_OK;
         int64_t time = now(), left = start->deadline - time;
@@ -187,7 +193,8 @@ static int await(struct cg_start *start)
     }
 }
 
-/* What became of it, once it executed, ended or was late.  Read once: a child that is late may still write there. */
+/* Returns the result once the child has executed, exited or missed the deadline.  Reads the progress once, since a
+ * late child may still write to it. */
 static struct cg_spawned told(const struct cg_start *start, bool is_late)
 {
     const struct cg_progress *progress = &start->progress;
@@ -206,7 +213,7 @@ static struct cg_spawned told(const struct cg_start *start, bool is_late)
     return said;
 }
 
-/* Waits until a start is over; one that was interrupted is not. */
+/* Waits until a start is complete, or interrupted. */
 static int finish(struct cg_start *start, struct cg_spawned *spawned_ret)
 {
     int status;
@@ -214,7 +221,7 @@ static int finish(struct cg_start *start, struct cg_spawned *spawned_ret)
         status = start->child.shares || start->pid == 0 ? CG_OK : await(start);
         if (status == CG_INTERRUPTED)
             return status;
-        /* One that cannot be reaped in a second has said nothing, and is killed. */
+        /* A stillborn child that cannot be reaped within a second is killed below. */
         if (!is_stillborn(start) || status == CG_OS || !is_reaped_within(start->pid, SECOND))
             break;
         make_moving(start);
@@ -250,13 +257,16 @@ static int begin(struct cg_start *start, struct cg_spawned *spawned_ret)
     start->child.doors = start->places.fds;
     start->child.progress = &start->progress;
     make(start);
+    if (start->child.waits && start->pid > 0) {
+        *spawned_ret = (struct cg_spawned){.pid = start->pid, .pending = start};
+        return CG_PAUSED;
+    }
     return go_on(start, spawned_ret);
 }
 
 static int start_copied(const struct cg_start *given, struct cg_spawned *spawned_ret)
 {
-    struct cg_start *start =
-        mmap(NULL, sizeof *start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct cg_start *start = mmap(NULL, sizeof *start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED) {
         spawned_ret->error = errno;
         cg_places_close(&given->places);
@@ -267,7 +277,7 @@ static int start_copied(const struct cg_start *given, struct cg_spawned *spawned
     return begin(start, spawned_ret);
 }
 
-/* The kernel takes these for "no change". */
+/* Refuses 2^32-1, which the kernel treats as "no change". */
 static bool is_identity(const struct cg_spawn *spawn)
 {
     for (int64_t i = 0; i < spawn->group_count; i++)
@@ -294,8 +304,11 @@ int cg_spawn(const struct cg_spawn *spawn, struct cg_spawned *spawned_ret)
         return CG_OS;
     }
     start.child.born = start.places.born;
-    /* A child with another user would have the kernel take a sharer's memory for that user's, who could stop the child. */
-    start.child.shares = start.places.shareable && !cg_changes_identity(spawn);
+    /* Not shared with a child of another user: the kernel would attribute the memory to that user, who could also stop
+     * the child. */
+    start.child.shares = start.places.shareable && !cg_changes_identity(spawn) && !spawn->paused;
+    start.child.waits = spawn->paused;
+    start.child.maker = spawn->paused ? getpid() : 0;
     if (start.child.shares) {
         int status = begin(&start, spawned_ret);
         if (!start.to_copy)
@@ -306,14 +319,20 @@ int cg_spawn(const struct cg_spawn *spawn, struct cg_spawned *spawned_ret)
 
 int cg_spawn_resume(struct cg_spawned *spawned)
 {
-    return go_on(spawned->pending, spawned);
+    struct cg_start *start = spawned->pending;
+    if (start->child.waits) {
+        start->child.waits = false;
+        __atomic_store_n(&start->progress.go, 1, __ATOMIC_RELEASE);
+        syscall(SYS_futex, &start->progress.go, 1 /* FUTEX_WAKE */, 1);
+    }
+    return go_on(start, spawned);
 }
 
 void cg_spawn_cancel(struct cg_spawned *spawned)
 {
     struct cg_start *start = spawned->pending;
     int pid = start != NULL ? start->pid : spawned->pid;
-    /* What is left of a start that failed has been killed. */
+    /* A failed start has already killed its child. */
     bool is_killed = start == NULL && spawned->error != 0;
     *spawned = (struct cg_spawned){.pid = is_killed ? pid : kill_child(pid)};
     if (start != NULL)

@@ -1,7 +1,7 @@
-/* cg_wait.c - waits for the end of a child, and stamps it at once.
+/* cg_wait.c - waits for the exit of a child, and reads the clock at once.
  *
- * Here and not in Python: there the clock is read once the interpreter's lock
- * is back, which other threads may hold for as long as they like. */
+ * In Python the clock would be read only after the interpreter's lock is taken
+ * again, and other threads may hold the lock for any time. */
 #include "cg.h"
 
 #include <poll.h>
@@ -24,17 +24,17 @@ static int64_t now(void)
     return at.tv_sec * (int64_t)SECOND + at.tv_nsec;
 }
 
-/* 1 once it has ended, 0 while it runs, or -errno. */
+/* Returns 1 if the child has exited, 0 if it runs, or -errno. */
 static int look(int pid, int options)
 {
     siginfo_t info = {0};
     if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | options) == 0)
         return info.si_pid != 0;
-    /* Where SIGCHLD is ignored the kernel reaps it, and waitid waits for that. */
+    /* With SIGCHLD ignored the kernel reaps the child, and waitid waits for that. */
     return errno == ECHILD ? 1 : -errno;
 }
 
-/* The same by a descriptor, before the deadline. */
+/* Like look, but waits on a pidfd until the deadline. */
 static int look_until(int fd, int64_t deadline)
 {
     struct pollfd poll = {.fd = fd, .events = POLLIN};
@@ -45,7 +45,7 @@ static int look_until(int fd, int64_t deadline)
     return ready < 0 ? -errno : ready;
 }
 
-/* The same without a descriptor: before Linux 5.3, and under a filter. */
+/* Like look_until, but without a pidfd: before Linux 5.3, or under a filter. */
 static int look_often(int pid, int64_t deadline)
 {
     for (;;) {
@@ -62,6 +62,9 @@ static int wait_until(int pid, int64_t deadline)
     int CG_CLOSE fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd >= 0)
         return look_until(fd, deadline);
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    if (errno == ENOSYS || errno == EPERM)
+        cg_fallback(&said, "no pidfd_open(2): the exit of a child is polled");
     return look_often(pid, deadline);
 }
 
@@ -77,7 +80,7 @@ int cg_wait_child(int pid, int64_t deadline, int64_t *ended_ret, int *error_ret)
 
 enum { STACK = 64 * 1024 };
 
-/* Counted: by who created it, and by its thread while that runs. */
+/* Reference-counted: by its creator, and by its thread while it runs. */
 struct cg_watch {
     int64_t ended;
     int pid;
@@ -114,8 +117,8 @@ static void *watch_end(void *context)
     return NULL;
 }
 
-/* Detached: it ends with the child, which may never be.  With all signals
- * blocked, so that they go to the threads that they are for. */
+/* The thread is detached: it exits with the child, which may never happen.  All
+ * signals are blocked, so that other threads receive them. */
 void cg_watch_begin(struct cg_watch *watch, int pid)
 {
     pthread_attr_t attributes;
@@ -129,7 +132,7 @@ void cg_watch_begin(struct cg_watch *watch, int pid)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (pthread_create(&thread, &attributes, watch_end, watch) != 0)
-        cg_watch_destroy(watch); /* its count for the thread */
+        cg_watch_destroy(watch); /* drops the thread's reference */
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
 }

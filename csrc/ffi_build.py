@@ -1,4 +1,4 @@
-"""The cffi builder of ``cgroups._native``: cg_abi.h is the only declaration."""
+"""The cffi builder of ``cgroups._native``; cg_abi.h has all declarations."""
 
 import os
 import zlib
@@ -7,11 +7,11 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-# setuptools wants paths relative to setup.py, with forward slashes.
+# setuptools requires paths relative to setup.py, with forward slashes.
 SOURCES = sorted(f"csrc/{path.name}" for path in HERE.glob("cg_*.c"))
 HEADERS = sorted(f"csrc/{path.name}" for path in HERE.glob("cg*.h"))
 
-# A checkout compares this with its sources, and warns about an extension that is older.
+# At import, a checkout compares this with its sources, and warns if the extension is older.
 CHECKSUM = zlib.crc32(b"".join((HERE.parent / name).read_bytes() for name in SOURCES + HEADERS))
 
 ffibuilder = FFI()

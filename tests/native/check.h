@@ -191,6 +191,7 @@ void test_spawn_memory(void);
 void test_spawn_no_identity(void);
 void test_spawn_timeout(void);
 void test_spawn_interrupted(void);
+void test_spawn_paused(void);
 void test_spawn_killed(void);
 void test_spawn_no_robust_list(void);
 void test_spawn_beside_forks(void);

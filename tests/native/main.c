@@ -18,7 +18,7 @@ static const struct {
     TEST(sampler_errors), TEST(budget_batch), TEST(no_descriptor), TEST(cut_reads), TEST(programs),      TEST(recorder),     TEST(recorder_fork), TEST(recorder_end), TEST(recorder_takers), TEST(references),
     TEST(spawn),         TEST(spawn_files),  TEST(spawn_closes),  TEST(spawn_fails), TEST(spawn_signals),
     TEST(spawn_threads), TEST(spawn_identity), TEST(spawn_memory),
-    TEST(spawn_no_identity), TEST(spawn_timeout), TEST(spawn_interrupted), TEST(spawn_killed), TEST(spawn_no_robust_list), TEST(spawn_beside_forks),
+    TEST(spawn_no_identity), TEST(spawn_timeout), TEST(spawn_interrupted), TEST(spawn_paused), TEST(spawn_killed), TEST(spawn_no_robust_list), TEST(spawn_beside_forks),
     TEST(threads),       TEST(fork),
 };
 

@@ -177,7 +177,7 @@ void test_read(void)
     CHECK_EQUAL(cg_cache_kept(world.cache), kept);
     cg_file_destroy(list);
 
-    /* Directories that are none, or of another file system. */
+    /* Files instead of directories, and directories of another file system. */
     struct cg_file *none = cg_file_create(world.cache, NULL, "/none/such", CG_FILE_DIRECTORY);
     struct cg_file *below = cg_file_create(world.cache, none, "x", 0);
     CHECK_EQUAL(cg_file_read(below, CG_VALUE, &arena), CG_OS);

@@ -1,4 +1,4 @@
-"""The C layer alone, without Python: compiled with every warning and sanitizer, and run."""
+"""The C layer without Python: compiled with every warning and sanitizer, and run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TESTS = (
     ),
     *("recorder", "recorder_fork", "recorder_end", "recorder_takers", "references"),
     *("spawn", "spawn_files", "spawn_closes", "spawn_fails", "spawn_signals", "spawn_threads", "spawn_identity"),
-    *("spawn_memory", "spawn_no_identity", "spawn_timeout", "spawn_interrupted", "spawn_killed"),
+    *("spawn_memory", "spawn_no_identity", "spawn_timeout", "spawn_interrupted", "spawn_paused", "spawn_killed"),
     *("spawn_no_robust_list", "spawn_beside_forks"),
     *("threads", "fork"),
 )
@@ -51,7 +51,7 @@ ABORTS = pytest.mark.skip(reason="the thread sanitizer of clang 14 aborts in a c
 
 @cache
 def _links(compiler: str, sanitizer: str) -> bool:
-    """Whether a compiler has the run-time library of a sanitizer, which is often a package of its own."""
+    """Return whether a compiler has the run-time library of a sanitizer, which is often a separate package."""
     command = [compiler, f"-fsanitize={sanitizer}", "-x", "c", "-", "-o", os.devnull]
     return (
         subprocess.run(command, input=b"int main(void) { return 0; }", check=False, capture_output=True).returncode == 0
@@ -174,7 +174,7 @@ def test_source_compiles_with_musl(source: Path, tmp_path: Path) -> None:
 
 
 # What may be called between clone and exec: none of these locks, allocates or is a cancellation point.  The loader
-# has resolved them before, as Python loads extensions with RTLD_NOW.
+# has resolved them before, because Python loads extensions with RTLD_NOW.
 IN_CHILD = {"syscall", "memcpy", "memset", "strlen"}
 # errno's address, and what compilers and hardening add.
 OF_THE_COMPILER = {"__errno_location", "___errno_location", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
@@ -193,7 +193,7 @@ def test_child_calls_nothing_that_may_lock(compiler: str, flags: tuple[str, ...]
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
 def test_no_function_of_the_child_is_instrumented(compiler: str, sanitizer: str, tmp_path: Path) -> None:
-    """What a sanitizer marks on the child's stack would stay marked in the caller's, since the child never returns."""
+    """A sanitizer's marks on the child's stack would stay in the caller's, because the child never returns."""
     run(need(compiler), *WARNINGS, f"-fsanitize={sanitizer}", "-O1", "-S", CSRC / "cg_child.c", "-o", tmp_path / "a.s")
     text = (tmp_path / "a.s").read_text()
     calls = set(re.findall(r"\b__(?:asan|tsan)_\w+", text))

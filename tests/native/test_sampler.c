@@ -91,7 +91,7 @@ static const struct {
     {"-5\n", CG_VALUE, {"", "", 0, 0, CG_TARGET_SIGNED, 1, 0}, CG_CELL_OK, -5, 0},
     {"-5\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_ERROR, 0, EBADMSG},
     {"-1\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_ERROR, 0, EBADMSG},
-    {"-1\n", CG_VALUE, {"", "", 0, 0, CG_TARGET_UNSET, 1, 0}, CG_CELL_MAX, INT64_MAX, 0},
+    {"-1\n", CG_VALUE, {"", "", 0, 0, CG_TARGET_MINUS_ONE_IS_MAX, 1, 0}, CG_CELL_MAX, INT64_MAX, 0},
     {"99\n", CG_VALUE, {"", "", 0, 0, 0, 1, 100}, CG_CELL_OK, 99, 0},
     {"100\n", CG_VALUE, {"", "", 0, 0, 0, 1, 100}, CG_CELL_MAX, INT64_MAX, 0},
     {"9223372036854775807\n", CG_VALUE, {"", "", 0, 0, 0, 1, 0}, CG_CELL_OK, INT64_MAX, 0},
@@ -165,11 +165,11 @@ void test_sampler_texts(void)
 {
     static const struct cg_target STAT[] = {
         {"", "anon", 0, 0, 0, 1, 0},
-        {"", "anon", 0, 1, CG_TARGET_SAME, 1000, 0},
+        {"", "anon", 0, 1, CG_TARGET_SHARED_NUMBER, 1000, 0},
         {"", "file", 0, 2, 0, 1, 0},
     };
     static const struct cg_target SUM[] = {{"", "", 0, 3, 0, 1, 0}}, MORE[] = {{"", "", 0, 3, CG_TARGET_ADD, 1, 0}};
-    static const struct cg_target FIRST[] = {{"", "", 0, 4, 0, 1, 0}}, SECOND[] = {{"", "", 0, 4, CG_TARGET_SECOND, 1, 0}};
+    static const struct cg_target FIRST[] = {{"", "", 0, 4, 0, 1, 0}}, SECOND[] = {{"", "", 0, 4, CG_TARGET_FALLBACK, 1, 0}};
     static const struct program PROGRAMS[] = {
         {CG_KEYED, 3, STAT}, {CG_VALUE, 1, SUM}, {CG_VALUE, 1, MORE}, {CG_VALUE, 1, FIRST}, {CG_VALUE, 1, SECOND},
     };
@@ -250,7 +250,7 @@ void test_sampler_texts(void)
         check_ok(&table, 0, 0, 11);
     }
 
-    /* A sum with a part that is no number is none; with one that has no limit, it has none. */
+    /* A sum with a part that is not a number is not a number; with an unlimited part, it is unlimited. */
     write_file("a/other", "max\n");
     sample(&table);
     check_cell(&table, 0, 3, CG_CELL_MAX, INT64_MAX, 0);
@@ -344,7 +344,7 @@ void test_sampler_rows(void)
     }
     check_ok(&table, 2, 0, 30);
 
-    /* Those in the middle are taken out, and one is added: the others stay whole. */
+    /* Inner rows are removed, and one is added: the others stay whole. */
     cg_sampler_remove(table.sampler, (const uint32_t[]){1, 3}, 2);
     add(&table, "b", NAMES, programs, 1);
     sample(&table);
@@ -425,7 +425,7 @@ void test_sampler_errors(void)
     for (int round = 0; round < 2; round++)
         check_all(&table, 3, CG_CELL_OK, 1, 0);
 
-    /* Nor is what is no directory; what is not there is. */
+    /* Nor is a file that is not a directory; a missing one is. */
     write_file("plain", "");
     add(&table, "plain", NAMES, programs, 1);
     add(&table, "none", NAMES, programs, 1);

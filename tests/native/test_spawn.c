@@ -235,7 +235,7 @@ void test_spawn_fails(void)
     struct cg_file *directory = cg_file_create(cache, NULL, "/", CG_FILE_DIRECTORY);
     struct cg_place places[CG_SPAWN_PLACES + 1];
     for (size_t i = 0; i < COUNT(places); i++)
-        places[i] = (struct cg_place){directory, "no/such/cgroup", i % 2 ? 1 : 2};
+        places[i] = (struct cg_place){directory, "no/such/cgroup", i % 2 ? 1 : 2, 0};
     spawn.places = places;
     spawn.place_count = 1;
     fails(&spawn, CG_SPAWN_JOIN, ENOENT);
@@ -341,9 +341,8 @@ void test_spawn_no_identity(void)
 }
 
 /* Whether it shares its parent's memory, told by a filter that refuses a child that would. */
-static void starts(struct cg_file *hierarchy, const char *path, int version, bool shares)
+static void starts(struct cg_place place, bool shares)
 {
-    struct cg_place place = {hierarchy, path, version};
     struct cg_spawn spawn = of_script();
     spawn.places = &place;
     spawn.place_count = 1;
@@ -357,24 +356,24 @@ static void starts(struct cg_file *hierarchy, const char *path, int version, boo
 }
 
 /* With each of these files in turn writable by others: by its mode and, as root, by its owner. */
-static void starts_in_reach(struct cg_file *hierarchy, const char *path, int version, const char *const *files)
+static void starts_in_reach(struct cg_place place, const char *const *files)
 {
-    starts(hierarchy, path, version, true);
+    starts(place, true);
     for (; *files != NULL; files++) {
         const char *file = **files ? *files : ".";
         struct stat found;
         CHECK(stat(file, &found) == 0);
         for (mode_t bit = S_IWOTH; bit <= S_IWGRP; bit <<= 3) {
             CHECK(chmod(file, found.st_mode | bit) == 0);
-            starts(hierarchy, path, version, false);
+            starts(place, false);
         }
         CHECK(chmod(file, found.st_mode) == 0);
-        starts(hierarchy, path, version, true);
+        starts(place, true);
         if (geteuid() == 0) {
             CHECK(chown(file, 65534, 65534) == 0);
-            starts(hierarchy, path, version, false);
+            starts(place, false);
             CHECK(chown(file, 0, 0) == 0);
-            starts(hierarchy, path, version, true);
+            starts(place, true);
         }
     }
 }
@@ -409,25 +408,25 @@ static void starts_beside_others(void)
         write_file(name, "");
     }
     write_file("cgroup.procs", "");
-    deny(435, ENOSYS); /* clone3: what is no cgroup could not be given to it */
+    deny(435, ENOSYS); /* clone3, which refuses a directory that is not a cgroup */
     CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 
-    starts(directory, "a/b/c", 2, true);
+    starts((struct cg_place){directory, "a/b/c", 2, 0}, true);
     write_file("a/b/c/memory.oom.group", "0\n");
-    starts(directory, "a/b/c", 2, true);
+    starts((struct cg_place){directory, "a/b/c", 2, 0}, true);
     write_file("a/b/c/memory.oom.group", "1\n");
-    starts(directory, "a/b/c", 2, false);
-    starts(directory, "a/b", 2, true);
-    starts(directory, "a/b/c", 1, true);
+    starts((struct cg_place){directory, "a/b/c", 2, 0}, false);
+    starts((struct cg_place){directory, "a/b", 2, 0}, true);
+    starts((struct cg_place){directory, "a/b/c", 1, 0}, true);
     write_file("a/memory.oom.group", "1\n");
     write_file("a/b/c/memory.oom.group", "0\n");
-    starts(directory, "a/b/c", 2, false);
-    starts(directory, "a", 2, false);
-    starts(directory, "", 2, true);
+    starts((struct cg_place){directory, "a/b/c", 2, 0}, false);
+    starts((struct cg_place){directory, "a", 2, 0}, false);
+    starts((struct cg_place){directory, "", 2, 0}, true);
     write_file("memory.oom.group", "1\n");
     write_file("a/memory.oom.group", "0\n");
-    starts(directory, "a/b/c", 2, false);
-    starts(directory, "", 2, false);
+    starts((struct cg_place){directory, "a/b/c", 2, 0}, false);
+    starts((struct cg_place){directory, "", 2, 0}, false);
 
     CHECK(unlink("memory.oom.group") == 0);
 
@@ -440,21 +439,21 @@ static void starts_beside_others(void)
     write_file("a/b/c/cgroup.freeze", "0\n");
     write_file("a/freezer.state", "THAWED\n");
     write_file("a/cgroup.freeze", "0\n");
-    starts_in_reach(directory, "a/b/c", 2, files);
-    starts_in_reach(directory, "a/b/c", 1, (const char *const[]){"", "a/b/c", "a/b/c/freezer.state", "a/freezer.state", NULL});
-    starts_in_reach(directory, "a/b/c", 2, (const char *const[]){"a/b/c/cgroup.freeze", "a/cgroup.freeze", NULL});
+    starts_in_reach((struct cg_place){directory, "a/b/c", 2, 0}, files);
+    starts_in_reach((struct cg_place){directory, "a/b/c", 2, 0},
+                    (const char *const[]){"a/b/c/cgroup.freeze", "a/cgroup.freeze", NULL});
+    starts_in_reach((struct cg_place){directory, "a/b/c", 1, 0}, (const char *const[]){"", "a/b/c", NULL});
+    starts_in_reach((struct cg_place){directory, "a/b/c", 1, CG_PLACE_FREEZER},
+                    (const char *const[]){"", "a/b/c", "a/b/c/freezer.state", "a/freezer.state", NULL});
     CHECK(chmod("a/b/c", 0777) == 0);
-    starts(directory, "a/b", 2, true);
+    starts((struct cg_place){directory, "a/b", 2, 0}, true);
 
-    write_file("a/cpuset.mems", "0\n");
-    starts(directory, "a", 1, true);
+    starts((struct cg_place){directory, "a", 1, CG_PLACE_CPUSET}, true);
     if (geteuid() == 0) {
         have_nodes("0-1\n");
-        starts(directory, "a", 1, false);
-        starts(directory, "a/b", 1, true);
-        starts(directory, "a/b", 2, false); /* it moves itself */
-        write_file("a/b/mems", "0\n");
-        starts(directory, "a/b", 1, false);
+        starts((struct cg_place){directory, "a", 1, CG_PLACE_FREEZER | CG_PLACE_CPUSET}, false);
+        starts((struct cg_place){directory, "a", 1, CG_PLACE_FREEZER}, true);
+        starts((struct cg_place){directory, "a", 2, 0}, false); /* it moves itself */
     }
     cg_file_destroy(directory);
     cg_cache_destroy(cache);
@@ -487,7 +486,7 @@ static struct held hold(void)
         continue;
     CHECK(getcwd(root, sizeof root) != NULL);
     held.directory = cg_file_create(held.cache, NULL, root, CG_FILE_DIRECTORY);
-    held.place = (struct cg_place){held.directory, "held", 1};
+    held.place = (struct cg_place){held.directory, "held", 1, 0};
     return held;
 }
 
@@ -576,6 +575,52 @@ void test_spawn_interrupted(void)
     CHECK_EQUAL(open_descriptors(), before);
 }
 
+/* A paused child is outside of its cgroup until it is let go, and goes if it is given up or its maker ends. */
+void test_spawn_paused(void)
+{
+    char *const argv[] = {(char *)"sh", (char *)"-c", (char *)"exit 7", NULL};
+    struct cg_spawn spawn = plain(argv);
+    struct cg_spawned spawned;
+    struct stat found;
+    char root[PATH_MAX], end;
+    int pipe_ends[2];
+    size_t before = open_descriptors();
+    CHECK(mkdir("paused", 0755) == 0 && getcwd(root, sizeof root) != NULL);
+    write_file("paused/cgroup.procs", "");
+    struct cg_cache *cache = cg_cache_create(4);
+    struct cg_file *directory = cg_file_create(cache, NULL, root, CG_FILE_DIRECTORY);
+    struct cg_place place = {directory, "paused", 2, 0};
+    spawn.program = "/bin/sh";
+    spawn.places = &place;
+    spawn.place_count = 1;
+    spawn.paused = 1;
+    CHECK_EQUAL(cg_spawn(&spawn, &spawned), CG_PAUSED);
+    CHECK(spawned.pid > 0 && spawned.pending != NULL);
+    CHECK(waitpid(spawned.pid, NULL, WNOHANG) == 0 && stat("paused/cgroup.procs", &found) == 0 && found.st_size == 0);
+    CHECK_EQUAL(go_on(cg_spawn_resume(&spawned), &spawned), CG_OK);
+    CHECK(spawned.began > 0 && stat("paused/cgroup.procs", &found) == 0 && found.st_size == 1);
+    CHECK_EQUAL(status_of(&spawned), 7);
+
+    CHECK_EQUAL(cg_spawn(&spawn, &spawned), CG_PAUSED);
+    cg_spawn_cancel(&spawned);
+    CHECK(spawned.pid == 0 && waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+
+    CHECK(pipe(pipe_ends) == 0);
+    int maker = fork();
+    if (maker == 0) {
+        cg_spawn(&spawn, &spawned);
+        _exit(0);
+    }
+    close(pipe_ends[1]);
+    CHECK(waitpid(maker, NULL, 0) == maker);
+    CHECK_EQUAL(read(pipe_ends[0], &end, 1), 0);
+    close(pipe_ends[0]);
+
+    cg_file_destroy(directory);
+    cg_cache_destroy(cache);
+    CHECK_EQUAL(open_descriptors(), before);
+}
+
 static void starts_without_robust_list(void)
 {
     struct cg_spawn spawn = of_script();
@@ -639,7 +684,7 @@ void test_spawn_beside_forks(void)
     CHECK(getcwd(root, sizeof root) != NULL && chmod(".", 0777) == 0);
     write_file("cgroup.procs", "");
     struct cg_file *directory = cg_file_create(cache, NULL, root, CG_FILE_DIRECTORY);
-    struct cg_place place = {directory, "", 1};
+    struct cg_place place = {directory, "", 1, 0};
     spawn.places = &place;
     spawn.place_count = 1;
     CHECK(pthread_create(&thread, NULL, fork_often, children) == 0);

@@ -1,5 +1,5 @@
 /* test_system.c - the system calls: reading, the checks of the mount table,
- * and opening beneath a directory, also where openat2 is not to be had. */
+ * and opening beneath a directory, also if openat2 is not available. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -195,7 +195,7 @@ static const struct {
 
 static int base;
 
-/* Each path of the table behind `./` repeated, for so many bytes. */
+/* Each path of the table behind repeated `./`, up to a number of bytes. */
 static int check_paths_behind(size_t length)
 {
     char path[3 * PATH_MAX];

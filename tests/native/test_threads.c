@@ -187,7 +187,7 @@ void test_threads(void)
 
 static struct table shared;
 
-/* The child has none of the other threads.  It allocates nothing: another
+/* The child lacks the other threads.  It allocates nothing: another
  * thread may have been inside of the sanitizer's allocator. */
 static void child(void)
 {
