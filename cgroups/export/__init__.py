@@ -1,0 +1,1 @@
+"""Export: the numbers of many cgroups for monitoring systems, under the names that these systems expect."""
