@@ -1,0 +1,1 @@
+"""The full screen of ``watch``.  Only the modules that draw import textual."""
