@@ -1,4 +1,4 @@
-"""The command ``cgroups``, of the extra ``cli``.  This module imports without what the extra installs."""
+"""The command ``cgroups``.  This module can be imported without the dependencies of the extra ``cli``."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import io
 import os
 import sys
 
-__all__ = ["main"]
+from ..core.advice import install
+from ..core.importing import uncollected
+from .common.exits import INTERRUPTED
 
-INTERRUPTED = 130
-"""The exit code that shells give a program ended by SIGINT."""
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Runs the command on ``sys.argv``, and exits.
+    """Run the command on ``sys.argv``, then exit.
 
-    Exit codes: 0; 1 for an operation that failed, said in one line on stderr;
-    2 for words that are no such command; 130 after an interrupt.
+    Exit codes: 0; 1 for a failed operation, reported in one line on stderr;
+    2 for a usage error; 130 after an interrupt.
     """
     try:
-        from .app import app
+        with uncollected():
+            from .app import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "cgroups":
             raise
-        sys.exit(f"cgroups: the command needs {error.name}, which this installs: pip install 'cgroups-cffi[cli]'")
+        sys.exit(f"cgroups: the command needs {error.name}; install it with: {install('cli')}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A locale of ASCII alone is no reason to stop in the middle of a tree.
+        # With an ASCII locale, escape the other characters; an error would cut a tree short.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="cgroups")
@@ -36,7 +38,7 @@ def main() -> None:
 
 
 def _drop_output() -> None:
-    """Drops what cannot be printed, so that the interpreter does not complain of it when it ends."""
+    """Discard output that cannot be written, so that the interpreter prints no error at exit."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -1,6 +1,6 @@
-"""The command ``cgroups``: its commands, their common options, and how it ends.
+"""The command ``cgroups``: its subcommands, their common options, and the exit codes.
 
-The errors of all commands are handled in one place, :func:`_exit_codes`.
+The errors of all subcommands are handled in one place, :func:`_exit_codes`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,48 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from .. import __version__, backend
-from ..errors import CgroupError, SystemdWarning, describe_errno, printable
-from ..host import Host
-from . import INTERRUPTED, changing, ending, plotting, reading, recording, render, running, telling, watching
+from ..core.backend import backend
+from ..core.errors import CgroupError, SystemdWarning, describe_errno, printable
+from ..core.version import VERSION
+from ..hierarchy import Host
+from . import (
+    attach,
+    create,
+    events,
+    export,
+    freeze,
+    get,
+    guide,
+    info,
+    kill,
+    load,
+    parameters,
+    plot,
+    ps,
+    record,
+    remove,
+    reset,
+    run,
+    save,
+    set,
+    thaw,
+    tree,
+    wait,
+    watch,
+)
+from .common import render
+from .common.exits import INTERRUPTED
 
 __all__ = ["app"]
 
 
 @contextmanager
 def _exit_codes() -> Iterator[None]:
-    """Errors become a line on stderr and an exit code, never a traceback."""
+    """Turn errors into one line on stderr and an exit code; never show a traceback."""
     try:
         yield
     except BrokenPipeError:
-        # Whoever reads has read enough.
+        # The reader has closed the pipe.
         raise typer.Exit from None
     except (CgroupError, OSError) as error:
         typer.echo(f"cgroups: {told(error)}", err=True)
@@ -38,7 +65,7 @@ def _exit_codes() -> Iterator[None]:
 
 
 def told(error: CgroupError | OSError) -> str:
-    """Return the one line that says what failed, on which file, and which command helps."""
+    """Return one line that names the failed operation, the file, and a command that helps."""
     if isinstance(error, CgroupError):
         return error.for_command()
     what = printable(str(error.filename)) if error.filename is not None else "cannot write the output"
@@ -46,21 +73,21 @@ def told(error: CgroupError | OSError) -> str:
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Print a warning of Python as a line of the command, without the source of the package."""
+    """Print a Python warning as one line of the command, without a source line of the package."""
     text = message.for_command() if isinstance(message, SystemdWarning) else printable(str(message))
     typer.echo(f"cgroups: warning: {text}", err=True)
 
 
 class Commands(typer.core.TyperGroup):
-    """The group of all commands, which ends as :func:`_exit_codes` says."""
+    """The group of all subcommands, with the exit codes of :func:`_exit_codes`."""
 
     def make_context(self, *args: Any, **keywords: Any) -> Any:
-        """Reads the options that stand before the command; ``--help`` prints here."""
+        """Parse the options that precede the subcommand; ``--help`` prints here."""
         with _exit_codes():
             return super().make_context(*args, **keywords)
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command."""
+        """Run the subcommand."""
         with _exit_codes(), warnings.catch_warnings():
             warnings.showwarning = show_warning
             result = super().invoke(ctx)
@@ -80,7 +107,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        render.show(f"cgroups {__version__} ({backend} backend)")
+        render.show(f"cgroups {VERSION} ({backend.NAME} backend)")
         raise typer.Exit
 
 
@@ -88,42 +115,68 @@ def _version(wanted: bool) -> None:
 def common(
     context: typer.Context,
     root: Annotated[
-        str, typer.Option(metavar="DIR", help="Look at the host whose root directory this is, and at its mounts.")
+        str, typer.Option(metavar="DIR", help="Root directory of the host to use; its mounts are used too.")
     ] = "/",
     version: Annotated[  # noqa: ARG001 - its callback prints it
         bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Shows and changes Linux control groups, of version 1 and 2.
+    """Show and change Linux control groups of version 1 and 2.
 
-    A cgroup is named by a SPEC: memory:/a/b is /a/b on the hierarchy of the
-    memory controller, whichever version that is of; memory is its root;
-    name=systemd:/a is on a named hierarchy; :/a is on the unified one.
+    A SPEC names a cgroup.  These SPECs name its hierarchy too:
 
-    A PARAMETER is controller.name, with the library's name, which works on
-    both versions (memory.limit_in_bytes), or the name of the control file
-    (memory.max).  memory.stat[anon] is one key of it.
+    \b
+      memory:/a/b          /a/b on the hierarchy of the memory controller
+      memory               the root of that hierarchy
+      :/a                  /a on the unified hierarchy (version 2)
+      id:4242              the cgroup with this id (version 2)
+      name=systemd:/a      /a on a named hierarchy of version 1
+      /sys/fs/cgroup/a     a directory below a mount point
+
+    These SPECs name no hierarchy.  The hierarchy is that of the PARAMETER's
+    controller, if there is a PARAMETER.  Otherwise it is the first that has
+    the cgroup: the unified one, name=systemd, memory.
+
+    \b
+      ssh.service          a systemd unit; also session-3.scope, app.slice
+      1234 or pid:1234     the cgroup of a process
+      .                    your own cgroup
+      container:3f2a       the container whose id begins with 3f2a
+      /system.slice        the cgroup at this location
+      docker 4f0f5e1c9d2b  a name that 'watch' or 'tree' shows
+
+    get, set, watch and record take several SPECs, and patterns such as
+    memory:/jobs/* or '/**/*.service'.  In a pattern *, ? and [ab] match within
+    a name, and ** matches any number of levels.
+
+    A PARAMETER is controller.name.  The name is the library's, which works on
+    both versions (memory.limit_in_bytes), or that of the control file
+    (memory.max).  memory.stat[anon] is one key of memory.stat.
+
+    A TIME is in seconds, or has a unit, such as 500ms or 2s.
 
     \b
     Examples: cgroups tree
               cgroups get memory:/job memory.usage_in_bytes
+              cgroups set '/jobs/*' memory.max=1G pids.max=100
 
-    Exits with 1 and one line on stderr when it fails, with 2 when the words
-    make no command.
+    The exit code is 1 after a failure, with one line on stderr, and 2 after a
+    usage error.
     """
     context.obj = Host(root)
 
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(reading.info, reading.tree, reading.get, changing.set_, changing.reset),
-    *(changing.create, changing.remove, changing.attach, reading.ps, reading.parameters),
-    *(ending.freeze, ending.thaw, ending.kill, ending.wait, telling.events),
-    *(watching.watch, recording.record, plotting.plot, running.run),
+    *(info.info, tree.tree, get.get, set.set_, reset.reset),
+    *(create.create, remove.remove, attach.attach, ps.ps, parameters.parameters),
+    *(save.save, load.load),
+    *(freeze.freeze, thaw.thaw, kill.kill, wait.wait, events.events),
+    *(watch.watch, record.record, plot.plot, run.run, export.export, guide.guide),
 )
 for command in _COMMANDS:
     # -1 is a value, not an option.
-    settings = {"ignore_unknown_options": command is changing.set_}
-    if command is running.run:
-        # What stands after the first word of its command is the command's.
+    settings = {"ignore_unknown_options": command is set.set_}
+    if command is run.run:
+        # Options after the first word of the measured command belong to that command.
         settings["allow_interspersed_args"] = False
     app.command(command.__name__.rstrip("_"), context_settings=settings)(command)

@@ -1,4 +1,4 @@
-"""Facts about a host for ``info``, ``tree`` and ``ps``: looked up here, printed elsewhere."""
+"""Facts about a host for ``info``, ``tree`` and ``ps``.  This module prints nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import pwd
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .. import managed
-from ..errors import AccessDenied, CgroupError, CgroupGone, CgroupOSError, is_read_only, may
-from ..hierarchy import Cgroup, Hierarchy
-from ..host import Host
-from ..spec import ALIASES, IMPLICIT
-from ..subsystem import Core, Cpuacct, Memory, Parameters, Pids
-from ..subsystem.controllers import TABLES
+from ...core import systemd
+from ...core.errors import AccessDenied, CgroupError, CgroupGone, CgroupOSError, is_read_only, may
+from ...core.interface import Version
+from ...core.kernel_controllers import KernelController, kernel_controllers
+from ...core.specs import ALIASES, IMPLICIT
+from ...hierarchy import Cgroup, Hierarchy, Host
+from ...parameters import Core, Cpuacct, Memory, Parameters, Pids
+from ...parameters.registry import TABLES
 
 __all__ = [
     "Node",
@@ -23,6 +24,8 @@ __all__ = [
     "enabled_below",
     "kernel",
     "missing",
+    "process",
+    "process_ids",
     "processes",
     "tree",
     "user",
@@ -31,7 +34,7 @@ __all__ = [
 
 
 def _text_of(path: str) -> str | None:
-    """A small file of a /proc, None where it is not there, or no longer."""
+    """Return the text of a small file of a /proc; None if the file does not exist."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
@@ -40,7 +43,7 @@ def _text_of(path: str) -> str | None:
 
 
 def _proc(host: Host, name: str) -> str | None:
-    return _text_of(f"{host.root.rstrip('/')}/proc/{name}")
+    return _text_of(host.system_path(f"proc/{name}"))
 
 
 # ---- processes -------------------------------------------------------------------------
@@ -56,31 +59,41 @@ class Process(NamedTuple):
 
 
 def processes(cgroup: Cgroup) -> list[Process]:
-    """Return the processes in a cgroup; one that has ended meanwhile is left out.
+    """Return the processes in a cgroup, without those that have exited meanwhile; errors as :func:`process_ids`."""
+    host = cgroup.hierarchy.host
+    return [found for pid in process_ids(cgroup) if (found := process(host, pid)) is not None]
 
-    Raises CgroupOSError if /proc numbers them in another way: what it shows are other processes.
+
+def process_ids(cgroup: Cgroup) -> list[int]:
+    """Return the ids of the processes in a cgroup, which /proc must show under the same ids.
+
+    Raises:
+        CgroupOSError: /proc belongs to another pid namespace, so that it shows other processes.
     """
     host = cgroup.hierarchy.host
     if _is_foreign_proc(host):
-        proc = f"{host.root.rstrip('/')}/proc"
-        message = f"cannot show the processes of {cgroup}: {proc} is of another pid namespace"
-        hint = f"'cgroups get {cgroup} cgroup.procs' lists their numbers here; or mount a proc of this namespace"
+        proc = host.system_path("proc")
+        message = f"cannot show the processes of {cgroup}: {proc} belongs to another pid namespace"
+        hint = (
+            f"'cgroups get {cgroup} cgroup.procs' lists their ids in this namespace; or mount a proc of this namespace"
+        )
         raise CgroupOSError(message, path=proc, hint=hint)
-    return [process for pid in cgroup.processes() if (process := _process(host, pid)) is not None]
+    return cgroup.processes()
 
 
 def _is_foreign_proc(host: Host) -> bool:
-    """Return whether /proc numbers processes in another way than cgroup.procs does, which has this process's way."""
+    """Return whether /proc has another pid namespace than this process, and so than cgroup.procs."""
     try:
-        return os.readlink(f"{host.root.rstrip('/')}/proc/self") != str(os.getpid())
+        return os.readlink(host.system_path("proc/self")) != str(os.getpid())
     except FileNotFoundError:
-        # A proc in whose namespace this process is not; elsewhere a tree without the link.
-        return os.path.ismount(f"{host.root.rstrip('/')}/proc")
+        # A proc of a namespace without this process has no target; a captured tree has no link.
+        return os.path.ismount(host.system_path("proc"))
     except OSError:
         return False  # a captured tree has a directory
 
 
-def _process(host: Host, pid: int) -> Process | None:
+def process(host: Host, pid: int) -> Process | None:
+    """Return a process; None if it has exited."""
     status, command = _proc(host, f"{pid}/status"), _proc(host, f"{pid}/cmdline")
     if not status or command is None:
         return None
@@ -94,7 +107,7 @@ def _process(host: Host, pid: int) -> Process | None:
 
 
 def user(uid: int, host: Host) -> str:
-    """The name of a user; the number where it has none, or may have another on that host."""
+    """Return the name of a user; the number if the user is unknown here, or the host has another root."""
     if host.root != "/":
         return str(uid)
     try:
@@ -107,12 +120,12 @@ def user(uid: int, host: Host) -> str:
 
 
 class Node(NamedTuple):
-    """A cgroup of a tree, and what it uses: None is what it has no file for, or none that may be read."""
+    """A cgroup of a tree, with its usage.  A figure is None if its file does not exist or cannot be read."""
 
     cgroup: Cgroup
     depth: int
     denied: bool
-    """Whether the cgroups below it may not be listed."""
+    """Whether listing the cgroups below is not permitted."""
     processes: int | None
     memory: int | None
     cpu_ns: int | None
@@ -120,13 +133,13 @@ class Node(NamedTuple):
 
 
 def tree(root: Cgroup, depth: int | None) -> Iterator[Node]:
-    """A cgroup and ``depth`` levels below it, parents first, sorted by name; what vanishes meanwhile is left out."""
-    # What the hierarchy has not is not looked for in each of thousands of cgroups.
+    """Yield a cgroup and ``depth`` levels below it, parents first, sorted by name, without cgroups that vanish."""
+    # A parameter that the hierarchy lacks is not tried in each of thousands of cgroups.
     columns = [
         parameter if root.hierarchy.has(parameter.controller) else None
         for parameter in (Memory.usage_in_bytes, Cpuacct.usage, Pids.current)
     ]
-    # A loop: a tree of cgroups may be deeper than Python recurses.
+    # A loop, because a tree of cgroups may be deeper than Python's recursion limit.
     waiting = [(root, 0)]
     while waiting:
         cgroup, level = waiting.pop()
@@ -170,19 +183,19 @@ def _value(parameter: Parameters.Readable[int], cgroup: Cgroup) -> int | None:
 
 
 def kernel(host: Host) -> str | None:
-    """The release of a host's kernel."""
+    """Return the release of a host's kernel."""
     release = _proc(host, "sys/kernel/osrelease")
     return None if release is None else release.strip()
 
 
 def controllers_on(hierarchy: Hierarchy) -> list[str]:
-    """The controllers of a hierarchy, and its label."""
+    """Return the controllers of a hierarchy, and its label."""
     return [*hierarchy.subsystems, *([f"name={hierarchy.label}"] if hierarchy.label is not None else [])]
 
 
 def enabled_below(hierarchy: Hierarchy) -> list[str]:
-    """The controllers that cgroups below the root have: all of them on v1, on v2 those that the root enables."""
-    if hierarchy.version == 1:
+    """Return the controllers of cgroups below the root: all on v1, those that the root enables on v2."""
+    if hierarchy.version == Version.V1:
         return [*hierarchy.subsystems]
     try:
         return [*Parameters.get(Core.subtree_control, hierarchy.root())]
@@ -191,7 +204,7 @@ def enabled_below(hierarchy: Hierarchy) -> list[str]:
 
 
 def writable(hierarchy: Hierarchy) -> str:
-    """Return where this user may make cgroups: everywhere, below its own cgroup, in a scope of systemd, or nowhere."""
+    """Return the place for this user's cgroups: everywhere, below its own cgroup, in a systemd scope, or nowhere."""
     if all(mount.state == "plain" for mount in hierarchy.mounts):
         return "nowhere: a captured tree"
     root = hierarchy.root()
@@ -215,11 +228,11 @@ def _own(hierarchy: Hierarchy) -> Cgroup | None:
 
 
 _IMPOSSIBLE = "not\na name"
-"""A name that the kernel refuses with EINVAL, after all checks of permission."""
+"""A name that the kernel refuses with EINVAL, after all permission checks."""
 
 
 def _may_make_below(cgroup: Cgroup) -> bool:
-    """Return whether mkdir(2) would be permitted: the mode does not say what a security module or seccomp refuses."""
+    """Return whether mkdir(2) is permitted.  The mode does not show a refusal by a security module or seccomp."""
     if cgroup.path is None or not may(cgroup.path, os.W_OK):
         return False
     try:
@@ -231,17 +244,22 @@ def _may_make_below(cgroup: Cgroup) -> bool:
 
 
 def _gives_scopes(hierarchy: Hierarchy) -> bool:
-    """Return whether this user's systemd delegates subtrees of a hierarchy: only of the one that it manages, v2's."""
+    """Return whether this user's systemd delegates subtrees of a hierarchy.  systemd delegates only on v2."""
     manager = f"{os.environ.get('XDG_RUNTIME_DIR') or f'/run/user/{os.getuid()}'}/systemd/private"
-    return hierarchy.version == 2 and hierarchy.host.root == "/" and managed.is_manager() and os.path.exists(manager)  # noqa: PLR2004 - the version
+    return (
+        hierarchy.version == Version.V2
+        and hierarchy.host.root == "/"
+        and systemd.is_manager()
+        and os.path.exists(manager)
+    )
 
 
 # ---- controllers -------------------------------------------------------------------------
 
 
 def missing(host: Host) -> list[tuple[str, str]]:
-    """The controllers that are on no mounted hierarchy of a host, and why."""
-    known = _kernel_list(host)
+    """Return the controllers that are on no mounted hierarchy of a host, and the reason."""
+    known = kernel_controllers(host)
     ours = [name for one in TABLES if (name := str(getattr(one, "CONTROLLER"))) not in ("", "cgroup")]  # noqa: B009
     names = dict.fromkeys([*(known or ()), *ours, "hugetlb"])
     if known is None or "blkio" in known:
@@ -249,28 +267,19 @@ def missing(host: Host) -> list[tuple[str, str]]:
     return [(name, _why(name, host, known)) for name in names if host.hierarchy_of(name) is None]
 
 
-def _kernel_list(host: Host) -> dict[str, tuple[int, bool]] | None:
-    """Return /proc/cgroups as name → (number of its hierarchy, whether it is enabled); None without such a file."""
-    text = _proc(host, "cgroups")
-    if text is None:
-        return None
-    rows = [line.split() for line in text.split("\n") if line and line[0] != "#"]
-    return {row[0]: (int(row[1]), row[3] == "1") for row in rows if len(row) >= 4}  # noqa: PLR2004 - the columns
-
-
-def _why(name: str, host: Host, known: dict[str, tuple[int, bool]] | None) -> str:
+def _why(name: str, host: Host, known: dict[str, KernelController] | None) -> str:
     if known is None:
-        return "unknown: /proc/cgroups is missing here, as with subset=pid"
-    number, enabled = known.get(name) or known.get(ALIASES.get(name, name)) or (0, None)
+        return "unknown: /proc/cgroups is missing, perhaps because of subset=pid"
+    one = known.get(name) or known.get(ALIASES.get(name, name))
     unified = host.hierarchy_of("")
-    if enabled is None and unified is None:
+    if one is None and unified is None:
         return "the kernel does not list it: not compiled in, or only for v2, which is not mounted"
-    if enabled is None:
+    if one is None:
         return "not in this kernel"
-    if not enabled:
+    if not one.enabled:
         return f"disabled at boot: cgroup_disable={name}"
-    if number:
-        return f"on v1 hierarchy {number}, which is not mounted here"
+    if one.hierarchy:
+        return f"on v1 hierarchy {one.hierarchy}, which is not mounted here"
     if unified is not None and unified.root_location == "/" and name not in IMPLICIT:
         return "compiled in, but neither mounted on v1 nor listed by v2"
     return "compiled in, but not mounted"

@@ -1,15 +1,15 @@
-"""What is printed: tables, trees and JSON.
+"""Print tables, trees and JSON.
 
-On a terminal rich draws it.  In a pipe it is plain lines that are never cut,
-wrapped or coloured, for other programs to read.  Whatever comes from the
-system is printed with its control characters escaped.
+On a terminal rich draws the output.  In a pipe the output is plain lines for
+other programs, never cut, wrapped or coloured.  Control characters in text
+from the system are escaped.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console, Group, RenderableType
@@ -18,16 +18,16 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from ..converter import compact
-from ..errors import printable, visible
-from ..hierarchy import Cgroup
-from ..subsystem.parameter import Parameter
-from ..values import MAX
-from .activity import Usage
+from ...core.errors import printable, visible
+from ...core.range_codecs import compact
+from ...core.seconds import NS_PER_S
+from ...hierarchy import Cgroup
+from ...parameters.kinds import Parameter
 from .facts import Node
-from .values import Data, Name, access, plain
+from .values import Data, Name, access
 
 __all__ = [
+    "aligned",
     "as_json",
     "duration",
     "on_terminal",
@@ -37,10 +37,8 @@ __all__ = [
     "size",
     "table",
     "tree",
-    "usages",
-    "usages_as_json",
-    "usages_as_text",
     "values",
+    "values_of_several",
 ]
 
 UNCUT = 1 << 20
@@ -48,17 +46,17 @@ UNCUT = 1 << 20
 
 
 def on_terminal() -> bool:
-    """Whether a person reads it."""
+    """Return whether the output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 def show(text: str) -> None:
-    """Prints lines.  All output goes through here."""
+    """Print lines.  All output of the commands goes through this function."""
     print(text, end="" if text.endswith("\n") or not text else "\n")
 
 
 def _drawn(what: RenderableType, *, plain: bool = False, at_least: int = 0) -> str:
-    """What rich draws, as text: captured, since at a broken pipe rich ends the program with a code of its own."""
+    """Return rich's drawing as text.  If rich itself printed, a broken pipe would exit with rich's own exit code."""
     uncut: dict[str, Any] = {"width": UNCUT, "color_system": None, "force_terminal": False} if plain else {}
     console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False, **uncut)
     console.width = max(console.width, at_least)
@@ -68,14 +66,14 @@ def _drawn(what: RenderableType, *, plain: bool = False, at_least: int = 0) -> s
 
 
 NARROW = 12
-"""A column that wraps is not made narrower: below that the terminal may wrap the whole line."""
+"""The smallest width of a column that wraps.  If the terminal has less room, whole lines may wrap."""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with a heading.  On a terminal all but the first column wrap; in a pipe the last is as long as it is."""
+    """Return a table with a header.  On a terminal all columns but the first wrap; in a pipe no column wraps."""
     lines = [[column.upper() for column in columns], *([printable(cell) for cell in row] for row in rows)]
     if not on_terminal():
-        return _aligned(lines)
+        return aligned(lines)
     first, *others = [max(map(len, column)) for column in zip(*lines)]
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for number, title in enumerate(lines[0]):
@@ -85,8 +83,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return _drawn(drawn, at_least=first + sum(2 + min(width, NARROW) for width in others))
 
 
-def _aligned(lines: Sequence[Sequence[str]], *, numbers: int = 0) -> str:
-    """Columns, of which the first few are numbers, to the right."""
+def aligned(lines: Sequence[Sequence[str]], *, numbers: int = 0) -> str:
+    """Return aligned columns.  The first ``numbers`` columns are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     sides = [str.rjust if number < numbers else str.ljust for number in range(len(widths))]
     return "".join(
@@ -95,12 +93,12 @@ def _aligned(lines: Sequence[Sequence[str]], *, numbers: int = 0) -> str:
 
 
 def as_json(data: Any, indent: int | None = 2) -> str:
-    """Return JSON, on one line without an indent.  Integers are exact; bytes that are not UTF-8 are ``\\xff``."""
+    """Return JSON, on one line if ``indent`` is None.  Integers are exact; a byte that is not UTF-8 is ``\\xff``."""
     return json.dumps(_visible(data), indent=indent)
 
 
 def _visible(data: Any) -> Any:
-    # JSON has no lone surrogates, which is how Python has such bytes.
+    # JSON has no lone surrogates, which are Python's form of bytes that are not UTF-8.
     match data:
         case str():
             return visible(data)
@@ -119,10 +117,10 @@ _COLUMNS = ("PROCS", "MEMORY", "CPU", "PIDS", "CGROUP")
 
 
 def tree(nodes: Iterable[Node]) -> str:
-    """Trees, as the nodes come; what each uses stands before it, where no name is too long for it."""
+    """Return trees, in the order of the nodes.  The usage comes before the name, which may be long."""
     lines: list[Sequence[str]] = [_COLUMNS]
     tops: list[Tree] = []
-    # From the top to the last node.
+    # The branch from the top to the last node.
     way: list[Tree] = []
     for node in nodes:
         del way[node.depth :]
@@ -136,7 +134,7 @@ def tree(nodes: Iterable[Node]) -> str:
             way[-1].add("(permission denied)")
             lines.append(("", "", "", "", ""))
     drawn = [line for top in tops for line in _drawn(top, plain=True).splitlines()]
-    return _aligned([_COLUMNS, *((*line[:-1], name) for line, name in zip(lines[1:], drawn))], numbers=4)
+    return aligned([_COLUMNS, *((*line[:-1], name) for line, name in zip(lines[1:], drawn))], numbers=4)
 
 
 def _top(cgroup: Cgroup) -> str:
@@ -151,7 +149,7 @@ def _or_dash(number: int | None, shown: Callable[[int], str]) -> str:
 
 
 class _Line(NamedTuple):
-    """One value: its name, its text, its unit, and the number as people say it, where that is another."""
+    """One value: its name, text and unit, and a readable form of the number if this form differs."""
 
     name: str
     text: str
@@ -160,9 +158,11 @@ class _Line(NamedTuple):
 
 
 def values(found: Iterable[tuple[Name, Data]], *, short: bool = False) -> str:
-    """Parameters and what they read, one value a line, each under the name that ``get`` takes.
+    """Return parameters and their values, one value per line, with names that ``get`` accepts.
 
-    ``short``: on a terminal, of a list of processes how many there are, and the first few.
+    Args:
+        found: the parameters and their data.
+        short: whether to shorten a list of processes on a terminal to its length and the first few.
     """
     lines = [line for name, data in found for line in _lines(name, data)]
     if not on_terminal():
@@ -173,6 +173,18 @@ def values(found: Iterable[tuple[Name, Data]], *, short: bool = False) -> str:
         ("parameter", "value", "unit"),
         [(line.name, f"{line.text} ({line.human})" if line.human else line.text, line.unit) for line in lines],
     )
+
+
+def values_of_several(found: Mapping[str, Iterable[tuple[Name, Data]]], *, short: bool = False) -> str:
+    """Return the values of several cgroups, with SPECs as the first words of lines in a pipe, or as headings."""
+    parts: list[str] = []
+    for label, of_one in found.items():
+        text = values(of_one, short=short)
+        if on_terminal():
+            parts.append(f"{printable(label)}\n{text}\n")
+        else:
+            parts += (f"{printable(label)} {line}\n" for line in text.splitlines())
+    return "".join(parts)
 
 
 _TASKS = ("process ids", "thread ids")
@@ -194,7 +206,7 @@ def _lines(name: Name, data: Data) -> Iterator[_Line]:
 
 
 _RANGES = ("cpus", "nodes")
-"""Units whose lists are written as ranges."""
+"""Units whose lists have the form of ranges."""
 
 
 def _text(data: Data, unit: str) -> str:
@@ -218,23 +230,22 @@ def _human(data: Data, unit: str) -> str:
     if unit == "bytes" and abs(data) >= KIB:
         return size(data)
     nanoseconds = data * NANOSECONDS.get(unit, 0)
-    return duration(nanoseconds) if nanoseconds >= SECOND else ""
+    return duration(nanoseconds) if nanoseconds >= NS_PER_S else ""
 
 
 KIB = 1024
-SECOND = 1_000_000_000
 NANOSECONDS = {"ns": 1, "us": 1000}
 
 
 def size(number: int) -> str:
-    """Bytes as people say them: ``512 B``, ``1.5 GiB``."""
+    """Return bytes in a readable form, such as ``512 B`` or ``1.5 GiB``."""
     power = min((abs(number).bit_length() - 1) // 10, 6) if number else 0
     return f"{number / (1 << 10 * power):.1f} {'KMGTPE'[power - 1]}iB" if power > 0 else f"{number} B"
 
 
 def duration(nanoseconds: int) -> str:
-    """A time as people say it: ``0.12s``, ``3m05s``, ``7h00m``, ``2d13h``."""
-    hundredths = nanoseconds // (SECOND // 100)
+    """Return a time in a readable form, such as ``0.12s``, ``3m05s``, ``7h00m`` or ``2d13h``."""
+    hundredths = nanoseconds // (NS_PER_S // 100)
     minutes, seconds = divmod(hundredths // 100, 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -249,13 +260,13 @@ def duration(nanoseconds: int) -> str:
 
 
 def parameters(found: Iterable[Parameter]) -> str:
-    """What there is to know of parameters: in a pipe a line each, on a terminal a paragraph each."""
+    """Return the description of parameters: one line per parameter in a pipe, one paragraph on a terminal."""
     rows = [
         (str(one), ",".join(access(one)) or "-", one.unit or "-", _files(one, 1), _files(one, 2), one.doc)
         for one in found
     ]
     if not on_terminal():
-        return table(("parameter", "access", "unit", "v1", "v2", "what it is"), rows)
+        return table(("parameter", "access", "unit", "v1", "v2", "description"), rows)
     return _drawn(Group(*(part for row in rows for part in _paragraph(*row))))
 
 
@@ -266,65 +277,3 @@ def _files(parameter: Parameter, version: int) -> str:
 def _paragraph(name: str, ways: str, unit: str, v1: str, v2: str, doc: str) -> tuple[RenderableType, ...]:
     head = Text.assemble((name, "bold"), f"  {ways}  {unit}")
     return head, Padding(Text(f"{doc}\nv1 {v1}  v2 {v2}"), (0, 0, 0, 4))
-
-
-# ---- what cgroups use ------------------------------------------------------------------------
-
-
-_USAGE: tuple[tuple[str, Callable[[Usage], str]], ...] = (
-    ("CPU", lambda one: _figure(one.cpu, "{:.2f}".format)),
-    ("THROTTLED", lambda one: _figure(one.throttled, "{:.0%}".format)),
-    ("MEMORY", lambda one: _figure(one.memory, size)),
-    ("WORKING", lambda one: _figure(one.working_set, size)),
-    ("LIMIT", lambda one: "max" if one.limit is MAX else _figure(one.limit, size)),
-    ("READ/S", lambda one: _figure(one.read_bytes, _rate)),
-    ("WRITE/S", lambda one: _figure(one.write_bytes, _rate)),
-    ("PIDS", lambda one: _figure(one.pids, str)),
-    ("CPU PSI", lambda one: _figure(one.cpu_pressure, "{:.0%}".format)),
-    ("MEM PSI", lambda one: _figure(one.memory_pressure, "{:.0%}".format)),
-    ("IO PSI", lambda one: _figure(one.io_pressure, "{:.0%}".format)),
-    ("CGROUP", lambda one: printable(one.name)),
-)
-
-
-def _figure(number: Any, shown: Callable[[Any], str]) -> str:
-    return "-" if number is None else shown(number)
-
-
-def _rate(number: float) -> str:
-    return size(round(number))
-
-
-_DISPENSABLE = ("WORKING", "THROTTLED", "IO PSI", "CPU PSI", "LIMIT", "MEM PSI", "PIDS", "WRITE/S", "READ/S")
-"""Columns that a narrow terminal does without, in this order."""
-NAME = 24
-"""How wide the name is at least."""
-
-
-def usages(found: Sequence[Usage], width: int, height: int) -> RenderableType:
-    """A table of what cgroups use, as wide and as high as a terminal."""
-    lines = [[cell(one) for _, cell in _USAGE] for one in found[: max(height - 2, 1)]]
-    columns = {title: [title, *(line[at] for line in lines)] for at, (title, _) in enumerate(_USAGE)}
-    name = columns.pop(_USAGE[-1][0])
-    for title in _DISPENSABLE:
-        if sum(2 + max(map(len, column)) for column in columns.values()) + NAME > width:
-            del columns[title]
-    drawn = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for title in columns:
-        drawn.add_column(title, justify="right", no_wrap=True)
-    drawn.add_column(name[0], no_wrap=True, overflow="ellipsis", ratio=1)
-    for row in list(zip(*columns.values(), name))[1:]:
-        drawn.add_row(*map(Text, row))
-    return drawn
-
-
-def usages_as_text(found: Iterable[Usage]) -> str:
-    """The same as plain lines."""
-    titles = [title.replace(" ", "-") for title, _ in _USAGE]
-    return _aligned([titles, *([cell(one) for _, cell in _USAGE] for one in found)], numbers=len(_USAGE) - 1)
-
-
-def usages_as_json(found: Iterable[Usage], look: int) -> str:
-    """A line of JSON for each, with the number of the look."""
-    lines = ({"look": look, **one._asdict(), "limit": plain(one.limit)} for one in found)
-    return "".join(as_json(line, indent=None) + "\n" for line in lines)

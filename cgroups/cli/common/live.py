@@ -1,4 +1,4 @@
-"""A table that is drawn again and again, on a terminal."""
+"""Redraw a table on a terminal until the program ends."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ from typing import Any, Final, TypeVar
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-__all__ = ["possible", "show"]
+__all__ = ["ENDING", "is_typed", "possible", "show"]
 
 T = TypeVar("T")
 
 ENTER: Final = b"\x1b[?1049h\x1b[H\x1b[?25l"
-"""What leads to a screen of its own, whose cursor is hidden ..."""
+"""Escape sequences: switch to the alternate screen, and hide the cursor."""
 LEAVE: Final = b"\x1b[?1049l\x1b[?25h"
-"""... and what leads back."""
+"""Escape sequences: switch back to the main screen, and show the cursor."""
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def possible() -> bool:
-    """Whether the output is a terminal on which a table can be drawn over the one before."""
+    """Return whether the output is a terminal on which a table can replace the previous one."""
     terminal = sys.stdout is not None and sys.stdout.isatty()
     return terminal and os.environ.get("TERM", "dumb").lower() not in ("", "dumb", "unknown")
 
 
-def show(draw: Callable[[T, int, int], RenderableType], states: Iterable[T]) -> None:
-    """Draw each state over the one before, on a screen of its own, as large as the terminal is then.
+def is_typed() -> bool:
+    """Return whether the input is a terminal, on which keys can be typed."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
-    The terminal is as it was before while the program is stopped (Ctrl-Z), and after it ends, also if a signal ends it.
+
+def show(draw: Callable[[T, int, int], RenderableType], states: Iterable[T]) -> None:
+    """Draw each state over the previous one, on the alternate screen, with the current size of the terminal.
+
+    The terminal is restored while the program is stopped (Ctrl-Z), and after its end, even by a signal.
     """
     console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
     last: list[T] = []
@@ -50,7 +55,7 @@ def show(draw: Callable[[T, int, int], RenderableType], states: Iterable[T]) -> 
         if not ended:
             raise
     finally:
-        # What was seen last stays, unless the terminal is gone.
+        # The last table stays visible, unless the terminal is closed.
         with suppress(OSError):
             for state in last:
                 console.print(draw(state, *console.size))
@@ -61,24 +66,24 @@ def show(draw: Callable[[T, int, int], RenderableType], states: Iterable[T]) -> 
 
 
 class _Ended(BaseException):
-    """A signal ends the program."""
+    """The exception for a signal that ends the program."""
 
 
 @contextmanager
 def _signals(ended: list[int], drawn: Callable[[], bytes]) -> Iterator[None]:
-    """Raise _Ended for a signal that ends the program; give the terminal back while the program is stopped.
+    """Raise _Ended for a signal that ends the program; restore the terminal while the program is stopped.
 
-    A signal that whoever started it wants ignored stays ignored.
+    A signal that is ignored at the start stays ignored.
     """
 
     def end(number: int, _: Any) -> None:
         for one in ENDING:
-            signal.signal(one, signal.SIG_IGN)  # once is enough, and the terminal is restored undisturbed
+            signal.signal(one, signal.SIG_IGN)  # a second signal must not interrupt the restore of the terminal
         ended.append(number)
         raise _Ended
 
     def stop(*_: Any) -> None:
-        # By system calls of their own: the signal may have come while the same file is written.
+        # Call write(2) directly: the signal may have interrupted a write to the same file object.
         out = sys.stdout.fileno()
         os.write(out, LEAVE)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
@@ -100,7 +105,7 @@ def _signals(ended: list[int], drawn: Callable[[], bytes]) -> Iterator[None]:
 
 
 def _text(draw: Callable[[T, int, int], RenderableType], last: list[T]) -> bytes:
-    """Return what was drawn last, as it is written to the terminal."""
+    """Return the last table as the bytes that the terminal gets."""
     text = io.StringIO()
     size = os.get_terminal_size(sys.stdout.fileno())
     console = Console(

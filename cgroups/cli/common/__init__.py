@@ -1,0 +1,1 @@
+"""Code that several commands share: arguments, values, text tables, documents.  Each command has a module above."""
