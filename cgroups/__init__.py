@@ -1,4 +1,4 @@
-"""Linux control groups, v1, v2 and hybrid hosts: find, limit, read and watch them.
+"""Linux control groups on v1, v2 and hybrid hosts: find, limit, read and watch them.
 
 Example::
 
@@ -12,14 +12,15 @@ Example::
 
 import sys as _sys
 from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 if not _sys.platform.startswith("linux"):
-    raise ImportError(f"cgroups: control groups are a feature of Linux, and this is {_sys.platform}")
+    raise ImportError(f"cgroups: control groups need Linux, and this platform is {_sys.platform}")
 
 from . import converter as Converter  # noqa: N812 - the seed's name for this module
 from . import subsystem as Subsystem  # noqa: N812
-from ._backend import backend as _implementation
-from .errors import (
+from .core.backend import backend as _implementation
+from .core.errors import (
     AccessDenied,
     CgroupBusy,
     CgroupError,
@@ -40,16 +41,11 @@ from .errors import (
     SystemdWarning,
     shown,
 )
+from .core.values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
+from .core.version import VERSION as _VERSION
 from .group import Group
-from .hierarchy import Cgroup, Hierarchy
-from .host import Host
-from .limits import Capacity, Effective, Source, capacity
-from .report import Report, Stall
-from .running import run
-from .sampling.rates import VITALS, Rate, Rates, rates
-from .sampling.recording import Block, Recorder
-from .sampling.sampler import Cell, Column, Frame, Sampler
-from .subsystem import (
+from .hierarchy import Cgroup, Hierarchy, Host
+from .parameters import (
     Blkio,
     Core,
     Cpu,
@@ -69,41 +65,96 @@ from .subsystem import (
     Pids,
     Rdma,
 )
-from .values import MAX, CpuMax, Device, DeviceRule, DeviceTable, Identity, Limit, Max, OomControl
 
 if TYPE_CHECKING:
     from . import aio as aio
-    from .delegation import Scope
-    from .events.events import Event, Events
-    from .events.guard import Guard
-    from .events.sources import Counters, Oom, PressureLevel, PressureTrigger, Threshold
-    from .spawning import Popen
+    from .capacities import Capacity, LimitSource, capacity
+    from .control.popen import Popen
+    from .guard import Guard
+    from .jobs.failed import CommandFailed
+    from .jobs.report import Report, Stall
+    from .jobs.run import run
+    from .observe.columns import Column
+    from .observe.effective import Effective as _Effective
+    from .observe.effective import L as _L
+    from .observe.events import Events as _Events
+    from .observe.feeds import Event as _Event
+    from .observe.frames import Frame as _Frame
+    from .observe.rates import USAGE_PARAMETERS, rates
+    from .observe.rates import Rate as _Rate
+    from .observe.rates import Rates as _Rates
+    from .observe.recorder import Block as _Block
+    from .observe.recorder import Recorder as _Recorder
+    from .observe.sampler import Cell
+    from .observe.sampler import Sampler as _Sampler
+    from .observe.sources import Counters, Oom, PressureLevel, PressureTrigger
+    from .observe.thresholds import Threshold
+    from .scope import Scope
 
-__version__ = "0.1.0"
+    # The layers below do not know Cgroup.
+    Effective = _Effective[_L, Cgroup]
+    Event = _Event[Cgroup]
+    Events = _Events[Cgroup]
+    Frame = _Frame[Cgroup]
+    Sampler = _Sampler[Cgroup]
+    Recorder = _Recorder[Cgroup]
+    Block = _Block[Cgroup]
+    Rate = _Rate[Cgroup]
+    Rates = _Rates[Cgroup]
+
+__version__ = _VERSION
 
 backend: str = _implementation.NAME
-"""``native`` or ``python``: which one reads the files."""
+"""``native`` or ``python``: the implementation that reads the files."""
 
 
-# What imports more than a program may need: where it is, looked up when it is first used.
+# Modules with imports that a program may not need: resolved on first use.
 _LATER = {
     "aio": "aio",
-    "Counters": "events.sources",
-    "Event": "events.events",
-    "Events": "events.events",
-    "Guard": "events.guard",
-    "Oom": "events.sources",
-    "Popen": "spawning",
-    "PressureLevel": "events.sources",
-    "PressureTrigger": "events.sources",
-    "Scope": "delegation",
-    "Threshold": "events.sources",
+    "Block": "observe.recorder",
+    "Capacity": "capacities",
+    "capacity": "capacities",
+    "Cell": "observe.sampler",
+    "Column": "observe.columns",
+    "CommandFailed": "jobs.failed",
+    "Counters": "observe.sources",
+    "Effective": "observe.effective",
+    "Event": "observe.events",
+    "Events": "observe.events",
+    "Frame": "observe.frames",
+    "Guard": "guard",
+    "LimitSource": "capacities",
+    "Oom": "observe.sources",
+    "Popen": "control.popen",
+    "PressureLevel": "observe.sources",
+    "PressureTrigger": "observe.sources",
+    "Rate": "observe.rates",
+    "Rates": "observe.rates",
+    "rates": "observe.rates",
+    "Recorder": "observe.recorder",
+    "Report": "jobs.report",
+    "run": "jobs.run",
+    "Sampler": "observe.sampler",
+    "Scope": "scope",
+    "Stall": "jobs.report",
+    "Threshold": "observe.thresholds",
+    "USAGE_PARAMETERS": "observe.rates",
 }
 
 
-if not TYPE_CHECKING:  # to whom any name would be one of these
+_RENAMED = {"Source": "LimitSource", "VITALS": "USAGE_PARAMETERS"}
+"""Deprecated public names, which 1.0 removes, and their replacements."""
+
+
+if not TYPE_CHECKING:  # a type checker would accept every name as an attribute
 
     def __getattr__(name: str) -> object:
+        if name in _RENAMED:
+            import warnings as _warnings  # noqa: PLC0415
+
+            new = _RENAMED[name]
+            _warnings.warn(f"cgroups.{name} is now cgroups.{new}", DeprecationWarning, stacklevel=2)
+            return getattr(_sys.modules[__name__], new)
         if name in _LATER:
             from importlib import import_module as _import_module  # noqa: PLC0415
 
@@ -115,19 +166,39 @@ if not TYPE_CHECKING:  # to whom any name would be one of these
         raise AttributeError(message)
 
 
-def set_fd_budget(budget: int) -> None:
-    """How many control files are kept open, at most; by default a quarter of the soft limit, up to 65536.
+def _delegated(*arguments: _Any, **keywords: _Any) -> "Scope":
+    """Obtain a scope under the deprecated name, which 1.0 removes."""
+    import warnings as _warnings  # noqa: PLC0415
 
-    Past it files are opened for each read: slower, and as right.
+    from .scope import Scope  # noqa: PLC0415
+
+    _warnings.warn("Cgroup.delegated is now Scope.obtain", DeprecationWarning, stacklevel=2)
+    return Scope.obtain(*arguments, **keywords)
+
+
+# The only class that is changed from a higher layer: Scope is above Cgroup.
+Cgroup.delegated = staticmethod(_delegated)
+
+
+def set_fd_budget(budget: int) -> None:
+    """Set the maximum number of control files kept open.  The default is a quarter of the soft limit, at most 65536.
+
+    Beyond the budget a file is opened for each read, which is slower and otherwise equivalent.
+
+    Args:
+        budget: the number of files, from 0.
+
+    Raises:
+        InvalidValue: the budget is not an int from 0.
     """
     if not isinstance(budget, int) or isinstance(budget, bool) or budget < 0:
-        raise InvalidValue(f"fd budget {shown(budget)}: an int from 0 is expected")
+        raise InvalidValue(f"budget must be an int from 0, got {shown(budget)}")
     _implementation.set_fd_budget(budget)
 
 
 __all__ = [
     "MAX",
-    "VITALS",
+    "USAGE_PARAMETERS",
     "AccessDenied",
     "Blkio",
     "Block",
@@ -142,6 +213,7 @@ __all__ = [
     "CgroupOSError",
     "CgroupTimeout",
     "Column",
+    "CommandFailed",
     "Converter",
     "Core",
     "Counters",
@@ -169,6 +241,7 @@ __all__ = [
     "InvalidValue",
     "Io",
     "Limit",
+    "LimitSource",
     "Max",
     "Memory",
     "Misc",
@@ -193,7 +266,6 @@ __all__ = [
     "Report",
     "Sampler",
     "Scope",
-    "Source",
     "Stall",
     "Subsystem",
     "SubsystemNotAttached",

@@ -1,7 +1,7 @@
-"""asyncio's side of the package: ``cgroups.aio.Popen``, the twin of ``cgroups.Popen``.
+"""The asyncio variant of the package: ``cgroups.aio.Popen``, the counterpart of ``cgroups.Popen``.
 
 :class:`cgroups.Events` and :meth:`cgroups.Sampler.every` are asynchronous
-iterators by themselves; what waits otherwise, as ``group.kill``, is for
+iterators themselves.  For other blocking calls, such as ``group.kill``, use
 :func:`asyncio.to_thread`.
 """
 
@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import warnings
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import IO, TYPE_CHECKING, Any
 
+from .control.popen import Popen as _Popen
+from .core.errors import CgroupError, InvalidValue, shown
 from .core.pidfd import open_process
 from .core.threads import thread_limit
-from .errors import InvalidValue, shown
-from .spawning import Popen as _Popen
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
 
-    from .hierarchy import Cgroup
-    from .spawning import Common, Where, Word
+    from .control.popen import Where
+    from .control.start_request import Common, Word
+    from .control.verbs import BaseCgroup
 
 __all__ = ["DEVNULL", "PIPE", "STDOUT", "Popen"]
 
@@ -34,7 +36,7 @@ BYTES_ALONE = ("text", "encoding", "errors", "universal_newlines", "bufsize")
 
 
 class Popen:
-    """A program that starts inside its cgroups, and is waited for by the event loop.
+    """A program that starts inside its cgroups, and that the event loop waits for.
 
     Example::
 
@@ -45,20 +47,21 @@ class Popen:
             async for line in process.stdout:
                 print(line)
 
-    As of asyncio.subprocess, its pipes are streams of bytes.  It is started
-    by a thread, since moving a process on v1 may take milliseconds, when it is awaited.
-    Leaving the ``async with`` block closes the pipes and waits; when the block,
-    or that, is cancelled, the program is killed.
+    The pipes of the program are streams of bytes, as in asyncio.subprocess.  A thread
+    starts the program when the object is awaited, since moving a process on v1 may take milliseconds.
+    Leaving the ``async with`` block closes the pipes and waits.  If the block
+    or this wait is cancelled, the program is killed.
 
     Args:
-        args: the program and its arguments; and the keywords of :class:`cgroups.Popen` but those of text.
-        cgroup: a Cgroup, a Group, or several, one of each hierarchy.
-        limit: how many bytes a stream keeps, as of asyncio.
+        args: the program and its arguments.
+        cgroup: a Cgroup, a Group, or several, one per hierarchy.
+        limit: buffer size of a stream, in bytes, as in asyncio.
+        keywords: the keywords of :class:`cgroups.Popen`, except the keywords for text streams.
 
     Attributes:
-        stdin: a StreamWriter, ``stdout`` and ``stderr`` StreamReaders; each None where it is no pipe.
+        stdin: a StreamWriter, ``stdout`` and ``stderr`` StreamReaders; each is None without a pipe.
 
-    Raises: what :class:`cgroups.Popen` does.
+    Raises: the exceptions of :class:`cgroups.Popen`.
     """
 
     stdin: asyncio.StreamWriter | None = None
@@ -70,8 +73,9 @@ class Popen:
         self, args: Word | Sequence[Word], *, cgroup: Where, limit: int = 1 << 16, **keywords: Unpack[Common]
     ) -> None:
         for name in BYTES_ALONE:
-            if keywords.get(name) not in (None, False):
-                message = f"{name}: the streams of asyncio are of bytes"
+            value = keywords.get(name)
+            if value not in (None, False):
+                message = f"{name} must be None or False, got {shown(value)}: asyncio streams carry bytes"
                 raise InvalidValue(message)
         self.args = args
         self._cgroup = cgroup
@@ -81,14 +85,14 @@ class Popen:
         self._starting: Future[_Popen[bytes]] | None = None
         self._reading: list[asyncio.BaseTransport] = []
 
-    # ---- its beginning
+    # ---- start
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self._start().__await__()
 
     async def _start(self) -> Self:
         if self._starting is not None:
-            return self  # `async with await Popen(…)` starts one
+            return self  # already started: `async with await Popen(…)` starts only one
         loop = asyncio.get_running_loop()
         starting: Future[_Popen[bytes]] = Future()
         with thread_limit(f"cannot start {shown(self.args)}"):
@@ -113,13 +117,13 @@ class Popen:
         keywords: Any = {**self._keywords, "bufsize": 0}
         try:
             starting.set_result(_Popen(self.args, cgroup=self._cgroup, **keywords))
-        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+        except BaseException as error:  # noqa: BLE001 - raised by the awaiting task
             starting.set_exception(error)
 
     @property
     def _process(self) -> _Popen[bytes]:
         if self._starting is None or not self._starting.done():
-            message = f"{self!r} was not started"
+            message = f"cannot use {self!r}: it was not started"
             raise InvalidValue(message, hint="await it first, or use `async with`")
         return self._starting.result()
 
@@ -139,7 +143,7 @@ class Popen:
                 setattr(self, name, stream)
 
     def _disconnect(self) -> None:
-        """Closes the pipes, those that the loop has by its own means."""
+        """Close the pipes, except those that the loop has taken: their transports close them."""
         if self.stdin is not None:
             self.stdin.close()
         for transport in self._reading:
@@ -149,16 +153,21 @@ class Popen:
             if pipe is not None and taken is None:
                 pipe.close()
 
-    # ---- its end
+    # ---- exit
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Has the loop look when the process has ended."""
+        """Have the loop watch for the exit of the process."""
         try:
             self._pidfd = open_process(self.pid)
         except OSError:
             self._pidfd = -1  # no descriptor is left
         if self._pidfd < 0:
-            waiting = loop.run_in_executor(None, self._process.wait)
+            try:
+                with thread_limit(f"cannot wait for {shown(self.args)}"):
+                    waiting = loop.run_in_executor(None, self._process.wait)
+            except CgroupError:
+                _kill(self._process)
+                raise
             waiting.add_done_callback(lambda _: self._ended.set())
             return
         loop.add_reader(self._pidfd, self._look, loop)
@@ -175,16 +184,23 @@ class Popen:
             self._pidfd = -1
 
     def __del__(self) -> None:
-        self._forget()  # the loop may be over before the process is
+        self._forget()  # the loop may be closed before the process exits
 
     async def wait(self) -> int:
-        """Waits for its end: the exit status, or the negative number of a signal."""
+        """Wait for the program to exit; return the exit status, or the negative number of a signal."""
         process = self._process
         await self._ended.wait()
         return process.wait()
 
     async def communicate(self, input: bytes | None = None) -> tuple[bytes | None, bytes | None]:  # noqa: A002
-        """Writes the input, reads all of its output, and waits for its end."""
+        """Write the input, read all output, and wait for the program to exit.
+
+        Args:
+            input: data for stdin, which must then be a pipe.
+
+        Returns:
+            The data of stdout and of stderr; each is None without a pipe.
+        """
         _, output, errors = await asyncio.gather(self._feed(input), _read(self.stdout), _read(self.stderr))
         await self.wait()
         return output, errors
@@ -207,7 +223,7 @@ class Popen:
     ) -> None:
         if kind is not None and issubclass(kind, asyncio.CancelledError):
             self.kill()
-        # First, as of subprocess: whoever writes on gets SIGPIPE.
+        # Closed first, as in subprocess: a program that still writes gets SIGPIPE.
         self._disconnect()
         try:
             await self.wait()
@@ -216,7 +232,7 @@ class Popen:
             await self.wait()
             raise
 
-    # ---- what it is
+    # ---- attributes
 
     @property
     def pid(self) -> int:
@@ -224,29 +240,35 @@ class Popen:
 
     @property
     def returncode(self) -> int | None:
-        """As of :meth:`wait`; None while it runs."""
+        """Exit status like :meth:`wait`; None while the program runs."""
         return self._process.returncode
 
     @property
-    def cgroups(self) -> tuple[Cgroup, ...]:
-        """Where it was started."""
+    def cgroups(self) -> tuple[BaseCgroup, ...]:
+        """The cgroups that the program was started in."""
         return self._process.cgroups
 
     @property
     def began_ns(self) -> int:
-        """CLOCK_MONOTONIC, in nanoseconds, when it was in all of them."""
-        return self._process.began_ns
+        """The deprecated name of ``started_ns``, until 1.0."""
+        warnings.warn("began_ns is now started_ns", DeprecationWarning, stacklevel=2)
+        return self.started_ns
+
+    @property
+    def started_ns(self) -> int:
+        """CLOCK_MONOTONIC time, in nanoseconds, at which the program was in all of its cgroups."""
+        return self._process.started_ns
 
     def send_signal(self, signum: int) -> None:
-        """Nothing where it has ended."""
+        """Send a signal; do nothing if the program has exited."""
         self._process.send_signal(signum)
 
     def terminate(self) -> None:
-        """SIGTERM."""
+        """Send SIGTERM."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         self._process.kill()
 
     def __repr__(self) -> str:
@@ -258,7 +280,12 @@ async def _read(stream: asyncio.StreamReader | None) -> bytes | None:
 
 
 def _end(starting: Future[_Popen[bytes]]) -> None:
-    """Of a start that nobody waits for any more."""
+    """Kill the process of a start that was cancelled."""
     if starting.exception() is None:
-        with starting.result() as process:
-            process.kill()
+        _kill(starting.result())
+
+
+def _kill(process: _Popen[bytes]) -> None:
+    """Kill and reap a process, and close its pipes."""
+    with process:
+        process.kill()

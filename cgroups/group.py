@@ -1,137 +1,65 @@
-"""Group: the same cgroup on every hierarchy that its controllers are on, used as one."""
+"""Group: cgroups of one name, on each hierarchy of the group's controllers, used as one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from . import creation
-from .control import empty, freeze, kill, move, remove
-from .core.advice import advise
-from .errors import CgroupError, CgroupNotFound, InvalidValue, SubsystemNotAttached, SubsystemNotAvailable, shown
-from .hierarchy import Cgroup
-from .host import LOCAL, Host
-from .passing import Passing, fresh_name
-from .spec import split_path, to_enable
-from .subsystem import Core, Cpuset, Parameters
-from .transaction import apply, settable, update
+from .control.cpusets import fill_cpuset
+from .control.create import Creation, Permissions, permissions_of
+from .control.hierarchies import controller_of, listed, parent_for, with_controller
+from .control.temporary import TemporaryCgroups, fresh_name
+from .control.update import apply, apply_known, settable
+from .control.verbs import Verbs
+from .core.errors import CgroupNotFound, InvalidValue, SubsystemNotAttached, shown
+from .core.rollback import Rollback
+from .core.specs import split_path, to_enable
+from .hierarchy import LOCAL, Cgroup
+from .observe.watched import Watched
+from .parameters import Parameters, parameter_named
+from .parents import Parent, parents_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from .events.events import Events, Wanted
-    from .spawning import Popen
-    from .subsystem.parameter import Readable, Resettable, Writable
+    from .control.create import PermissionArguments
+    from .control.placement import Placement
+    from .control.plain_limits import Amount
+    from .control.popen import Popen
+    from .parameters.kinds import Parameter, Readable, Resettable, Writable
 
-__all__ = [
-    "Group",
-    "Parent",
-    "Temporary",
-    "controller_of",
-    "fill_cpuset",
-    "listed",
-    "parents_of",
-    "place_of",
-    "with_controller",
-]
+__all__ = ["Group", "Temporary"]
 
 R = TypeVar("R")
 W = TypeVar("W")
 
-Parent = Union[str, Cgroup, "Group", "Iterable[str | Cgroup]"]
-"""Below what: a spec, a cgroup or a group, or one of each of several hierarchies."""
 
-UNIFIED: Final = 2
+class Group(Verbs, Watched[Cgroup]):
+    """Cgroups of one name on the hierarchies of some controllers: on v1 one cgroup for each, on v2 one for all.
 
-
-# ---- which cgroup a controller is in -------------------------------------------------------
-
-
-def controller_of(parameter: Parameters.Parameter) -> str:
-    """Whose cgroup has it; the ``cgroup.*`` files are the unified hierarchy's."""
-    return "" if parameter.controller == Core.CONTROLLER else parameter.controller
-
-
-def with_controller(cgroups: Iterable[Cgroup], controller: str) -> Cgroup | None:
-    """That of some cgroups which has a controller; '' is the unified hierarchy."""
-    # A v1 mount takes a controller from v2.
-    for cgroup in sorted(cgroups, key=lambda cgroup: cgroup.version):
-        if cgroup.hierarchy.has(controller) if controller else cgroup.version == UNIFIED:
-            return cgroup
-    return None
-
-
-def parents_of(parent: Parent | None) -> list[Cgroup] | None:
-    """The cgroups that a ``parent`` names, one of each hierarchy; None where none is given."""
-    if parent is None:
-        return None
-    if isinstance(parent, Group):
-        return list(parent.cgroups)
-    if not isinstance(parent, (str, Cgroup, Iterable)):
-        message = f"parent {shown(parent)} is neither a spec, a Cgroup, a Group, nor several of them"
-        raise InvalidValue(message)
-    given = [parent] if isinstance(parent, (str, Cgroup)) else list(parent)
-    cgroups = [LOCAL.find_exn(one) if isinstance(one, str) else one for one in given]
-    for cgroup in cgroups:
-        if not isinstance(cgroup, Cgroup):
-            message = f"parent {shown(cgroup)} is neither a spec nor a Cgroup"
-            raise InvalidValue(message)
-    if not cgroups or len({cgroup.hierarchy for cgroup in cgroups}) < len(cgroups):
-        message = f"parent {shown(parent)}: one cgroup of each hierarchy that is to be used is expected"
-        raise InvalidValue(message)
-    if len({cgroup.hierarchy.host for cgroup in cgroups}) > 1:
-        message = f"parent {shown(parent)}: cgroups of one host are expected"
-        raise InvalidValue(message)
-    return cgroups
-
-
-def place_of(controller: str, parents: list[Cgroup] | None, host: Host = LOCAL) -> Cgroup:
-    """The cgroup that the group's is made below."""
-    if not isinstance(controller, str):
-        message = f"controller {shown(controller)} is not a name"
-        raise InvalidValue(message)
-    if parents is not None:
-        found = with_controller(parents, controller)
-        if found is None:
-            message = f"no parent has {controller or 'the unified hierarchy'}"
-            raise SubsystemNotAvailable(message, hint=f"there are {', '.join(map(str, parents))}; give one of it too")
-        return found
-    hierarchy = host.hierarchy_of(controller)
-    if hierarchy is None:
-        message = f"no mounted hierarchy has {f'the controller {controller}' if controller else 'version 2'}"
-        raise SubsystemNotAvailable(message, hint=advise("mounted"))
-    return hierarchy.root()
-
-
-# ---- the group -----------------------------------------------------------------------------
-
-
-class Group:
-    """One name on each hierarchy that the controllers are on: on v1 one cgroup for each, on v2 one for all.
-
-    So a program is written once::
+    So one program runs on both versions::
 
         with Group.temporary("job", ["memory", "pids"], limits={Memory.limit_in_bytes: 2**30}) as group:
             with group.spawn(["make", "-j4"]) as process:
                 process.wait()
             print(group.get(Memory.max_usage_in_bytes))
 
-    It stands for the name, as a :class:`Cgroup` does: making it makes nothing.
-    Safe to use from any thread.
+    A group stands for its name, like a :class:`Cgroup`: the constructor creates no cgroup.
+    Groups are safe to use from any thread.
 
     Args:
-        name: its path, as ``jobs/one``, from the roots, or from the ``parent``.
-        controllers: what it is to have; '' is the unified hierarchy, with what v2 has by itself.
-        parent: a spec, a Cgroup or a Group, or one cgroup for each hierarchy.
+        name: the path, such as ``jobs/one``, below the roots or the ``parent``.
+        controllers: the controllers of the group; '' is the unified hierarchy, for the files that every v2 cgroup has.
+        parent: a spec, a Cgroup or a Group, or one cgroup per hierarchy.
 
     Attributes:
-        controllers: those that it was made with.
-        cgroups: its cgroups, one on each hierarchy.
+        controllers: the controllers given to the constructor.
+        cgroups: its cgroups, one per hierarchy.
 
     Raises:
-        SubsystemNotAvailable: a controller is on no hierarchy, or the parents are not on its.
-        InvalidValue: a name that cannot be, or no controller.
+        SubsystemNotAvailable: a controller is on no hierarchy, or no parent is on its hierarchy.
+        InvalidValue: the name is not valid, or no controller is given.
     """
 
     __slots__ = ("_names", "_of", "cgroups", "controllers")
@@ -139,12 +67,12 @@ class Group:
     def __init__(self, name: str, controllers: Iterable[str], *, parent: Parent | None = None) -> None:
         names = split_path(name)
         if not names:
-            message = f"group {shown(name)} names no cgroup"
+            message = f"name must be the path of a cgroup, got {shown(name)}"
             raise InvalidValue(message)
         wanted = listed(controllers)
         parents = parents_of(parent)
         below = "/".join(names)
-        found = {one: place_of(one, parents).child(below) for one in wanted}
+        found = {one: parent_for(one, parents, LOCAL).child(below) for one in wanted}
         self._set(names, wanted, dict.fromkeys(found.values()), found)
 
     def _set(
@@ -157,10 +85,21 @@ class Group:
 
     @classmethod
     def of(cls, cgroups: Iterable[Cgroup]) -> Self:
-        """The group of these cgroups, which need not have one name: one of each hierarchy."""
+        """Return a group of cgroups, which may differ in name, one per hierarchy.
+
+        Raises:
+            InvalidValue: ``cgroups`` is empty, has two cgroups of one hierarchy, or cgroups of two hosts.
+        """
         group = cls.__new__(cls)
         members = parents_of(list(cgroups)) or []
-        group._set([], (), members, {})  # noqa: SLF001 - its own
+        group._set([], (), members, {})  # noqa: SLF001 - an instance of this class
+        return group
+
+    @classmethod
+    def nowhere(cls) -> Self:
+        """Return a group without cgroups (internal): a program started in the group stays in its parent's cgroups."""
+        group = cls.__new__(cls)
+        group._set([], (), (), {})  # noqa: SLF001 - an instance of this class
         return group
 
     @classmethod
@@ -169,33 +108,64 @@ class Group:
         prefix: str,
         controllers: Iterable[str],
         *,
+        memory: Amount | None = None,
+        cpus: Amount | None = None,
+        pids: Amount | None = None,
+        swap: Amount | None = None,
+        io_weight: Amount | None = None,
         limits: Mapping[Any, Any] | None = None,
         parent: Parent | None = None,
+        place: str = "auto",
+        slice: str | None = None,  # noqa: A002 - systemd's word
     ) -> Temporary:
-        """A fresh group for a ``with`` block, after which its processes are ended and its cgroups gone.
+        """Return a new group for a ``with`` block.  The block's exit kills the processes and removes the cgroups.
 
-        So also after an exception, and after SIGTERM and SIGHUP: in the main
-        thread, where these would end the program at once, they raise SystemExit
-        in the block instead, with 128 and the signal's number.  What comes while it
-        is cleaned up, Ctrl-C too, waits for that.
+        The cleanup also runs after an exception, and after SIGTERM and SIGHUP.  If such a
+        signal would end the program, the main thread instead raises SystemExit in
+        the block, with 128 plus the signal's number.  Signals during
+        the cleanup, including Ctrl-C, are held until the cleanup is complete.
 
         Args:
-            prefix: what its name begins with; its process id and a random number follow.
-            controllers: as of a Group; those of ``limits`` are added.
-            limits: what parameters are set to, as by :meth:`update`.
-            parent: as of a Group.
-        """
-        values = settable(limits)
-        wanted = dict.fromkeys((*listed(controllers, or_none=bool(values)), *map(controller_of, values)))
-        name = fresh_name(prefix)
-        return Temporary(cls(name, wanted, parent=parent), values)
+            prefix: the start of the name, before a process id and a random number.
+            controllers: like those of a Group.  The controllers of the limits are added.
+            memory: memory limit; this and the next four are like those of :func:`cgroups.run`.
+            cpus: limit of CPU time, in CPUs.
+            pids: limit of processes and threads.
+            swap: swap limit, in bytes, in addition to the memory.
+            io_weight: share of IO among siblings, from 1 to 10000.
+            limits: further limits, by parameter or its name, like those of :meth:`update`.
+            parent: like that of a Group; by default a place is found as in :func:`cgroups.run`.
+            place: ``auto``, ``own`` or ``systemd``.
+            slice: the systemd slice of a scope.
 
-    # ---- its cgroups
+        Raises: when the block begins, the exceptions of :class:`Group`, :meth:`create` and :meth:`update`,
+        and SystemdError.
+        """
+        plain = (memory, cpus, pids, swap, io_weight)
+        values = settable(limits)
+        defaults: Mapping[Any, Any] = {}
+        if plain != (None,) * len(plain):
+            from .control.plain_limits import PlainLimits, translated  # noqa: PLC0415 - see spawn
+
+            found = translated(PlainLimits(*plain), LOCAL)
+            values, defaults = {**found.limits, **values}, found.defaults
+        wanted = [*dict.fromkeys((*listed(controllers, or_none=bool(values)), *map(controller_of, values)))]
+        name = fresh_name(prefix)
+        if parent is not None:
+            return Temporary(name, wanted, values, defaults, group=cls(name, wanted, parent=parent))
+        cls(name, wanted)  # raises now if the arguments are not valid
+        return Temporary(name, wanted, values, defaults, place=place, slice_=slice)
+
+    # ---- cgroups
 
     def cgroup_of(self, what: str | Parameters.Parameter) -> Cgroup:
-        """Its cgroup that has a controller, or the controller of a parameter; '' is the unified hierarchy's.
+        """Return the group's cgroup for a controller or a parameter.
 
-        SubsystemNotAttached when none has.
+        Args:
+            what: the name of a controller, '' for the unified hierarchy, or a parameter.
+
+        Raises:
+            SubsystemNotAttached: no cgroup of the group has the controller.
         """
         controller = what if isinstance(what, str) else controller_of(what)
         found = self._of.get(controller)
@@ -203,135 +173,134 @@ class Group:
             found = with_controller(self.cgroups, controller)
             if found is None:
                 message = f"{self} has no cgroup with {controller or 'the unified hierarchy'}"
-                raise SubsystemNotAttached(message, hint=f"make it with {controller!r} among its controllers")
+                raise SubsystemNotAttached(message, hint=f"create it with {controller!r} among its controllers")
             self._of[controller] = found
         return found
 
+    def cgroup_with(self, parameter: Parameter) -> Cgroup:
+        """Return the group's cgroup that has a parameter: see :meth:`cgroup_of`."""
+        return self.cgroup_of(parameter)
+
     @property
     def exists(self) -> bool:
-        """Whether all of its cgroups are there."""
+        """Whether all cgroups of the group exist."""
         return all(cgroup.exists for cgroup in self.cgroups)
 
-    def create(self, **rights: Unpack[creation.RightsArguments]) -> Self:
-        """Makes what is missing of it, with its controllers enabled on v2; all or nothing.
+    def create(self, **permissions: Unpack[PermissionArguments]) -> Self:
+        """Create the group's missing cgroups, on v2 with its controllers enabled.  After an error, no new cgroup stays.
 
-        A cpuset of v1 gets the CPUs and nodes of the one above it, without
-        which it takes no process.  Keywords as for :meth:`Host.find_or_create`.
+        A v1 cpuset gets the CPUs and memory nodes of its parent, since a cpuset without
+        them accepts no process.  The keywords are those of :meth:`Host.find_or_create`.
+
+        Returns:
+            The group itself.
+
+        Raises:
+            InvalidValue: the group was returned by :meth:`Group.of`, and has no name to create.
+            AccessDenied: the caller may not create one of the cgroups.
+            CgroupBusy: on v2, a cgroup on the path has processes, and so cannot enable controllers.
         """
-        with creation.Making() as making:
-            self._make(making, creation.rights_of(rights), exist_ok=True)
+        with Creation() as creation:
+            self._make(creation, permissions_of(permissions), exist_ok=True)
         return self
 
-    def _make(self, making: creation.Making, rights: creation.Rights, *, exist_ok: bool) -> None:
+    def _make(self, creation: Creation, permissions: Permissions, *, exist_ok: bool) -> None:
         for cgroup in self.cgroups:
             top, names = self._above(cgroup)
             wanted = [one for one in self.controllers if self._of[one] == cgroup]
-            making.create(top, names, to_enable(cgroup.version, wanted), rights, exist_ok=exist_ok)
-        for cgroup in making.made:
-            fill_cpuset(cgroup)
+            creation.create(top, names, to_enable(cgroup.version, wanted), permissions, exist_ok=exist_ok)
+        for made in creation.created:
+            fill_cpuset(made)
 
     def _above(self, cgroup: Cgroup) -> tuple[Cgroup, list[str]]:
         above: Cgroup | None = cgroup
         for _ in self._names:
             above = above.parent if above is not None else None
         if not self._names:
-            message = f"cannot make {self}: it is a group of cgroups that there were, by Group.of"
-            raise InvalidValue(message, hint="Hierarchy.find_or_create makes one, Group(name, controllers) a group")
+            message = f"cannot create {self}: it is a Group.of existing cgroups"
+            raise InvalidValue(message, hint="use Hierarchy.find_or_create, or Group(name, controllers).create()")
         if above is None:
-            message = f"cannot make {self}: {cgroup} is not below a cgroup that can be seen"
+            message = f"cannot create {self}: no ancestor of {cgroup} is visible"
             raise CgroupNotFound(message)
         return above, self._names
 
     # ---- parameters
 
-    def get(self, parameter: Readable[R]) -> R:
-        """As :func:`Parameters.get`, of the cgroup that has it."""
-        return Parameters.get(parameter, self.cgroup_of(parameter))
+    def get(self, parameter: Readable[R] | str) -> R:
+        """Read a parameter of the group: see :func:`Parameters.get`.
 
-    def set(self, parameter: Writable[W], value: W) -> None:
-        """As :func:`Parameters.set`."""
-        Parameters.set(parameter, self.cgroup_of(parameter), value)
+        Args:
+            parameter: the parameter, or its name such as ``"memory.max"``.
 
-    def reset(self, parameter: Resettable) -> None:
-        """As :func:`Parameters.reset`."""
-        Parameters.reset(parameter, self.cgroup_of(parameter))
+        Raises:
+            SubsystemNotAttached: no cgroup of the group has the controller.
+        """
+        found = _named(parameter)
+        value: R = Parameters.get(found, self.cgroup_of(found))
+        return value
 
-    def update(self, values: Mapping[Any, Any]) -> None:
-        """Sets several parameters as one, or none of them: see :meth:`Cgroup.update`."""
-        update(self.cgroup_of, values)
+    def set(self, parameter: Writable[W] | str, value: W) -> None:
+        """Set a parameter of the group: see :func:`Parameters.set`.
+
+        Args:
+            parameter: the parameter, or its name such as ``"memory.max"``.
+            value: the new value.
+
+        Raises:
+            SubsystemNotAttached: no cgroup of the group has the controller.
+        """
+        found = _named(parameter)
+        Parameters.set(found, self.cgroup_of(found), value)
+
+    def reset(self, parameter: Resettable | str) -> None:
+        """Reset a parameter of the group: see :func:`Parameters.reset`.
+
+        Args:
+            parameter: the parameter, or its name such as ``"memory.max_usage_in_bytes"``.
+
+        Raises:
+            SubsystemNotAttached: no cgroup of the group has the controller.
+        """
+        found = _named(parameter)
+        Parameters.reset(found, self.cgroup_of(found))
 
     # ---- processes
 
     def spawn(self, args: Any, **keywords: Any) -> Popen[Any]:
-        """Starts a program in it: ``Popen(args, cgroup=group, …)``."""
-        from .spawning import Popen  # noqa: PLC0415 - it imports subprocess
+        """Start a program in the group: ``Popen(args, cgroup=group, …)``.
+
+        Args:
+            args: the program and its arguments.
+            keywords: the keywords of :class:`cgroups.Popen`.
+
+        Raises: the exceptions of :class:`cgroups.Popen`.
+        """
+        from .control.popen import Popen  # noqa: PLC0415 - it imports subprocess
 
         process: Popen[Any] = Popen(args, cgroup=self, **keywords)
         return process
 
     def processes(self) -> list[int]:
-        """The ids of the processes that are in any of its cgroups, not below, sorted."""
+        """Return the sorted pids of the processes in the group's cgroups, without those in descendants."""
         return sorted({pid for cgroup in self.cgroups for pid in cgroup.processes()})
 
     def add_process(self, pid: int) -> None:
-        """Moves a process into each of its cgroups, or, when one refuses, into none: :meth:`Cgroup.add_process`."""
-        before = {one.hierarchy: one for one in self.cgroups[0].hierarchy.host.process_info(pid)}
-        done: list[Cgroup] = []
-        try:
-            for cgroup in self.cgroups:
-                done.append(cgroup)  # first: an interrupted one may have been taken
-                cgroup.add_process(pid)
-        except BaseException:
-            for cgroup in reversed(done):
-                with suppress(CgroupError, KeyError):
-                    before[cgroup.hierarchy].add_process(pid)
-            raise
+        """Move a process into all cgroups of the group or, if one refuses, into none.
 
-    def move_all(self, to: Group, timeout: float | None = 10.0) -> int:
-        """Moves its processes, not those below, into the cgroups of another group on the same hierarchies."""
-        others = {its.hierarchy: its for its in to.cgroups}
-        for one in self.cgroups:
-            if one.hierarchy not in others:
-                message = f"cannot move the processes of {one} to {to}: it has no cgroup on this hierarchy"
-                raise InvalidValue(message, path=one.path)
-        return move.move_all([(one, others[one.hierarchy]) for one in self.cgroups], timeout)
+        Args:
+            pid: the process.
 
-    def freeze(self, timeout: float | None = 10.0) -> None:
-        """Stops its processes, through the cgroup that has the freezer: :meth:`Cgroup.freeze`.
-
-        SubsystemNotAttached where none has: on v1, name ``freezer`` among the controllers.
+        Raises: the exceptions of :meth:`Cgroup.add_process`.
         """
-        freeze.freeze(self.cgroups, timeout)
+        before = {one.hierarchy: one for one in self.cgroups[0].hierarchy.host.process_info(pid)}
+        with Rollback() as rollback:
+            for cgroup in self.cgroups:
+                old = before.get(cgroup.hierarchy)
+                if old is not None:
+                    rollback.add(old.add_process, pid)
+                cgroup.add_process(pid)
 
-    def thaw(self, timeout: float | None = 10.0) -> None:
-        """Lets them go on: :meth:`Cgroup.thaw`."""
-        freeze.thaw(self.cgroups, timeout)
-
-    def signal(self, signum: int, *, recursive: bool = True, timeout: float | None = 10.0) -> int:
-        """Sends a signal to each process of it once: :meth:`Cgroup.signal`."""
-        return kill.signal(self.cgroups, signum, recursive=recursive, timeout=timeout)
-
-    def kill(self, timeout: float | None = 10.0) -> int:
-        """Ends all processes in it and below, in whichever of its cgroups they are: :meth:`Cgroup.kill`."""
-        return kill.kill(self.cgroups, timeout)
-
-    def wait_empty(self, timeout: float | None = None) -> None:
-        """Waits until none of its cgroups has a process: :meth:`Cgroup.wait_empty`."""
-        empty.wait_empty(self.cgroups, timeout)
-
-    def remove(self, *, recursive: bool = False, kill: bool = False, timeout: float | None = None) -> None:
-        """Removes all of its cgroups: :meth:`Cgroup.remove`.  CgroupGone when none of them is there."""
-        remove.remove(self.cgroups, recursive=recursive, kill_first=kill, timeout=timeout)
-
-    # ---- events
-
-    def events(self, *sources: Wanted, timeout: float | None = None) -> Events:
-        """What happens in its cgroups, as it happens: ``for event in group.events()``; see :class:`Events`."""
-        from .events.events import Events  # noqa: PLC0415 - as spawn
-
-        return Events(self, *sources, timeout=timeout)
-
-    # ---- what it is
+    # ---- comparison and text
 
     def __iter__(self) -> Iterator[Cgroup]:
         return iter(self.cgroups)
@@ -352,54 +321,78 @@ class Group:
         return _group, (self._names, self.controllers, self.cgroups, self._of)
 
 
+def _named(parameter: Any) -> Any:
+    return parameter_named(parameter) if isinstance(parameter, str) else parameter
+
+
 def _group(names: list[str], controllers: tuple[str, ...], cgroups: tuple[Cgroup, ...], found: Any) -> Group:
     group = Group.__new__(Group)
-    group._set(names, controllers, cgroups, found)  # noqa: SLF001 - what pickle calls
+    group._set(names, controllers, cgroups, found)  # noqa: SLF001 - called by pickle
     return group
 
 
-def listed(controllers: Iterable[str], *, or_none: bool = False) -> tuple[str, ...]:
-    """The names of controllers, each once."""
-    if isinstance(controllers, str) or not isinstance(controllers, Iterable):
-        message = f"controllers {shown(controllers)}: names are expected, as ['memory', 'cpu']"
-        raise InvalidValue(message)
-    found = tuple(dict.fromkeys(controllers))
-    if not found and not or_none:
-        message = "controllers: at least one is expected; '' is the unified hierarchy"
-        raise InvalidValue(message)
-    return found
+# ---- temporary groups ------------------------------------------------------------------------
 
 
-def fill_cpuset(cgroup: Cgroup) -> None:
-    """Gives a cpuset of v1 what the one above it has: without, nothing may be moved into it."""
-    above = cgroup.parent
-    if cgroup.version == 1 and cgroup.hierarchy.has("cpuset") and above is not None:
-        for parameter in (Cpuset.cpus, Cpuset.mems):
-            if not Parameters.get(parameter, cgroup):
-                found = Parameters.get(parameter, above)
-                if not found:
-                    message = f"cannot make {cgroup}: {above}, which is above it, has no {parameter} to give it"
-                    raise InvalidValue(message, path=above.path, hint=advise("set cpuset", cgroup=above))
-                Parameters.set(parameter, cgroup, found)
+class Temporary(TemporaryCgroups):
+    """A group that exists for the length of a ``with`` block: see :meth:`Group.temporary`."""
 
-
-# ---- for a while -----------------------------------------------------------------------------
-
-
-class Temporary(Passing):
-    """What :meth:`Group.temporary` gives: the group, made at the beginning of a ``with`` block, and gone after it."""
-
-    def __init__(self, group: Group, limits: Mapping[Any, Any]) -> None:
-        self._group = group
+    def __init__(
+        self,
+        name: str,
+        controllers: Sequence[str],
+        limits: Mapping[Any, Any],
+        defaults: Mapping[Any, Any],
+        *,
+        group: Group | None = None,
+        place: str = "auto",
+        slice_: str | None = None,
+    ) -> None:
+        self._name = name
+        self._controllers = controllers
         self._limits = limits
+        self._defaults = defaults
+        self._group = group
+        self._place, self._slice = place, slice_
+        self._placement: Placement | None = None
 
     def __enter__(self) -> Group:
         self._begin()
+        assert self._group is not None
         return self._group
 
-    def _make(self, making: creation.Making) -> None:
-        self._group._make(making, creation.rights_of({}), exist_ok=False)
-        apply(self._group.cgroup_of, self._limits)
+    def _prepare(self) -> None:
+        if self._group is None:
+            from .control.placement import NONE, Placement, Wish, place  # noqa: PLC0415 - see spawn
+
+            wish = Wish(
+                LOCAL,
+                required=self._controllers,
+                needs_cgroup=True,
+                place=self._place,
+                description=f"Processes of {self._name}, of process {os.getpid()}",
+                slice=self._slice,
+            )
+            self._placement = Placement(NONE)
+            place(wish, None, self._placement)
+            self._group = Group(self._name, self._controllers, parent=cast("list[Cgroup]", self._placement.parents))
+
+    def _make(self, creation: Creation) -> None:
+        group = self._group
+        assert group is not None
+        group._make(creation, permissions_of({}), exist_ok=False)
+        apply(group.cgroup_of, self._limits)
+        apply_known(group.cgroup_of, self._defaults)
 
     def _targets(self) -> Sequence[Cgroup]:
-        return self._group.cgroups
+        return () if self._group is None else self._group.cgroups
+
+    def _clean(self) -> None:
+        try:
+            super()._clean()
+        finally:
+            if self._placement is not None:
+                self._placement.end()
+        if self._placement is not None:
+            # The next block finds a new place.
+            self._placement = self._group = None

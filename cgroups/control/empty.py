@@ -9,35 +9,38 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from .. import diagnosis
-from .._interface import Failure, Shape
-from ..deadline import Deadline
-from ..errors import CgroupGone, ParameterNotSupported
+from ..core import diagnosis
+from ..core.deadline import Deadline
+from ..core.errors import CgroupGone, ParameterNotSupported
+from ..core.interface import Failure, Shape, Version
 from .members import members
 from .processes import Tops, held, names, refuse_captured, room, some_pids
 
 if TYPE_CHECKING:
-    from ..hierarchy import Cgroup
+    from ..core.node import Node
 
 LOOK_AGAIN: Final = 1.0
-"""Seconds after which the processes of v1 are listed again: one of them may have been moved away."""
+"""Seconds after which the processes of v1 are listed again: a process may have been moved away."""
 
 CALM_LOOKS: Final = 3
-"""How often nothing is to be found while processes of the machine come and go."""
+"""Times that a scan must find nothing while processes of the machine fork and exit."""
 
 POLLIN, POLLPRI = 1, 2
 
 
 def is_populated(tops: Tops, tried: str, deadline: Deadline | None) -> bool:
-    """Return whether a process is inside; of v2 also one that has no number here, or is exiting."""
-    return any(is_live(top) if top.version == 2 else bool(some_inside([top], tried, deadline, 1)) for top in tops)  # noqa: PLR2004
+    """Return whether a process is inside.  On v2 exiting processes and processes without a pid here count."""
+    return any(
+        is_live(top) if top.version == Version.V2 else bool(some_inside([top], tried, deadline, 1)) for top in tops
+    )
 
 
 def some_inside(tops: Tops, tried: str, deadline: Deadline | None, most: int) -> list[int]:
-    """Return some of the processes of v1.
+    """Return up to ``most`` processes of v1.
 
-    A visit misses what is moved meanwhile, and a look at /proc what forks and exits meanwhile: only
-    where neither has found anything, and several times where /proc was in motion, there is nothing.
+    A visit of the subtree misses processes that are moved meanwhile; a scan of /proc misses those
+    that fork or exit meanwhile.  So the result is empty only if visit and scan find nothing.
+    If /proc changed during the scan, visit and scan are repeated.
     """
     for _ in range(CALM_LOOKS):
         if found := some_pids(tops, tried, deadline, most):
@@ -48,17 +51,17 @@ def some_inside(tops: Tops, tried: str, deadline: Deadline | None, most: int) ->
     return []
 
 
-def is_live(top: Cgroup) -> bool:
+def is_live(top: Node) -> bool:
     """Return whether the kernel counts a process in a cgroup of v2 or below it.
 
-    Not its list: a process that is exiting may not be in the list, or be 0 there, and still keeps
-    the cgroup from being removed.
+    The list of processes is not enough: an exiting process may be missing there, or appear as 0,
+    and still keeps the cgroup from being removed.
     """
     try:
         return dict(top.read_cells("cgroup.events", Shape.KEYED)).get("populated") == 1
     except CgroupGone:
         return False
-    except ParameterNotSupported:  # the root, which has no such file
+    except ParameterNotSupported:  # the root has no cgroup.events
         return bool(top.read_cells("cgroup.procs", Shape.VALUES, listing=True)) or any(map(is_live, top.children()))
 
 
@@ -68,29 +71,29 @@ def wait_empty(tops: Tops, timeout: float | None = None) -> None:
     tried = f"cannot wait until {names(tops)} is empty"
     refuse_captured(tops, tried)
     while is_populated(tops, tried, deadline):
-        deadline.check(f"{names(tops)} did not become empty", tops, "signal or kill what is inside")
+        deadline.check(f"{names(tops)} did not become empty", tops, "signal or kill the processes in it")
         wait_some(tops, tried, deadline)
 
 
 def wait_some(tops: Tops, tried: str, deadline: Deadline) -> None:
-    """Wait until something has exited, or it is time to look again."""
+    """Wait until a process has exited, or until it is time to list the processes again."""
     for top in tops:
-        if top.version == 2:  # noqa: PLR2004 - the version
+        if top.version == Version.V2:
             _wait_unpopulated(top, deadline)
         else:
             wait_exits(some_inside([top], tried, deadline, room()), deadline)
 
 
-def _wait_unpopulated(top: Cgroup, deadline: Deadline) -> None:
-    """Wait until cgroup.events says that v2 has no process in it or below."""
+def _wait_unpopulated(top: Node, deadline: Deadline) -> None:
+    """Wait until cgroup.events reports that no process is in a v2 cgroup or below it."""
     try:
         with events_of(top) as (fd, poll):
-            # Read after it is watched, or the last change might be one that nobody was told of.
+            # Read after poll() is armed; otherwise the last change could go unnoticed.
             while b"populated 1" in os.pread(fd, 4096, 0):
                 poll.poll(deadline.milliseconds)
-                if deadline.is_over:  # also after an event: whoever freezes and thaws it makes them all the time
+                if deadline.is_over:  # also after an event, since freezing and thawing cause many
                     return
-    except ParameterNotSupported:  # the root, which has no such file
+    except ParameterNotSupported:  # the root has no cgroup.events
         deadline.pause()
     except (CgroupGone, OSError) as error:
         if not isinstance(error, CgroupGone) and error.errno != errno.ENODEV:
@@ -98,9 +101,9 @@ def _wait_unpopulated(top: Cgroup, deadline: Deadline) -> None:
 
 
 @contextmanager
-def events_of(cgroup: Cgroup) -> Iterator[tuple[int, select.poll]]:
-    """Open cgroup.events of v2, with a poll that tells when it changes."""
-    directory, below = cgroup.place()
+def events_of(cgroup: Node) -> Iterator[tuple[int, select.poll]]:
+    """Open cgroup.events of a v2 cgroup, with a poll object that wakes when the file changes."""
+    directory, below = cgroup.locate()
     try:
         fd = directory.open(f"{below}/cgroup.events" if below else "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
     except Failure as failure:
@@ -113,7 +116,7 @@ def events_of(cgroup: Cgroup) -> Iterator[tuple[int, select.poll]]:
 
 
 def wait_exits(pids: Iterable[int], deadline: Deadline) -> None:
-    """Wait until processes have exited; no longer than one of them may take to be moved away."""
+    """Wait until the processes have exited, at most LOOK_AGAIN seconds: a process may be moved away."""
     again = Deadline(deadline.left(LOOK_AGAIN))
     with held(pids, all_of_them=False) as fds:
         left = set(fds.values())

@@ -1,4 +1,4 @@
-"""Signal and kill the processes of cgroups, and of all below them."""
+"""Signal and kill the processes of cgroups and their descendants."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ..deadline import PATIENCE, Deadline
-from ..errors import (
+from ..core.deadline import DEFAULT_TIMEOUT_S, Deadline
+from ..core.errors import (
     AccessDenied,
     CgroupError,
     CgroupGone,
@@ -18,49 +18,40 @@ from ..errors import (
     ParameterNotSupported,
     shown,
 )
+from ..core.interface import Version
 from .empty import is_live, is_populated, some_inside, wait_exits, wait_some
 from .freeze import await_state, freezers, freezes, frozen_above, has_freezer, set_frozen
 from .members import Look, kill_members
-from .processes import (
-    Signalled,
-    Tops,
-    check_outside,
-    check_visible,
-    names,
-    refuse_captured,
-    room,
-    signal_all,
-    visit,
-)
+from .processes import Signalled, Tops, check_outside, check_visible, names, refuse_captured, room, signal_all, visit
 
 if TYPE_CHECKING:
-    from ..core.descent import Node
-    from ..hierarchy import Cgroup
+    from ..core.descent import Visit
+    from ..core.node import Node
 
 SIGKILL, SIGSTOP, LAST_SIGNAL = 9, 19, 64
 
-SWEEP: Final = 0.05
+KILL_ROUND_S: Final = 0.05
 """Seconds between two rounds of killing."""
 
 SIDE_WORK_S: Final = 1.0
-"""Seconds, and at most a part of the time left, for what makes killing surer: counting, and freezing first."""
+"""Upper bound, in seconds, for preparations of a kill such as counting and freezing; at most 1/4 of the time left."""
 
 SHOWN_PIDS: Final = 32
-"""How many of the processes that are left are looked for, to name them."""
+"""Limit on the remaining processes that an error names."""
 
 UNFREEZABLE: Final = (CgroupGone, AccessDenied, ParameterNotSupported)
-"""What is killed all the same: not permitted to freeze, or v2 before Linux 5.2."""
+"""Errors that do not prevent a kill: no permission to freeze, or v2 before Linux 5.2."""
 
 
 def _number(signum: object) -> int:
     if isinstance(signum, int) and not isinstance(signum, bool) and 1 <= signum <= LAST_SIGNAL:
         return int(signum)
-    message = f"signal {shown(signum)}: a number from 1 to {LAST_SIGNAL} is expected, as signal.SIGTERM"
+    message = f"signal must be a number from 1 to {LAST_SIGNAL} such as signal.SIGTERM, got {shown(signum)}"
     raise InvalidValue(message)
 
 
-def signal(tops: Tops, signum: int, *, recursive: bool = True, timeout: float | None = PATIENCE) -> int:
-    """Send a signal to each process once; return how many there were."""
+def signal(tops: Tops, signum: int, *, recursive: bool = True, timeout: float | None = DEFAULT_TIMEOUT_S) -> int:
+    """Send a signal to each process once; return the number of processes signalled."""
     number = _number(signum)
     deadline = Deadline(timeout)
     tried = f"cannot send signal {number} to the processes of {names(tops)}"
@@ -73,12 +64,12 @@ def signal(tops: Tops, signum: int, *, recursive: bool = True, timeout: float | 
 
 
 def kill(tops: Tops, timeout: float | None = 10.0) -> int:
-    """Kill all processes; return how many were seen to."""
+    """Kill all processes; return the number of processes found."""
     return kill_within(tops, Deadline(timeout))
 
 
 def kill_within(tops: Tops, deadline: Deadline) -> int:
-    """Kill all processes before a deadline; return how many were seen to."""
+    """Kill all processes before a deadline; return the number of processes found."""
     tried = f"cannot kill the processes of {names(tops)}"
     refuse_captured(tops, tried)
     check_outside(tops, tried, deadline)
@@ -89,21 +80,21 @@ def kill_within(tops: Tops, deadline: Deadline) -> int:
                 left = some_inside(tops, tried, deadline, SHOWN_PIDS)
                 deadline.check(f"{tried}: {shown(left)} are left", tops, _why_alive(tops))
             break
-        live = [top for top in tops if top.version == 1 or is_live(top)]
+        live = [top for top in tops if top.version == Version.V1 or is_live(top)]
         _count(live, tried, deadline, seen)
         rest = [top for top in live if not kill_at_once(top)]
         found, is_all = kill_each(rest, tried, deadline, again=attempt > 0) if rest else Look(set(), is_whole=True)
-        is_v1 = all(top.version == 1 for top in live)
+        is_v1 = all(top.version == Version.V1 for top in live)
         if is_v1 and not found and (is_all or not some_inside(live, tried, deadline, 1)):
             break
         seen |= found
-        # Not for long: what was made meanwhile makes others.
-        _wait(live, found, tried, Deadline(deadline.left(SWEEP)))
+        # A short round: a process forked meanwhile forks others.
+        _wait(live, found, tried, Deadline(deadline.left(KILL_ROUND_S)))
     return len(seen)
 
 
 def _wait(live: Tops, found: set[int], tried: str, deadline: Deadline) -> None:
-    unified = [top for top in live if top.version != 1]
+    unified = [top for top in live if top.version != Version.V1]
     if unified:
         wait_some(unified, tried, deadline)
     else:
@@ -114,19 +105,19 @@ def _why_alive(tops: Tops) -> str:
     with suppress(CgroupError):
         for above in map(frozen_above, freezers(tops)):
             if above is not None:
-                return f"{above}, which is above, is frozen: thaw it"
+                return f"its ancestor {above} is frozen: thaw it"
     return (
         "new processes keep being forked, or some are in uninterruptible sleep, or frozen on another hierarchy, "
-        "or there are too many cgroups for this time"
+        "or the timeout is too short for this number of cgroups"
     )
 
 
 def _count(tops: Tops, tried: str, deadline: Deadline, seen: set[int]) -> None:
-    """Note which processes of v2 are inside: what is killed at once is not listed any more.
+    """Note the processes inside cgroups of v2, since a process killed through cgroup.kill is not listed again.
 
-    For a part of the time only: it is no reason to kill later, however many cgroups there are.
+    Counting takes only a part of the time, so that many cgroups do not delay the kill.
     """
-    unified = [top for top in tops if top.version != 1]
+    unified = [top for top in tops if top.version != Version.V1]
     short = _part_of(deadline)
     with suppress(CgroupTimeout):
         for _, _, pids in visit(unified, tried, short):
@@ -135,38 +126,38 @@ def _count(tops: Tops, tried: str, deadline: Deadline, seen: set[int]) -> None:
                 return
 
 
-def kill_at_once(top: Cgroup) -> bool:
-    """Kill all that is inside by one write (v2, from Linux 5.14); False if that is not to be had."""
-    if top.version == 1:
+def kill_at_once(top: Node) -> bool:
+    """Kill all processes inside by one write to cgroup.kill (v2, Linux 5.14); return False if the file is unusable."""
+    if top.version == Version.V1:
         return False
     try:
         top.write_text("cgroup.kill", "1")
     except CgroupGone:
         return True
     except (ParameterNotSupported, AccessDenied, CgroupOSError):
-        return False  # before 5.14; the root; what is delegated without it; a threaded cgroup
+        return False  # Linux before 5.14; the root; a delegated cgroup without this file; a threaded cgroup
     return True
 
 
 def kill_each(tops: Tops, tried: str, deadline: Deadline, *, again: bool) -> Look:
-    """Kill one by one; return which processes were found, and whether there were surely no others.
+    """Kill the processes one by one; return those found, and whether none can be missing.
 
-    Meanwhile they are frozen where that can be, and else, from the second round on, stopped: such fork no others.
+    Meanwhile the processes are frozen if possible, otherwise stopped from the second round on, so that none forks.
     """
-    check_visible(tops, tried, deadline)  # before anything is done
+    check_visible(tops, tried, deadline)  # before any process is signalled
     done = Signalled(spared=os.getpid())
     look = Look(set(), is_whole=False)
     found = freezers(tops)
     try:
         still = [one for one in found if _is_still(one, _part_of(deadline), tried)]
         if again and not still:
-            _stop(tops, tried, Deadline(min(PATIENCE, deadline.left() / 2)))
+            _stop(tops, tried, Deadline(min(DEFAULT_TIMEOUT_S, deadline.left() / 2)))
         signal_all(tops, SIGKILL, tried, deadline, done, after=_thaw)
-        if not done.seen:  # while what is frozen neither forks nor exits
+        if not done.seen:  # scan while frozen processes neither fork nor exit
             look = kill_members(tops, tried, deadline)
     finally:
-        # Of v1 a process exits only then; and it may have been frozen before.
-        for one in [*found, *(top for top in tops if top.version == 1 and has_freezer(top))]:
+        # A frozen process of v1 exits only after a thaw; it may have been frozen before this call.
+        for one in [*found, *(top for top in tops if top.version == Version.V1 and has_freezer(top))]:
             with suppress(*UNFREEZABLE):
                 set_frozen(one, frozen=False)
     done.check(tried)
@@ -177,8 +168,8 @@ def _part_of(deadline: Deadline) -> Deadline:
     return Deadline(min(SIDE_WORK_S, deadline.left() / 4))
 
 
-def _is_still(cgroup: Cgroup, deadline: Deadline, tried: str) -> bool:
-    """Freeze a cgroup, if that is permitted, before the deadline."""
+def _is_still(cgroup: Node, deadline: Deadline, tried: str) -> bool:
+    """Freeze a cgroup before the deadline, if permitted; return whether the cgroup is frozen."""
     try:
         set_frozen(cgroup, frozen=True)
         await_state(cgroup, lambda: freezes(cgroup), deadline, tried, None)
@@ -188,7 +179,7 @@ def _is_still(cgroup: Cgroup, deadline: Deadline, tried: str) -> bool:
 
 
 def _stop(tops: Tops, tried: str, deadline: Deadline) -> None:
-    """Send SIGSTOP to all, until there are no new ones; under pids.max they take the places that others would."""
+    """Send SIGSTOP to all processes until no new one appears.  Stopped processes use up pids.max, so forks may fail."""
     done = Signalled(spared=os.getpid())
     with suppress(CgroupTimeout):
         while not deadline.is_over:
@@ -199,8 +190,8 @@ def _stop(tops: Tops, tried: str, deadline: Deadline) -> None:
                 return
 
 
-def _thaw(top: Cgroup, node: Node, pids: set[int]) -> None:
-    """Thaw a cgroup of v1's freezer that was frozen by itself, or what was killed in it, or below, does not exit."""
-    if (pids or node.ahead) and top.version == 1 and has_freezer(top):
+def _thaw(top: Node, node: Visit, pids: set[int]) -> None:
+    """Thaw a v1 cgroup that was frozen on its own, since killed processes in a frozen cgroup or below do not exit."""
+    if (pids or node.ahead) and top.version == Version.V1 and has_freezer(top):
         with suppress(OSError):
             node.write("freezer.state", "THAWED")

@@ -1,9 +1,9 @@
-"""Find the processes of a cgroup of v1 by what /proc says of each process.
+"""Find the processes of a v1 cgroup through the /proc entry of each process.
 
-A visit of a subtree misses a process if the owner of the subtree renames cgroups,
-or moves processes to where the visit has been.  /proc/PID/cgroup names the cgroup that
-a process is in now, whatever its cgroup was called before.  v2 needs no such look: its
-cgroups cannot be renamed, and the kernel counts who is inside.
+A visit of a subtree misses a process if the owner of the subtree renames cgroups, or
+moves the process to a cgroup already visited.  /proc/PID/cgroup names the current
+cgroup of a process, even after a rename.  v2 needs no such scan: its cgroups cannot be
+renamed, and the kernel counts the processes inside.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .._interface import encode_name
+from ..core.errors import CgroupError
+from ..core.interface import Version, encode_name
 from ..core.pidfd import send_signal
-from ..errors import CgroupError
 from .processes import Tops, held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..deadline import Deadline
-    from ..hierarchy import Cgroup
+    from ..core.deadline import Deadline
+    from ..core.node import Node
 
 __all__ = ["Look", "kill_members", "members"]
 
 SIGKILL: Final = 9
 
 OWN_LINKS: Final = 2
-"""Links of a process's directory task besides those of its threads."""
+"""Number of links of the directory /proc/PID/task that do not belong to threads."""
 
 EXITED: Final = (FileNotFoundError, ProcessLookupError)
 
 
 class Look(NamedTuple):
-    """The result of a look at every process of the machine.
+    """The result of a scan of all processes of the machine.
 
     Attributes:
         pids: the processes inside.
-        is_whole: no process exited between the listing of /proc and the look at it.  A process that forks
-            and exits all the time has another number at each look.
+        is_whole: whether no process exited between the listing of /proc and its inspection.  A process that
+            forks and exits all the time has another pid in each scan.
     """
 
     pids: set[int]
@@ -47,14 +47,14 @@ class Look(NamedTuple):
 
 
 def members(tops: Tops, tried: str, deadline: Deadline | None) -> Look:
-    """Find the processes inside cgroups of v1, the caller left out, as /proc tells; no zombies.
+    """Return the processes inside v1 cgroups according to /proc, without the caller and without zombies.
 
-    None are found if /proc is of another pid namespace, where the numbers are those of other processes.
+    The result is empty if /proc belongs to another pid namespace, whose pids mean other processes.
 
     Raises:
-        CgroupTimeout: the deadline is over.
+        CgroupTimeout: the deadline has passed.
     """
-    tops = [top for top in tops if top.version == 1]
+    tops = [top for top in tops if top.version == Version.V1]
     found: set[int] = set()
     if not tops or not _is_own_proc():
         return Look(found, is_whole=True)
@@ -73,11 +73,11 @@ def members(tops: Tops, tried: str, deadline: Deadline | None) -> Look:
 
 
 def kill_members(tops: Tops, tried: str, deadline: Deadline) -> Look:
-    """Kill what :func:`members` finds."""
+    """Kill the processes that :func:`members` finds."""
     look = members(tops, tried, deadline)
     for pid in look.pids:
-        with held([pid]) as fds, suppress(*EXITED, PermissionError):  # what is left in the end is named
-            # Looked at again: the number may have gone to another process before it was held.
+        with held([pid]) as fds, suppress(*EXITED, PermissionError):  # the caller reports the processes that remain
+            # Checked again: the pid may have been reused before the pidfd was opened.
             if pid in fds and _is_inside(pid, tops):
                 send_signal(pid, fds[pid], SIGKILL)
     return look
@@ -90,11 +90,12 @@ def _is_own_proc() -> bool:
         return False
 
 
-def _is_inside(pid: int, tops: Sequence[Cgroup]) -> bool:
-    """Return whether one of its threads is inside.  The first may be elsewhere, or have exited before the others.
+def _is_inside(pid: int, tops: Sequence[Node]) -> bool:
+    """Return whether any thread of a process is inside.  The main thread may be elsewhere, or have exited first.
 
     Raises:
-        FileNotFoundError: the process has exited; or ProcessLookupError.
+        FileNotFoundError: the process has exited.
+        ProcessLookupError: the process has exited.
     """
     if _is_thread_inside(pid, tops):
         return True
@@ -108,17 +109,17 @@ def _is_inside(pid: int, tops: Sequence[Cgroup]) -> bool:
     return False
 
 
-def _is_thread_inside(tid: int, tops: Sequence[Cgroup]) -> bool:
+def _is_thread_inside(tid: int, tops: Sequence[Node]) -> bool:
     with open(f"/proc/{tid}/cgroup", "rb") as file:
         text = file.read()
-    # Most are told apart without making their cgroups.
+    # A cheap test first: it rules out most threads without building their cgroups.
     return any(encode_name(top.name) in text and _is_below(tid, top) for top in tops) and not _is_zombie(tid)
 
 
-def _is_below(tid: int, top: Cgroup) -> bool:
+def _is_below(tid: int, top: Node) -> bool:
     try:
         cgroups = top.hierarchy.host.process_info(tid)
-    except (OSError, CgroupError):  # it has exited, or has a path that is too long for /proc
+    except (OSError, CgroupError):  # the thread has exited, or its path is too long for /proc
         return False
     location = top.location.rstrip("/")
     return any(

@@ -6,28 +6,28 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..deadline import Deadline
-from ..errors import InvalidValue, ProcessNotFound
+from ..core.deadline import Deadline
+from ..core.errors import InvalidValue, ProcessNotFound
 from .processes import FEW, check_visible, held, is_held, listed_in, refuse_captured, room
 
 if TYPE_CHECKING:
-    from ..hierarchy import Cgroup
+    from ..core.node import Node
 
 
-def move_all(pairs: Sequence[tuple[Cgroup, Cgroup]], timeout: float | None = 10.0) -> int:
-    """Move the processes of cgroups, not of those below, each into its other; return the most that one had."""
+def move_all(pairs: Sequence[tuple[Node, Node]], timeout: float | None = 10.0) -> int:
+    """Move the processes of each source, not of its descendants, to its target; return the largest count moved."""
     deadline = Deadline(timeout)
     for source, to in pairs:
         if source.hierarchy != to.hierarchy:
-            message = f"cannot move the processes of {source} to {to}: they are on two hierarchies"
+            message = f"cannot move the processes of {source} to {to}: the cgroups are on two hierarchies"
             raise InvalidValue(message, path=to.path)
         refuse_captured([source, to], f"cannot move the processes of {source} to {to}")
-    # All have to be there before any is moved.
+    # All cgroups must exist before any process is moved.
     pairs = [(source, to) for source, to in pairs if source.inode != to.inode]
     return max((_move(source, to, deadline) for source, to in pairs), default=0)
 
 
-def _move(source: Cgroup, to: Cgroup, deadline: Deadline) -> int:
+def _move(source: Node, to: Node, deadline: Deadline) -> int:
     tried = f"cannot move the processes of {source} to {to}"
     moved: set[int] = set()
     check_visible([source], tried, deadline, recursive=False)
@@ -36,18 +36,18 @@ def _move(source: Cgroup, to: Cgroup, deadline: Deadline) -> int:
         if not pids:
             break
         if attempt:
-            deadline.check(tried, [source], "its processes make others faster than they are moved")
+            deadline.check(tried, [source], "its processes fork faster than they are moved")
         before = len(moved)
         size = len(pids) if len(pids) <= FEW else room()
         for at in range(0, len(pids), size):
             moved |= _move_some(source, to, pids[at : at + size], tried, deadline)
         if len(moved) == before:
-            deadline.pause()  # they have exited, but for threads
+            deadline.pause()  # the processes have exited, except for threads
     return len(moved)
 
 
-def _move_some(source: Cgroup, to: Cgroup, pids: Sequence[int], tried: str, deadline: Deadline) -> set[int]:
-    """Move processes that are still in the source, so that none is moved that was given a number since."""
+def _move_some(source: Node, to: Node, pids: Sequence[int], tried: str, deadline: Deadline) -> set[int]:
+    """Move the processes that are still in the source, but never a reused pid."""
     moved = set()
     with held(pids) as fds:
         for pid in listed_in(source, tried) & fds.keys():

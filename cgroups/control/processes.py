@@ -1,8 +1,7 @@
-"""Who is inside cgroups: their processes, held by pidfds, and signals to them.
+"""List the processes inside cgroups, hold them by pidfds, and signal them.
 
-Everything here visits a subtree cgroup by cgroup and acts as it goes, so that
-a call with a deadline has done what it could when its time is over, however
-many cgroups the owner of the subtree makes.
+Every function visits a subtree cgroup by cgroup, and acts as it proceeds.  So a call has
+done its best when its deadline passes, however many cgroups the owner of the subtree creates.
 """
 
 from __future__ import annotations
@@ -16,31 +15,32 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from ..core.advice import advise
-from ..core.descent import EXHAUSTED, Node, descend
+from ..core.descent import EXHAUSTED, Visit, descend
+from ..core.errors import AccessDenied, CgroupError, InvalidValue, from_errno
+from ..core.interface import Version
 from ..core.pidfd import open_process, send_signal
-from ..errors import AccessDenied, CgroupError, InvalidValue, from_errno
 
 if TYPE_CHECKING:
-    from ..deadline import Deadline
-    from ..hierarchy import Cgroup
+    from ..core.deadline import Deadline
+    from ..core.node import Node
 
-Tops = Sequence["Cgroup"]
-"""Cgroups of different hierarchies that are ended, stopped or emptied as one."""
+Tops = Sequence["Node"]
+"""Cgroups of different hierarchies that are killed, frozen or emptied as one."""
 
 MAX_PIDFDS: Final = 256
-"""How many processes are waited for, or signalled, at a time, at most: each takes a descriptor."""
+"""Limit on the processes that are waited for or signalled at a time: each needs a descriptor."""
 
 FEW: Final = 8
-"""Processes that are held without counting the descriptors that are left."""
+"""Number of processes that are held without counting the free descriptors."""
 
 ZERO_LOOKS: Final = 6
-"""How often a process that reads as 0 is looked for again before it is believed to be in another pid namespace."""
+"""Reads of a pid 0 before the process is taken to be in another pid namespace."""
 
 ZERO_PAUSE_S: Final = 0.01
-"""Seconds between two of these looks."""
+"""Seconds between two of these reads."""
 
 INITIAL_PID_NAMESPACE: Final = 0xEFFFFFFC
-"""Inode of the machine's own pid namespace (PROC_PID_INIT_INO), in which every process has a number."""
+"""Inode of the machine's own pid namespace (PROC_PID_INIT_INO), in which every process has a pid."""
 
 GONE: Final = frozenset({errno.ENOENT, errno.ENODEV})
 
@@ -50,19 +50,19 @@ def names(tops: Tops) -> str:
 
 
 def refuse_captured(tops: Tops, tried: str) -> None:
-    """The numbers in a captured tree are of another machine, or of another time."""
+    """Refuse cgroups of a captured tree, whose pids belong to another machine or another time."""
     for top in tops:
-        top.place_for_writing(tried.removeprefix("cannot "))
+        top.locate_for_writing(tried.removeprefix("cannot "))
 
 
 # ---- listing -----------------------------------------------------------------------------
 
 
-def listed(node: Node) -> set[int]:
+def listed(node: Visit) -> set[int]:
     """Return the processes in a cgroup, not below it; 0 stands for those of another pid namespace.
 
-    A process that is exiting may read as 0 for a moment (Linux 6.19 most), so a 0 is looked at
-    again before it is believed; in the machine's own pid namespace it is never believed.
+    An exiting process may read as 0 for a moment, most often on Linux 6.19.  So a 0 is read
+    again before it is accepted; in the machine's own pid namespace it is always ignored.
     """
     pids = _listed_now(node)
     if 0 not in pids:
@@ -77,7 +77,7 @@ def listed(node: Node) -> set[int]:
     return pids
 
 
-def _listed_now(node: Node) -> set[int]:
+def _listed_now(node: Visit) -> set[int]:
     try:
         return set(map(int, node.read("cgroup.procs").split()))
     except OSError as error:
@@ -88,7 +88,7 @@ def _listed_now(node: Node) -> set[int]:
     return _owners(node)
 
 
-def _owners(node: Node) -> set[int]:
+def _owners(node: Visit) -> set[int]:
     """Return the processes of the threads in a threaded cgroup, which lists no processes."""
     try:
         threads = [int(tid) for tid in node.read("cgroup.threads").split()]
@@ -117,11 +117,11 @@ def _every_process_has_a_number() -> bool:
 
 def visit(
     tops: Tops, tried: str, deadline: Deadline | None, *, recursive: bool = True
-) -> Iterator[tuple[Cgroup, Node, set[int]]]:
-    """Yield each cgroup, below which top, with its processes; of v2 only the parts with processes are visited.
+) -> Iterator[tuple[Node, Visit, set[int]]]:
+    """Yield the top and each cgroup below it, with the cgroup's processes; skip unpopulated parts of v2.
 
     Raises:
-        CgroupTimeout: the deadline, and a moment for the last round, are over.
+        CgroupTimeout: the deadline, plus a grace period for the last round, has passed.
     """
     for top in tops:
         for node in descend(top, None if deadline is None else lambda: deadline.check_round(tried, tops)):
@@ -138,27 +138,27 @@ def visit(
             yield top, node, pids
 
 
-def listed_in(cgroup: Cgroup, tried: str) -> set[int]:
-    """Return the processes in one cgroup, as :func:`listed`."""
+def listed_in(cgroup: Node, tried: str) -> set[int]:
+    """Return the processes in one cgroup, like :func:`listed`."""
     for _, _, pids in visit([cgroup], tried, None, recursive=False):
         return pids
     return set()
 
 
-def is_node_live(node: Node, top: Cgroup) -> bool:
-    """Return whether processes are in a cgroup of v2 or below it; True where the kernel does not say."""
-    if top.version == 1:
+def is_node_live(node: Visit, top: Node) -> bool:
+    """Return whether processes are in a v2 cgroup or below it; True if the kernel does not report it."""
+    if top.version == Version.V1:
         return True
     try:
         return b"populated 0" not in node.read("cgroup.events")
     except OSError as error:
         if error.errno not in GONE:
             raise
-        return True  # the root of the hierarchy, or gone in this moment
+        return True  # the root of the hierarchy, or just removed
 
 
 def some_pids(tops: Tops, tried: str, deadline: Deadline | None, most: int) -> list[int]:
-    """Return some of the processes, at most so many: as soon as they are found."""
+    """Return some of the processes, at most ``most``, as soon as they are found."""
     found: set[int] = set()
     for _, _, pids in visit(tops, tried, deadline):
         found |= pids - {0}
@@ -167,11 +167,11 @@ def some_pids(tops: Tops, tried: str, deadline: Deadline | None, most: int) -> l
     return sorted(found)[:most]
 
 
-# ---- who must not be inside ------------------------------------------------------------------
+# ---- processes that must not be inside -------------------------------------------------------
 
 
 def check_outside(tops: Tops, tried: str, deadline: Deadline) -> None:
-    """Refuse to stop or kill the caller, or one of its threads, half way.
+    """Refuse to freeze or kill the caller or one of its threads, before any process is affected.
 
     Raises:
         InvalidValue: the caller is inside.
@@ -183,11 +183,11 @@ def check_outside(tops: Tops, tried: str, deadline: Deadline) -> None:
             raise _inside(node.cgroup(top), tried)
 
 
-def _is_known_outside(top: Cgroup, tried: str) -> bool:
-    """Return whether /proc places all threads of the caller outside; False where it does not say."""
+def _is_known_outside(top: Node, tried: str) -> bool:
+    """Return whether /proc places all threads of the caller outside; False if /proc does not show it."""
     host = top.hierarchy.host
     if top.is_root:
-        raise InvalidValue(f"{tried}: it is the root of its hierarchy, and this process is inside", path=top.path)
+        raise InvalidValue(f"{tried}: this process is inside the root of the hierarchy", path=top.path)
     try:
         threads = host.cgroups_of_threads() if host.root == "/" else ()
     except (OSError, CgroupError):
@@ -200,17 +200,17 @@ def _is_known_outside(top: Cgroup, tried: str) -> bool:
     return bool(own) and all(one.path is not None for one in own)
 
 
-def _inside(cgroup: Cgroup, tried: str) -> InvalidValue:
+def _inside(cgroup: Node, tried: str) -> InvalidValue:
     return InvalidValue(f"{tried}: this process is in {cgroup}", path=cgroup.path, hint=advise("move out"))
 
 
 def check_visible(tops: Tops, tried: str, deadline: Deadline | None, *, recursive: bool = True) -> None:
-    """Refuse processes outside this pid namespace, which v2 shows as 0, before anything is done.
+    """Refuse processes outside this pid namespace, which v2 shows as 0, before any process is affected.
 
     Raises:
-        AccessDenied: there are some.
+        AccessDenied: such processes exist.
     """
-    hiding = [top for top in tops if top.version == 2]  # noqa: PLR2004 - v1 leaves them out
+    hiding = [top for top in tops if top.version == Version.V2]  # v1 does not list such processes
     if not hiding or _every_process_has_a_number():
         return
     for top, node, pids in visit(hiding, tried, deadline, recursive=recursive):
@@ -218,12 +218,12 @@ def check_visible(tops: Tops, tried: str, deadline: Deadline | None, *, recursiv
             raise hidden(node.cgroup(top), tried)
 
 
-def hidden(cgroup: Cgroup, tried: str) -> AccessDenied:
+def hidden(cgroup: Node, tried: str) -> AccessDenied:
     return AccessDenied(
-        f"{tried}: processes in {cgroup} are outside this pid namespace, and have no number here",
+        f"{tried}: processes in {cgroup} are outside this pid namespace, and have no pid here",
         path=cgroup.path,
         errno=errno.EPERM,
-        hint="signal them from the pid namespace that they are in, or from one above",
+        hint="signal them from their own pid namespace, or from a parent of it",
     )
 
 
@@ -232,10 +232,10 @@ def hidden(cgroup: Cgroup, tried: str) -> AccessDenied:
 
 @contextmanager
 def held(pids: Iterable[int], *, all_of_them: bool = True) -> Iterator[dict[int, int]]:
-    """Hold processes by pidfds, which never refer to a reused pid; those that have exited are left out.
+    """Hold processes by pidfds, which never refer to a reused pid; skip exited processes.
 
-    With ``all_of_them`` an error when descriptors run out, else as many as there is room for.
-    A pidfd is -1 where there are none.
+    If descriptors run out, raise with ``all_of_them``; otherwise hold as many processes as possible.
+    A pidfd is -1 on kernels without pidfds.
     """
     with ExitStack() as stack:
         found: dict[int, int] = {}
@@ -246,7 +246,7 @@ def held(pids: Iterable[int], *, all_of_them: bool = True) -> Iterator[dict[int,
                 continue
             except OSError as error:
                 if error.errno == errno.EINVAL:
-                    continue  # a thread has its number by now
+                    continue  # the pid now belongs to a thread
                 if error.errno in EXHAUSTED and not all_of_them:
                     break
                 raise from_errno(error.errno or 0, f"cannot hold process {pid}") from None
@@ -257,7 +257,7 @@ def held(pids: Iterable[int], *, all_of_them: bool = True) -> Iterator[dict[int,
 
 
 def room() -> int:
-    """Return how many processes may be held at a time: half of the descriptors that are left are for all else."""
+    """Return the number of processes that may be held at a time: half of the free descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         used = len(os.listdir("/proc/self/fd"))
@@ -267,26 +267,26 @@ def room() -> int:
 
 
 def is_held(pid: int, fd: int) -> bool:
-    """Return whether a process that is held still has its number; afterwards another may get it."""
+    """Return whether a held process still has its pid, which may be reused after its exit."""
     try:
         send_signal(pid, fd, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # of another user, and there
+        pass  # a process of another user, which exists
     return True
 
 
 class Signalled:
-    """What became of a signal to all processes of some cgroups.
+    """The progress of a signal to all processes of some cgroups.
 
     Args:
-        spared: a process that never gets it.
+        spared: a process that is never signalled.
 
     Attributes:
-        seen: the processes that were found inside.
-        sent: those that have the signal.
-        refused: those that the kernel refused it for, with the errno.
+        seen: the processes found inside.
+        sent: the processes that were signalled.
+        refused: the processes that the kernel refused to signal, with the errno.
     """
 
     def __init__(self, spared: int = 0) -> None:
@@ -295,8 +295,8 @@ class Signalled:
         self.sent: set[int] = set()
         self.refused: dict[int, int] = {}
 
-    def send(self, node: Node, pids: Iterable[int], number: int, check: Callable[[], None]) -> None:
-        """Signal those processes that are still in a cgroup, and have not had the signal; ``check`` before each."""
+    def send(self, node: Visit, pids: Iterable[int], number: int, check: Callable[[], None]) -> None:
+        """Signal the processes that are still in a cgroup and were not signalled yet; call ``check`` before each."""
         left = sorted(set(pids) - self.sent - self._spared)
         size = len(left) if len(left) <= FEW else room()
         while left:
@@ -309,9 +309,9 @@ class Signalled:
             else:
                 del left[:size]
 
-    def _send_batch(self, node: Node, pids: Sequence[int], number: int, check: Callable[[], None]) -> None:
+    def _send_batch(self, node: Visit, pids: Sequence[int], number: int, check: Callable[[], None]) -> None:
         with held(pids) as fds:
-            # Looked at again: a number may have gone to another process before it was held.
+            # Listed again: a pid may have been reused before its pidfd was opened.
             for pid in _listed_now(node) & fds.keys():
                 check()
                 try:
@@ -324,7 +324,7 @@ class Signalled:
                     self.sent.add(pid)
 
     def check(self, tried: str) -> None:
-        """Raise the first refusal, once all others have the signal."""
+        """Raise the first refusal, once all other processes were signalled."""
         for pid, reason in self.refused.items():
             raise from_errno(reason, f"{tried}: process {pid}")
 
@@ -337,12 +337,12 @@ def signal_all(
     into: Signalled,
     *,
     recursive: bool = True,
-    after: Callable[[Cgroup, Node, set[int]], None] | None = None,
+    after: Callable[[Node, Visit, set[int]], None] | None = None,
 ) -> None:
-    """Signal each process inside once; then, for each cgroup, call ``after``.
+    """Signal each process inside once, and call ``after`` for each cgroup.
 
     Raises:
-        CgroupTimeout: the deadline is over; ``into`` says who has the signal.
+        CgroupTimeout: the deadline has passed; ``into`` has the processes that were signalled.
     """
     for top, node, pids in visit(tops, tried, deadline, recursive=recursive):
         if 0 in pids:

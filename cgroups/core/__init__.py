@@ -1,1 +1,1 @@
-"""A cgroup as a name and its files: nothing in here knows of parameters, or of what is done with cgroups."""
+"""Cgroups as names and files.  This layer knows neither parameters nor operations on cgroups."""

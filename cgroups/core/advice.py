@@ -1,28 +1,29 @@
-"""What to do next, in two forms: Python's for errors of the API, the command's for the output of ``cgroups``.
+"""Advice for error messages, in two forms: Python's for the API, the command's for the output of ``cgroups``.
 
-Each line of the table has what is to be done, the function that does it, and the command that does it.
+Each line of the table has a lead text, the function to call, and the command to run.
 """
 
 from __future__ import annotations
 
-from ..errors import Advice
+from .errors import Advice
 
-__all__ = ["FORMS", "advise"]
+__all__ = ["FORMS", "advise", "install"]
 
 FORMS: dict[str, tuple[str, str, str]] = {
     "thaw": ("thaw {cgroup} first", "Cgroup.thaw", "cgroups thaw {cgroup}"),
-    "empty": ("end its processes first", "Cgroup.kill", "cgroups kill {cgroup}"),
+    "empty": ("kill its processes first", "Cgroup.kill", "cgroups kill {cgroup}"),
     "remove all": ("or remove all", "Cgroup.remove(recursive=True, kill=True)", "cgroups remove -rk {cgroup}"),
     "move down": ("move them down first", "Cgroup.move_all", "cgroups attach {cgroup}/CHILD PID"),
-    "use a child": ("use a child of it", "Cgroup.make_sub", "cgroups create {cgroup}/CHILD"),
+    "use a child": ("use a child cgroup", "Cgroup.make_sub", "cgroups create {cgroup}/CHILD"),
     "move out": ("move it out first", "Cgroup.add_process", "cgroups attach SPEC PID"),
     "create": ("create it", "Hierarchy.find_or_create", "cgroups create {cgroup}"),
     "enable": ("enable it", "Hierarchy.find_or_create", "cgroups create {cgroup}"),
     "bound": ("{how} {what}, now {number}", "Cgroup.update sets both", "cgroups set {cgroup} {what} N"),
     "set cpuset": ("set both first", "Cgroup.update", "cgroups set {cgroup} cpuset.cpus LIST"),
-    "key": ("name a key of it", "parameter['KEY']", "{what}[KEY]"),
+    "key": ("name one of its keys", "parameter['KEY']", "{what}[KEY]"),
     "mounted": ("see what is mounted", "Hierarchy.scan", "cgroups info"),
-    "scope": ("get a scope", "Cgroup.delegated", "systemd-run {user}--scope -p Delegate=yes COMMAND"),
+    "tree": ("see all cgroups", "Cgroup.walk", "cgroups tree"),
+    "scope": ("get a scope", "Scope.obtain", "systemd-run {user}--scope -p Delegate=yes COMMAND"),
     "delegate": (
         "root",
         "Hierarchy.find_or_create",
@@ -33,7 +34,12 @@ FORMS: dict[str, tuple[str, str, str]] = {
 
 
 def advise(key: str, **words: object) -> Advice:
-    """Return one line of the table, with its words filled in."""
+    """Return one line of the table with its placeholders filled in."""
     lead, *forms = FORMS[key]
-    # A child of the root: memory:/CHILD.
+    # The child of a root would read memory://CHILD.
     return Advice(*(f"{lead}: {form}".removeprefix(": ").format(**words).replace("//", "/") for form in forms))
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an extra: the optional packages of one feature."""
+    return f"pip install 'cgroups-cffi[{extra}]'"

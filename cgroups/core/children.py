@@ -1,4 +1,4 @@
-"""Children that were killed and have not ended yet: the freezer of v1 holds even these for as long as it likes."""
+"""Reap killed children once they exit: a frozen v1 cgroup delays the exit without a limit."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Final
 __all__ = ["end", "reap", "reap_later"]
 
 SIGKILL: Final = 9
-"""As signal has it, an import of a millisecond."""
+"""``signal.SIGKILL``, without the import that takes a millisecond."""
 
 END_S: Final = 1.0
-"""How long the end of a killed child is waited for."""
+"""Seconds to wait until a killed child exits."""
 
 _unreaped: set[tuple[int, int]] = set()
-"""Parent and child: after a fork the same number may be a child of the new process."""
+"""Pairs of parent and child pid, since after a fork the same pid may be a child of the new process."""
 
 
 def reap_later(pid: int) -> None:
-    """Remember a child that was killed, for :func:`reap`; 0 is none."""
+    """Remember a killed child for :func:`reap`.  A pid of 0 is ignored."""
     if pid:
         _unreaped.add((os.getpid(), pid))
 
 
 def reap() -> None:
-    """Reap the children that have ended since they were killed; never waits."""
+    """Reap the killed children that have exited; never wait."""
     for parent, pid in tuple(_unreaped):
         if parent != os.getpid() or _is_reaped(pid):
             _unreaped.discard((parent, pid))
 
 
 def end(pid: int) -> None:
-    """Kill a child and reap it, at once or, where it does not end within a second, later."""
-    # Looked for first: another process may have the number of a child that was reaped elsewhere.
+    """Kill and reap a child; if it does not exit within a second, leave it to :func:`reap`."""
+    # Check first: if the child was reaped elsewhere, its pid may be another process's.
     if _is_reaped(pid):
         return
     os.kill(pid, SIGKILL)

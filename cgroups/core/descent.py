@@ -1,11 +1,11 @@
 """Visit the cgroups of a subtree by directory descriptors, never by a path.
 
 The subtree may belong to another user, who may nest cgroups deeper than
-PATH_MAX and make, remove or (v1) rename them while they are visited.  Each
-directory is opened by its one name from the directory above it, so the depth
-does not matter and nothing outside the subtree is reached.  The count of open
-descriptors is bounded: a directory that was closed on the way down is opened
-again by ``..`` on the way up, and must have the same inode.
+PATH_MAX and create, remove or (v1) rename them during the visit.  Each
+directory is opened by its name in its parent, so depth does not matter and
+nothing outside the subtree is reached.  The number of open descriptors is
+bounded: a directory closed on the way down is opened again by ``..`` on the
+way up, and must have the same inode.
 """
 
 from __future__ import annotations
@@ -15,52 +15,55 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from .._interface import O_PATH, Failure
-from ..errors import CgroupError, from_errno
+from .errors import CgroupError, from_errno
+from .interface import O_PATH, Failure, Version
 
 if TYPE_CHECKING:
-    from ..hierarchy import Cgroup
+    from .tree import Place
 
-__all__ = ["Node", "count_children", "descend"]
+__all__ = ["Visit", "count_children", "descend"]
 
+P = TypeVar("P", bound="Place")
 R = TypeVar("R")
 
 MAX_OPEN: Final = 8
-"""Directories that are kept open at a time, at most."""
+"""Maximum number of directories kept open."""
 
 LISTED_AT_ONCE: Final = 512
-"""Entries of a directory that are read before the deadline is looked at again."""
+"""Directory entries to read between checks of the deadline."""
 
 OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ELOOP})
-"""The answers for a name that is no directory any more."""
+"""The errnos for a name that has stopped being a directory."""
+
+DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 RENAMES: Final = 16
-"""How often a directory of v1 is listed again for what was renamed before it was visited."""
+"""Number of times that a v1 directory is listed again to find cgroups that were renamed before their visit."""
 
 NO_CHILDREN: Final = 2
-"""Links of a cgroup's directory without cgroups below: from its parent, and from itself."""
+"""Links of a cgroup's directory without children: from its parent, and from itself."""
 
 
-class Node:
-    """A cgroup that is visited.
+class Visit:
+    """A cgroup during its visit.
 
     Attributes:
         name: its name in the cgroup above; '' for the top.
         above: the cgroup above, None for the top.
         depth: levels below the top.
-        fd: its open directory; valid until the next node is asked for.
-        ahead: names of the cgroups below that are still to visit, the next one last.
-        seen: inodes of the cgroups below that were visited; kept for v1.
-        lists: how often it may be listed again.
+        fd: its open directory; valid until the next visit.
+        ahead: names of the children still to visit, the next one last.
+        seen: inodes of the visited children; kept for v1.
+        lists: the number of times that the directory may be listed again.
     """
 
     __slots__ = ("above", "ahead", "depth", "fd", "identity", "lists", "name", "seen")
 
-    def __init__(self, name: str, above: Node | None, fd: int) -> None:
+    def __init__(self, name: str, above: Visit | None, fd: int) -> None:
         self.name = name
         self.above = above
         self.depth: int = 0 if above is None else above.depth + 1
@@ -70,10 +73,10 @@ class Node:
         self.seen: set[int] = set()
         self.lists: int = RENAMES
 
-    def cgroup(self, top: Cgroup) -> Cgroup:
-        """Return the cgroup; its location is as long as the tree is deep, so make it only to report it."""
+    def cgroup(self, top: P) -> P:
+        """Return the cgroup, for a report only: its location grows with the depth of the tree."""
         names: list[str] = []
-        node: Node | None = self
+        node: Visit | None = self
         while node is not None and node.above is not None:
             names.append(node.name)
             node = node.above
@@ -83,7 +86,7 @@ class Node:
         """Return the whole text of a control file.
 
         Raises:
-            OSError: as open(2) and read(2) say it.
+            OSError: from open(2) or read(2).
         """
         fd = self.with_room(lambda: os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd))
         try:
@@ -98,7 +101,7 @@ class Node:
         """Set a control file to a text by one system call.
 
         Raises:
-            OSError: as open(2) and write(2) say it.
+            OSError: from open(2) or write(2).
         """
         fd = self.with_room(lambda: os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd))
         try:
@@ -107,7 +110,7 @@ class Node:
             os.close(fd)
 
     def with_room(self, act: Callable[[], R]) -> R:
-        """Do what takes a descriptor; if none is left, close the directories above, and retry."""
+        """Call a function that opens a descriptor; if none is left, close the directories above and retry."""
         try:
             return act()
         except OSError as error:
@@ -120,7 +123,7 @@ class Node:
         return act()
 
     def skip(self) -> None:
-        """Leave out the cgroups below that are not visited yet."""
+        """Skip the children that are not visited yet."""
         self.ahead, self.lists = [], 0
 
     def close(self) -> None:
@@ -130,20 +133,20 @@ class Node:
 
 
 class _Stack:
-    """The nodes from the top to the one that is visited, the last few with an open directory."""
+    """The nodes from the top to the visited one.  The last few nodes have an open directory."""
 
-    def __init__(self, top: Cgroup, check: Callable[[], None]) -> None:
+    def __init__(self, top: Place, check: Callable[[], None]) -> None:
         self._top = top
         self._check = check
-        self._links = not top.is_captured  # other file systems may count links in their own way
-        self._renames = top.version == 1 and self._links
-        self.nodes: list[Node] = []
+        self._links = not top.is_captured  # other file systems may count links differently
+        self._renames = top.version == Version.V1 and self._links
+        self.nodes: list[Visit] = []
 
-    def enter(self, name: str = "") -> Node | None:
-        """Open a directory below the last one, or the top; list what is below; None if it is gone."""
+    def enter(self, name: str = "") -> Visit | None:
+        """Open and list the top, or a child of the last node; return None if another file system is mounted there."""
         above = self.nodes[-1] if self.nodes else None
         fd = self._open_top() if above is None else above.with_room(lambda: os.open(name, OPEN, dir_fd=above.fd))
-        node = Node(name, above, fd)
+        node = Visit(name, above, fd)
         try:
             status = os.fstat(fd)
             node.identity = status.st_dev, status.st_ino
@@ -165,11 +168,13 @@ class _Stack:
     def leave(self) -> None:
         self.nodes.pop().close()
 
-    def has_more(self, node: Node) -> bool:
-        """Return whether a cgroup is still to visit directly below a node; of v1 also one that was renamed meanwhile.
+    def has_more(self, node: Visit) -> bool:
+        """Return whether a child of a node is still to visit.
+
+        On v1 a child may have been renamed during the visit.
 
         Raises:
-            OSError: as open(2) and getdents(2) say it.
+            OSError: from open(2) or getdents(2).
         """
         while not node.ahead and self._renames and node.lists > 0:
             if os.fstat(node.fd).st_nlink - NO_CHILDREN == len(node.seen):
@@ -178,8 +183,8 @@ class _Stack:
             node.ahead = node.with_room(lambda: self._list(node))
         return bool(node.ahead)
 
-    def open_above(self, node: Node) -> bool:
-        """Open the directory above the last node again, if it was closed on the way down; False if it is gone."""
+    def open_above(self, node: Visit) -> bool:
+        """Reopen the directory above the last node if it was closed on the way down; return False if it is gone."""
         above = node.above
         if above is None or above.fd >= 0:
             return True
@@ -196,15 +201,15 @@ class _Stack:
             self.leave()
 
     def _open_top(self) -> int:
-        directory, below = self._top.place()
+        directory, below = self._top.locate()
         try:
             return directory.open(below, os.O_RDONLY | os.O_DIRECTORY)
         except Failure as failure:
-            number = failure.errno or errno.ENODEV  # its hierarchy was unmounted
+            number = failure.errno or errno.ENODEV  # the hierarchy was unmounted
             raise OSError(number, os.strerror(number)) from None
 
     @staticmethod
-    def _open_same(name: str, directory: int, node: Node) -> int:
+    def _open_same(name: str, directory: int, node: Visit) -> int:
         fd = os.open(name, OPEN, dir_fd=directory)
         status = os.fstat(fd)
         if (status.st_dev, status.st_ino) != node.identity:
@@ -212,8 +217,8 @@ class _Stack:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         return fd
 
-    def _list(self, node: Node) -> list[str]:
-        """List the names of the cgroups below that were not visited, the first by name last; forget what is gone."""
+    def _list(self, node: Visit) -> list[str]:
+        """Return the names of the children not visited yet, in reverse order; forget those that are gone."""
         names, inodes = [], set()
         with os.scandir(node.fd) as entries:
             for number, entry in enumerate(entries):
@@ -228,17 +233,24 @@ class _Stack:
         return names
 
 
-def descend(top: Cgroup, check: Callable[[], None] | None = None, *, below_first: bool = False) -> Iterator[Node]:
-    """Yield a cgroup and all below it, in the order of their names; what vanishes meanwhile is left out.
+def descend(
+    top: Place,
+    check: Callable[[], None] | None = None,
+    *,
+    below_first: bool = False,
+    on_denied: Callable[[], None] | None = None,
+) -> Iterator[Visit]:
+    """Yield a cgroup and all cgroups below it, sorted by name; skip those removed during the visit.
 
     Args:
-        top: the cgroup to begin with; if it is gone, nothing is yielded.
-        check: called for every directory; raises to end the visit.
-        below_first: yield each cgroup after all below it, with the directory above it open, and not before them.
+        top: the cgroup to start from; if it is gone, nothing is yielded.
+        check: called for every directory; it raises to end the visit.
+        below_first: yield each cgroup after its descendants, not before, while its parent's directory is open.
+        on_denied: called for a directory that this user may not list; the directory is skipped.
 
     Raises:
-        AccessDenied: a directory may not be listed by this user.
-        CgroupOSError: the kernel refuses for another reason, such as no descriptor being left.
+        AccessDenied: this user may not list a directory, and ``on_denied`` is None.
+        CgroupOSError: the kernel refuses for another reason, for example no descriptor is left.
     """
     check = check or _no_check
     stack = _Stack(top, check)
@@ -249,7 +261,9 @@ def descend(top: Cgroup, check: Callable[[], None] | None = None, *, below_first
             try:
                 node = stack.enter(name)
             except OSError as error:
-                if error.errno not in GONE:
+                if error.errno in DENIED and on_denied is not None:
+                    on_denied()
+                elif error.errno not in GONE:
                     raise _explained(error, stack.nodes, name, top) from None
                 node = None
             if node is not None and not below_first:
@@ -258,7 +272,7 @@ def descend(top: Cgroup, check: Callable[[], None] | None = None, *, below_first
                 check()
                 last = stack.nodes[-1]
                 if not _climb(stack, last, top):
-                    return  # the tree above was taken away
+                    return  # the tree above was removed
                 if below_first:
                     yield last
                 stack.leave()
@@ -270,24 +284,24 @@ def descend(top: Cgroup, check: Callable[[], None] | None = None, *, below_first
 
 
 def _no_check() -> None:
-    """For a visit without a deadline."""
+    """Do nothing: the visit has no deadline."""
 
 
-def _has_more(stack: _Stack, top: Cgroup) -> bool:
+def _has_more(stack: _Stack, top: Place) -> bool:
     try:
         return stack.has_more(stack.nodes[-1])
     except OSError as error:
         raise _explained(error, stack.nodes, "", top) from None
 
 
-def _climb(stack: _Stack, last: Node, top: Cgroup) -> bool:
+def _climb(stack: _Stack, last: Visit, top: Place) -> bool:
     try:
         return stack.open_above(last)
     except OSError as error:
         raise _explained(error, stack.nodes, "", top) from None
 
 
-def _explained(error: OSError, nodes: list[Node], name: str, top: Cgroup) -> Exception:
+def _explained(error: OSError, nodes: list[Visit], name: str, top: Place) -> Exception:
     if isinstance(error, CgroupError):  # the deadline
         return error
     cgroup = nodes[-1].cgroup(top) if nodes else top
@@ -296,9 +310,9 @@ def _explained(error: OSError, nodes: list[Node], name: str, top: Cgroup) -> Exc
     return from_errno(error.errno or 0, f"cannot list {cgroup}", path=cgroup.path)
 
 
-def count_children(cgroup: Cgroup) -> int:
-    """Return how many cgroups are directly below, without listing them; 0 if the cgroup is gone."""
-    directory, below = cgroup.place()
+def count_children(cgroup: Place) -> int:
+    """Return the number of children without listing them; 0 if the cgroup is gone."""
+    directory, below = cgroup.locate()
     try:
         fd = directory.open(below, O_PATH | os.O_DIRECTORY)
     except Failure:

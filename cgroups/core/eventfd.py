@@ -1,4 +1,4 @@
-"""eventfd(2), also on a Python that has no function for it, as PyPy."""
+"""eventfd(2), also for a Python without ``os.eventfd``, such as PyPy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["create_eventfd", "read_eventfd"]
 
 
 def create_eventfd() -> int:
-    """Create an eventfd that is close-on-exec and never blocks.
+    """Create an eventfd that is close-on-exec and non-blocking.
 
     Raises:
-        OSError: as the kernel says; EPERM or ENOSYS if a seccomp filter denies it.
+        OSError: the kernel's error; EPERM or ENOSYS if a seccomp filter denies it.
     """
-    flags = os.O_CLOEXEC | os.O_NONBLOCK  # EFD_CLOEXEC and EFD_NONBLOCK are the same numbers
+    flags = os.O_CLOEXEC | os.O_NONBLOCK  # equal to EFD_CLOEXEC and EFD_NONBLOCK
     if hasattr(os, "eventfd"):
         return os.eventfd(0, flags)
     fd: int = ctypes.CDLL(None, use_errno=True).eventfd(0, flags)
@@ -26,7 +26,7 @@ def create_eventfd() -> int:
 
 
 def read_eventfd(fd: int) -> int:
-    """Return how often an eventfd was signalled since it was read last, 0 if never."""
+    """Return the number of signals of an eventfd since its last read."""
     try:
         return int.from_bytes(os.read(fd, 8), sys.byteorder)
     except BlockingIOError:

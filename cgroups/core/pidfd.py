@@ -1,7 +1,7 @@
-"""pidfd(2): a held process, whose number no other process gets unnoticed.
+"""Open pidfds and signal processes through them, so that a signal never hits a reused pid.
 
-Linux opens them from 5.3 on and signals by them from 5.1 on; a seccomp filter may deny either call, and a Python
-that was built with older headers has no function for it.
+pidfd_open(2) needs Linux 5.3 and pidfd_send_signal(2) Linux 5.1.  A seccomp filter may deny either call, and a
+Python built with older headers lacks the functions.
 """
 
 from __future__ import annotations
@@ -11,32 +11,35 @@ import os
 import select
 from typing import Final
 
+from .debug import fallback
+
 __all__ = ["DENIED", "open_process", "send_signal"]
 
 DENIED: Final = frozenset({errno.ENOSYS, errno.EPERM})
-"""What a kernel without a system call, or a filter that denies it, gives."""
+"""The errnos of a system call that the kernel lacks or a seccomp filter denies."""
 
 
 def open_process(pid: int) -> int:
-    """Open a descriptor that is readable once the process has exited; return -1 where there are no pidfds.
+    """Open a descriptor that becomes readable when the process exits; return -1 if pidfds are unavailable.
 
     Raises:
-        ProcessLookupError: no such process exists.
-        OSError: as the kernel says: EINVAL for a thread's number, EMFILE.
+        ProcessLookupError: the process does not exist.
+        OSError: the kernel's error: EINVAL for the id of a thread, EMFILE.
     """
     try:
         return os.pidfd_open(pid)
     except AttributeError:
-        return -1
+        pass
     except OSError as error:
         if error.errno not in DENIED:
             raise
-        return -1
+    fallback("no pidfd_open(2): a process is identified by its pid")
+    return -1
 
 
 def send_signal(pid: int, fd: int, number: int) -> None:
-    """Send a signal to a process by its pidfd, or by its number where ``fd`` is -1 or the call is denied."""
-    import signal  # noqa: PLC0415 - importing this package has to stay cheap
+    """Send a signal to a process by its pidfd, or by its pid if ``fd`` is -1 or the call is denied."""
+    import signal  # noqa: PLC0415 - keep the import cheap
 
     if fd >= 0:
         try:
@@ -44,17 +47,18 @@ def send_signal(pid: int, fd: int, number: int) -> None:
         except AttributeError:
             pass
         except OSError as error:
-            # The caller's own lack of permission is EPERM too, which kill(2) repeats.
+            # EPERM may also mean that the caller lacks permission.  kill(2) then reports it again.
             if error.errno not in DENIED:
                 raise
         else:
             return
+        fallback("no pidfd_send_signal(2): a process is signalled by its pid")
         _check_alive(fd)
     os.kill(pid, number)
 
 
 def _check_alive(fd: int) -> None:
-    """The number of a process that has exited may be another's by now."""
+    """Raise ProcessLookupError if the process has exited, since its pid may be reused."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     if poll.poll(0):

@@ -1,8 +1,7 @@
-"""Numbers as people write them, by the unit of what they are for: ``512Mi`` bytes, ``10ms``, ``1.5`` CPUs.
+"""Parse human-readable numbers by their unit: ``512Mi`` bytes, ``10ms``, ``1.5`` CPUs.
 
-Which suffixes a number may have follows from the unit that its parameter
-declares, and from nothing else: ``500m`` is 500 MiB of bytes, half a CPU of
-CPU time, and an error of a count.
+Only the unit of the parameter determines the allowed suffixes: ``500m`` is
+500 MiB for bytes, half a CPU for CPU time, and an error for a count.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from ..errors import InvalidValue, shown
-from ..values import MAX, Limit
+from .errors import InvalidValue, shown
+from .values import MAX, Limit
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_LIMIT", "TIMES", "cpus", "limit", "number", "protection", "seconds", "whole"]
 
 NO_LIMIT: Final = frozenset({"max", "unlimited", "infinity", "none", "-1"})
-"""The words for no limit: the kernel's, systemd's, those of container runtimes, and v1's number."""
+"""Words for no limit: the kernel's, systemd's, the container runtimes', and v1's number."""
 
 _NUMBER: Final = re.compile(r"(-?[0-9]{1,40}(?:\.[0-9]{1,40})?) *([a-zµ]*|%)", re.IGNORECASE)
 _CPUS: Final = re.compile(r"([0-9]{1,6}\.[0-9]{1,9})|([0-9]{1,8}(?:\.[0-9]{1,9})?)(%|m)")
@@ -45,14 +44,14 @@ _NANOSECONDS: Final = {
 }
 
 TIMES: Final = frozenset({"ns", "us", "ms", "s"})
-"""The units of a time."""
+"""Units of time."""
 
 _SUFFIXES: Final[Mapping[str, Mapping[str, int]]] = {
     "bytes": _BYTES,
     "percent": {"": 1, "%": 1},
     **{unit: {**_NANOSECONDS, "": _NANOSECONDS[unit]} for unit in TIMES},
 }
-"""By unit what a suffix multiplies by; of a time it is nanoseconds."""
+"""Unit to suffixes and their factors; for times in nanoseconds."""
 
 _EXAMPLES: Final = {
     "bytes": "bytes, such as 1000, 512M or 0.5Gi",
@@ -65,7 +64,7 @@ _EXAMPLES: Final = {
 
 
 def _base(unit: str) -> str:
-    """The unit without its rate: ``bytes`` of ``bytes/s``."""
+    """Return the unit without its rate: ``bytes`` for ``bytes/s``."""
     return unit.partition("/")[0]
 
 
@@ -74,28 +73,28 @@ def _expected(unit: str) -> str:
 
 
 def number(word: str, unit: str) -> Fraction:
-    """Return the number that a word stands for, in the unit, exactly.
+    """Return the exact number that a word stands for, in the unit.
 
     Args:
-        word: a decimal number, and maybe a suffix that numbers of this unit may have.
+        word: a decimal number, optionally with a suffix of this unit.
         unit: a parameter's unit, such as ``bytes``, ``us`` or ``count``.
 
     Raises:
-        InvalidValue: the word is no such number.
+        InvalidValue: the word is not such a number.
     """
     match = _NUMBER.fullmatch(word.strip())
     factor = None if match is None else _SUFFIXES.get(_base(unit), {"": 1}).get(match[2].lower())
     if match is None or factor is None:
         message = f"value must be {_expected(unit)}, got {shown(word)}"
         raise InvalidValue(message)
-    from fractions import Fraction  # noqa: PLC0415 - importing the package has to stay light
+    from fractions import Fraction  # noqa: PLC0415 - keep the import cheap
 
     base = _base(unit)
     return Fraction(match[1]) * factor / (_NANOSECONDS[base] if base in TIMES else 1)
 
 
 def whole(word: str, unit: str) -> int:
-    """Return the integer that a word stands for; InvalidValue where it is none, such as 0.3 of a byte."""
+    """Return the integer that a word stands for; raise InvalidValue for a fraction, such as 0.3 bytes."""
     value = number(word, unit)
     if value.denominator != 1:
         unit_s = f" {unit}" if _base(unit) in _SUFFIXES else ""
@@ -112,7 +111,7 @@ def limit(word: str, unit: str) -> Limit:
 def protection(word: str, unit: str) -> Limit:
     """Return the amount to protect that a word stands for.
 
-    A protection of MAX protects everything, so "none" and its like, which could mean
+    A protection of MAX protects everything, so words such as "none", which could mean
     the opposite, are refused.
     """
     if word.strip().lower() in NO_LIMIT - {"max", "infinity"}:
@@ -122,7 +121,7 @@ def protection(word: str, unit: str) -> Limit:
 
 
 def cpus(word: str) -> Fraction | None:
-    """Return a number of CPUs: ``0.5``, ``150%``, ``500m``; None for a word of another form, such as an integer."""
+    """Return a number of CPUs (``0.5``, ``150%``, ``500m``); None for another form, such as an integer."""
     match = _CPUS.fullmatch(word.strip())
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Start threads, or raise an error of this package that says why not."""
+"""Start threads; convert a failure to an error of this package."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import from_errno
+from .errors import from_errno
 
 __all__ = ["start_thread", "thread_limit"]
 
 
 @contextmanager
 def thread_limit(tried: str) -> Iterator[None]:
-    """Around what starts a thread: give the limit of threads its error.
+    """Convert the RuntimeError of a thread that cannot start to CgroupOSError.
 
     Args:
         tried: the beginning of the error's message.
@@ -25,10 +25,10 @@ def thread_limit(tried: str) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:  # what Python makes of EAGAIN
+    except RuntimeError as error:  # raised by Python for EAGAIN
         if "start new thread" not in str(error):
             raise
-        hint = "no more threads: ulimit -u, or pids.max of a cgroup above, is reached"
+        hint = "no more threads: ulimit -u, or pids.max of an ancestor, is reached"
         raise from_errno(errno.EAGAIN, tried, hint=hint) from None
 
 
@@ -36,10 +36,10 @@ def start_thread(target: Callable[..., object], name: str, tried: str, *argument
     """Start a daemon thread and return it.
 
     Args:
-        target: the function that it runs.
-        name: what debuggers show.
+        target: the function to run.
+        name: the thread's name, for debuggers.
         tried: the beginning of the error's message.
-        *arguments: what the function gets.
+        *arguments: the arguments of the function.
 
     Raises:
         CgroupOSError: the limit of threads is reached.

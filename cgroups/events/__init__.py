@@ -1,1 +1,0 @@
-"""Events: what the kernel tells of cgroups as it happens, and guards that act on it."""

@@ -1,0 +1,1 @@
+"""Run one command in new cgroups, and measure it."""

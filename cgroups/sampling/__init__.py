@@ -1,1 +1,0 @@
-"""Sampling: many numbers of many cgroups in one call, and what comes of the frames."""
