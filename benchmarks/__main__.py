@@ -1,7 +1,7 @@
-"""``python -m benchmarks``: ratios to the C floor of the same run, and JSON with all of it.
+"""``python -m benchmarks``: print ratios to the C floor of the same run, and write all figures as JSON.
 
-Needs write access to the memory hierarchy (it makes cgroups and removes them)
-and, for the mount table's cases, root.
+The benchmarks need write access to the memory hierarchy, where they create and
+remove cgroups.  The cases of the mount table need root.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import CHECKOUT, cases, finding, instructions, memory, recording, spawning
+from . import CHECKOUT, cases, exporting, finding, instructions, memory, placing, recording, spawning
 from .chart import chart
 from .measure import Result
 from .peers import PEERS, Peers
@@ -33,11 +33,19 @@ def show(title: str, results: list[Result]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60, help="of each case; medians are of these (at least 30)")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="where the figures go")
-    parser.add_argument("--quick", action="store_true", help="few rounds, few cgroups, a second of recording")
-    parser.add_argument("--long", action="store_true", help="also a million frames, to see that memory does not grow")
-    parser.add_argument("--chart", type=Path, help="draws the ratios, as .svg or .png (needs matplotlib)")
+    parser.add_argument(
+        "--rounds", type=int, default=60, help="rounds of each case, for the medians; at least 30; default: 60"
+    )
+    parser.add_argument(
+        "--json", type=Path, default=Path("benchmarks.json"), help="file for the figures; default: benchmarks.json"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="run 5 rounds, at most 100 cgroups, and 1 second of recording"
+    )
+    parser.add_argument(
+        "--long", action="store_true", help="also sample a million frames, to check that memory does not grow"
+    )
+    parser.add_argument("--chart", type=Path, help="file for a chart of the ratios, .svg or .png; needs matplotlib")
     arguments = parser.parse_args()
     check_installed()
     rounds = 5 if arguments.quick else arguments.rounds
@@ -63,6 +71,11 @@ def main() -> int:
     figures("memory", report["memory"], {"bytes_a_cell": memory.BOUND_BYTES})
     report["spawning"] = spawning.spawning(rounds)
     figures("a program started inside its cgroups", report["spawning"], {"v": spawning.BOUND})
+    report["placing"] = placing.placing(rounds)
+    bounds = {"own cgroup, to": placing.OWN_BOUND, "scope, to": placing.SCOPE_BOUND}
+    figures("a command in cgroups of its own", report["placing"], bounds)
+    report["exporting"] = exporting.exporting(most)
+    figures("a scrape of the exporter", report["exporting"], {"scrape, to": exporting.BOUND})
     report["instructions"] = instructions.instructions()
     figures("instructions", report["instructions"].get("instructions", report["instructions"]), {})
     if not arguments.quick:
@@ -78,7 +91,7 @@ def main() -> int:
 
 
 def once(tables: dict[str, list[Result]], rounds: int) -> dict[str, float]:
-    """Finding, in mounts of its own, and importing."""
+    """Measure finding, in a mount namespace, and importing."""
     singles: dict[str, float] = {}
     if os.geteuid() == 0:
         title, results = finding.scanning(rounds, CHECKOUT)
@@ -86,7 +99,7 @@ def once(tables: dict[str, list[Result]], rounds: int) -> dict[str, float]:
         show(title, results)
         singles = {f"{name} (us)": value for name, value in finding.finding(rounds).items()}
     else:
-        print("\nnot root: the cases with mounts of their own are left out")
+        print("\nnot root: the cases that need a mount namespace are skipped")
     singles["import cgroups (ms)"] = finding.importing(max(rounds // 2, 15))
     return singles
 

@@ -1,4 +1,4 @@
-"""What is read, by whom, and the bound that this library is held to."""
+"""The files to read, the subjects that read them, and the bounds for this library."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import cgroups
 from cgroups import Blkio, Cpu, Cpuacct, Hierarchy, Memory, Pids
+from cgroups.core.backend import backend
 
 from .measure import Result, Subject, interleaved
 from .peers import Peers
@@ -22,7 +23,7 @@ BY_HAND, PLAIN = "os.pread, by hand", "open().read(), plain"
 
 
 class Work(NamedTuple):
-    """Some files of each of some cgroups: by controller, the parameters that are read."""
+    """Some files of each of some cgroups: the parameters to read, by controller."""
 
     title: str
     parts: dict[str, tuple[Any, ...]]
@@ -52,7 +53,7 @@ WORKS = (
 
 
 def is_here(work: Work) -> bool:
-    """Whether this host has all of its files."""
+    """Return whether this host has all files of a work."""
     roots = {controller: Hierarchy.find(f"{controller}:/") for controller in work.parts}
     return all(
         (root := roots[controller]) is not None and all(parameter.files(root.version) for parameter in parameters)
@@ -61,10 +62,10 @@ def is_here(work: Work) -> bool:
 
 
 def reading(floor: Floor, peers: Peers, rounds: int) -> Iterator[tuple[str, list[Result]]]:
-    """The works, on kept-open files."""
+    """Run the works, on files that stay open."""
     for work in filter(is_here, WORKS):
         files = work.cgroups * sum(map(len, work.parts.values()))
-        with ExitStack() as stack, many_files(2 * files):  # Parameters.get keeps them, and the sampler its own
+        with ExitStack() as stack, many_files(2 * files):  # Parameters.get and the sampler keep all files open
             parts = [
                 Part(stack.enter_context(fresh_cgroups(controller, work.cgroups)), parameters)
                 for controller, parameters in work.parts.items()
@@ -89,33 +90,34 @@ def reading(floor: Floor, peers: Peers, rounds: int) -> Iterator[tuple[str, list
 
 SIZES = (10, 100, 1_000, 10_000)
 LIMITED = 1024
-_OTHERS = 500  # files of the interpreter, its libraries, the other subjects
+_OTHERS = 500  # files of the interpreter, its libraries and the other subjects
 
 
 @contextlib.contextmanager
 def many_files(count: int) -> Iterator[None]:
-    """Lets this process have so many files open, for the floor and the library each."""
+    """Raise the limit of open files to ``count`` for the floor, and the same for the library."""
     soft, hard = before = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * count + _OTHERS
     if wanted > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    budget = backend.fd_budget()
     cgroups.set_fd_budget(count + _OTHERS // 2)
     try:
         yield
     finally:
-        cgroups.set_fd_budget(soft // 4)
+        cgroups.set_fd_budget(budget)
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def most_kept(wanted: int) -> int:
-    """As many files as the floor and the library may both keep open, at most those wanted."""
+    """Return how many files the floor and the library can both keep open, at most ``wanted``."""
     with contextlib.suppress(ValueError, OSError), many_files(wanted):
         return wanted
     return min(wanted, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - _OTHERS) // 2)
 
 
 def sizes(floor: Floor, rounds: int, most: int) -> Iterator[tuple[str, list[Result]]]:
-    """One integer of ever more cgroups; and of the most, with fewer descriptors than files."""
+    """Measure one integer of more and more cgroups; for the most cgroups, also with fewer descriptors than files."""
     for size in (one for one in SIZES if one <= most):
         few = max(rounds * 100 // max(size, 100), 10)
         with fresh_cgroups("memory", size) as those:

@@ -1,4 +1,4 @@
-"""The chart that the README shows: what each reader costs, as times the floor of the same run."""
+"""The chart in the README: the cost of each reader, as a multiple of the floor of the same run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LIBRARY = ("Sampler", "Parameters")
 
 
 def chart(report: dict[str, Any], path: Path) -> None:
-    """Draws the works' tables of a report."""
+    """Draw the tables of the works in a report."""
     import matplotlib as mpl  # noqa: PLC0415 - the extra `plot`
 
     mpl.use("Agg")
@@ -18,7 +18,7 @@ def chart(report: dict[str, Any], path: Path) -> None:
 
     titles = report["works"]
     tables = [report["tables"][title][1:] for title in titles]
-    # The same file for the same figures, and text as text.
+    # Equal figures must give equal files; text stays text.
     mpl.rcParams.update({"svg.hashsalt": "cgroups", "svg.fonttype": "none", "font.size": 9})
     figure, axes = plt.subplots(
         len(tables), figsize=(8, 0.45 + 0.24 * sum(len(one) + 2 for one in tables)), sharex=True, squeeze=False,

@@ -1,5 +1,5 @@
-// containerd/cgroups reads the same cgroups, as remote.py asks: a line of JSON
-// with the task, then a pass for each line, answered with its nanoseconds.
+// Read the same cgroups with containerd/cgroups, by the protocol of remote.py: a
+// line of JSON with the task, then a pass for each line, and its nanoseconds.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	v1 "github.com/containerd/cgroups/stats/v1"
 )
 
-// What can be asked for the figures of a cgroup: always all those of its controller.
+// A controller returns all its figures of a cgroup at once.
 type controller interface {
 	Stat(path string, stats *v1.Metrics) error
 }

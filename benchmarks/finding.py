@@ -1,4 +1,4 @@
-"""Finding, scanning and importing: what is done once, and not for each number."""
+"""Finding, scanning and importing: costs that occur once, not for each number."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .world import in_namespace
 
 # ---- finding, in a mount namespace of its own -----------------------------------------
 
-# The first look at a directory that was just made is the dearest: the kernel
-# makes its inode then.  So a bare stat(2) at the same moment is the floor.
+# The first lookup of a new directory costs the most, because the kernel creates
+# its inode then.  So the floor is a bare stat(2) of a new directory.
 FIND = """
 import json, os, statistics, time
 from cgroups import Hierarchy
@@ -63,7 +63,7 @@ print(json.dumps([list(result) for result in results]))
 
 
 def finding(rounds: int) -> dict[str, float]:
-    """A warm find in microseconds, the directory removed and made between the calls, and a bare stat beside."""
+    """Measure a warm find of a new directory, and a bare stat for comparison, in microseconds."""
     code = FIND.replace("ROUNDS", str(rounds))
     figures = {}
     for mounts in (20, 2000):
@@ -76,7 +76,7 @@ def finding(rounds: int) -> dict[str, float]:
 
 
 def scanning(rounds: int, checkout: str) -> tuple[str, list[Result]]:
-    """A cold scan of 2,000 mounts, against reading the table without parsing it."""
+    """Compare a cold scan of 2,000 mounts with reading the table without parsing."""
     code = SCAN.replace("ROUNDS", str(rounds)).replace("CHECKOUT", repr(checkout))
     return "2,000 mounts, cold scan", [Result(*row) for row in json.loads(in_namespace(2000, code))]
 
@@ -85,7 +85,7 @@ def scanning(rounds: int, checkout: str) -> tuple[str, list[Result]]:
 
 
 def importing(rounds: int) -> float:
-    """What ``import cgroups`` adds to a bare interpreter, in milliseconds."""
+    """Return the time that ``import cgroups`` adds to a bare interpreter, in milliseconds."""
 
     def run(code: str) -> int:
         start = time.perf_counter_ns()

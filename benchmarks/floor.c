@@ -1,5 +1,5 @@
-/* floor.c - the least that any reader has to do: the system calls alone.  What
- * everything else is measured against, in the same run. */
+/* floor.c - the least work of any reader: only the system calls.  All other
+ * subjects are compared with it, in the same run. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stddef.h>
@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One pass over kept-open files: a bare pread each.  Returns the bytes read,
- * so that no compiler leaves it out. */
+/* Make one pass over open files: a bare pread each.  The number of bytes is
+ * returned, so that no compiler removes the reads. */
 long floor_pread(const int *fds, size_t count, char *buffer, size_t size)
 {
     long total = 0;
@@ -22,7 +22,7 @@ long floor_pread(const int *fds, size_t count, char *buffer, size_t size)
     return total;
 }
 
-/* The same without keeping them: open, read, close. */
+/* Make one pass over files that do not stay open: open, read, close. */
 long floor_open_read_close(const char *const *paths, size_t count, char *buffer, size_t size)
 {
     long total = 0;
@@ -37,7 +37,7 @@ long floor_open_read_close(const char *const *paths, size_t count, char *buffer,
     return total;
 }
 
-/* Opens a file, reads all of it, in the pieces that the kernel gives, closes it. */
+/* Open a file, read all of it in the kernel's pieces, and close it. */
 long floor_read_all(const char *path, char *buffer, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -57,8 +57,8 @@ static int64_t clock_of(clockid_t id)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* A pass at each tick of an absolute timer; the CPU time of this thread, and the
- * ticks that came and went during a pass, or a stall of the machine. */
+/* Make a pass at each tick of an absolute timer.  Return the CPU time of this
+ * thread, and the ticks missed during a pass or a stall of the machine. */
 int64_t floor_ticks(const int *fds, size_t count, char *buffer, size_t size, int64_t interval, size_t ticks,
                     size_t *missed_ret)
 {

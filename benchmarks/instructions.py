@@ -1,4 +1,4 @@
-"""Instructions of the parsers, as valgrind's callgrind counts them: a figure that no noise moves."""
+"""Instruction counts of the parsers from valgrind's callgrind, which do not depend on the load of the machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STAT = HERE.parent / "tests" / "fixtures" / "linux-6.1-v2" / "job" / "memory.sta
 
 
 def instructions() -> dict[str, Any]:
-    """By parser, its instructions in one call; or what is missing, and how to install it."""
+    """Count the instructions of one call of each parser; if valgrind is missing, return how to install it."""
     if shutil.which("valgrind") is None:
         return {"missing": "valgrind", "install": INSTALL}
     csrc = HERE.parent / "csrc"

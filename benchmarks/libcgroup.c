@@ -1,5 +1,5 @@
-/* libcgroup.c - libcgroup reads the same files: a value, a keyed file or lines,
- * by the calls that it has for each. */
+/* libcgroup.c - read the same files with libcgroup: a value, a keyed file or
+ * lines, each with its own function. */
 #include <libcgroup.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static int read_keyed(const char *controller, const char *path, unsigned long *s
     return status == ECGEOF ? 0 : status;
 }
 
-/* A pass over all of them; -1 when one could not be read. */
+/* Make a pass over all files; return -1 if a file cannot be read. */
 long peer_pass(const char *const *controllers, const char *const *paths, char **files, const int *kinds, size_t count)
 {
     unsigned long sum = 0;

@@ -1,8 +1,7 @@
-"""Timing: subjects in turn, round after round, and each round's ratio to its floor.
+"""Timing: all subjects take turns in each round, and each time is compared with the floor of its round.
 
-These are the only figures that hold on a machine that is shared: two times of
-one round were taken within milliseconds of each other, two absolute times of
-two runs were not.
+Only these ratios are reliable on a shared machine.  The times of one round are
+taken within milliseconds of each other; absolute times of two runs are not.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ Subject = Callable[[], object]
 
 
 class Remote(ABC):
-    """A subject that times itself, as it is in a process of its own."""
+    """A subject in another process, which times itself."""
 
     @abstractmethod
     def __call__(self) -> int:
-        """Makes a pass: its nanoseconds."""
+        """Make a pass, and return its nanoseconds."""
 
 
 class Result(NamedTuple):
-    """What one subject took: nanoseconds an item, and times the floor, as median and quartiles."""
+    """The times of one subject: nanoseconds per item, and the ratio to the floor as median and quartiles."""
 
     name: str
     ns: float
@@ -37,7 +36,7 @@ class Result(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether the bound, if there is one, was met."""
+        """'within' or 'OVER'; an empty string without a bound."""
         if self.bound is None:
             return ""
         return "within" if self.ratio <= self.bound else "OVER"
@@ -46,10 +45,10 @@ class Result(NamedTuple):
 def interleaved(
     subjects: dict[str, Subject], *, items: int, rounds: int = 40, bounds: dict[str, float] | None = None
 ) -> list[Result]:
-    """Times each subject once a round; the first is the floor.
+    """Time each subject once per round; the first is the floor.
 
-    A subject does ``items`` reads a call.  The garbage collector runs between
-    the rounds, not within them: it is nobody's cost in particular.
+    A subject does ``items`` reads per call.  The garbage collector runs between
+    the rounds, because its cost belongs to no subject.
     """
     bounds = bounds or {}
     names = list(subjects)
@@ -60,7 +59,7 @@ def interleaved(
     try:
         for _ in range(rounds):
             for name in names:
-                subjects[name]()  # the caches are warm with its own data, not with its predecessor's
+                subjects[name]()  # warm the caches with the data of this subject
                 times[name].append(_time(subjects[name]))
             gc.collect(0)
     finally:

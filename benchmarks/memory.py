@@ -1,4 +1,4 @@
-"""Memory: bytes for each cell of a sampler, and whether frame after frame it grows."""
+"""Memory: bytes per cell of a sampler, and growth over many frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARAMETERS = ("usage_in_bytes", "max_usage_in_bytes", "failcnt", "limit_in_bytes
 BOUND_BYTES = 256
 FRAMES = 1_000_000
 
-# RssAnon: memory of this process alone, without the kernel's for each open file.
+# RssAnon excludes the kernel's memory for open files.
 COST = """
 import json, resource, sys
 import cgroups
@@ -53,7 +53,7 @@ def _cost(cgroups: int, frames: int) -> list[int]:
 
 
 def memory(cgroups: int, *, frames: int = 0) -> dict[str, Any]:
-    """Bytes a cell of many cgroups, two frames among them; and the growth over many frames of few cgroups."""
+    """Measure bytes per cell of many cgroups, including two frames, and the growth over many frames of two cgroups."""
     cells, first, _ = _cost(cgroups, 0)
     report: dict[str, Any] = {"cells": cells, "bytes_a_cell": first / cells, "bound": BOUND_BYTES}
     if frames:

@@ -1,4 +1,4 @@
-/* parsers.c - the parsers alone, each called once in a function of its own, for whoever counts instructions. */
+/* parsers.c - call each parser once, in a separate function, to count its instructions. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ __attribute__((noinline)) int count_parse_layout(const char *text, size_t length
     return cg_parse_layout(&layout, text, length, values, kinds);
 }
 
-/* As the sampler learns it: what stands between the numbers. */
+/* Learn the layout as the sampler does: the text between the numbers. */
 static void learn(const char *text, size_t length)
 {
     static char literals[TEXT];

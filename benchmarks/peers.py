@@ -1,6 +1,6 @@
-"""Other libraries, where they are installed; where not, the command that would install them.
+"""Other libraries, if they are installed; otherwise the command to install them.
 
-Each reads in the way that its users would; what it cannot read it is left out of.
+Each library reads in the way of its users, and is left out of works that it cannot read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .world import HERE, compiled
 
 
 class Peer(NamedTuple):
-    """A library: ``prepare`` looks for it and gives its version, and what makes its subject, if it can read all."""
+    """A library: ``prepare`` returns its version, and a function that makes its subject if it can read all files."""
 
     name: str
     install: str
@@ -44,7 +44,7 @@ def _is_memory(parts: Parts) -> bool:
 
 
 def _cgroupspy() -> tuple[str, Callable[[Parts], Subject | None]]:
-    from cgroupspy.nodes import Node  # noqa: PLC0415 - may not be there
+    from cgroupspy.nodes import Node  # noqa: PLC0415 - may be missing
 
     def controller_of(path: str, mount: str) -> Any:
         node = Node(mount.rpartition("/")[2], parent=Node(mount.rpartition("/")[0] + "/"))
@@ -71,7 +71,7 @@ def _cgroupspy() -> tuple[str, Callable[[Parts], Subject | None]]:
 
 
 def _benchexec() -> tuple[str, Callable[[Parts], Subject | None]]:
-    from benchexec.cgroupsv1 import CgroupsV1  # noqa: PLC0415 - may not be there
+    from benchexec.cgroupsv1 import CgroupsV1  # noqa: PLC0415 - may be missing
     from benchexec.cgroupsv2 import CgroupsV2  # noqa: PLC0415
 
     def numbers(cgroup: Any, name: str) -> Callable[[], Any]:
@@ -160,7 +160,7 @@ def _containerd() -> tuple[str, Callable[[Parts], Subject | None]]:
     def subject(parts: Parts, _keep: Any = directory) -> Subject | None:
         mounts = [part.cgroups[0].hierarchy for part in parts]
         if any(mount.version != 1 for mount in mounts):
-            return None  # it reads no memory.pressure
+            return None  # the library does not read memory.pressure
         task = {
             "Root": str(mounts[0].mount_point).rpartition("/")[0],
             "Parts": [
@@ -194,7 +194,7 @@ PEERS = (
 
 
 class Peers:
-    """Those of some peers that are here."""
+    """The installed ones of some peers."""
 
     def __init__(self, peers: tuple[Peer, ...]) -> None:
         self.versions: dict[str, str] = {}
@@ -207,6 +207,6 @@ class Peers:
                 self.missing[peer.name] = peer.install
 
     def subjects(self, parts: Parts) -> dict[str, Subject]:
-        """Those that can read all of it."""
+        """Return the subjects that can read all files."""
         made = {name: maker(parts) for name, maker in self._makers.items()}
         return {name: subject for name, subject in made.items() if subject is not None}

@@ -1,4 +1,4 @@
-"""The recorder at 1 kHz: ticks that it lost, how late they were, and its CPU time against a floor that does as much."""
+"""The recorder at 1 kHz: lost ticks, lateness, and CPU time compared with a floor that does the same reads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _cpu_ns(thread: str) -> int:
 
 
 def recording(floor: Floor, seconds: float) -> dict[str, Any]:
-    """Slices of the recorder and of the floor in turn, so that both have the same machine."""
+    """Measure the recorder and the floor in alternate slices, so that the load of the machine affects both."""
     lateness: list[int] = []
     ratios: list[float] = []
     ticks = lost = floor_lost = 0

@@ -1,7 +1,7 @@
-"""Subjects that run in a process of their own, and time themselves there: another language, or the other backend.
+"""Subjects in another process, which time themselves there: another language, or the other backend.
 
-The process gets its task as a line of JSON, answers with a line, and from then
-on makes a pass for each line, which it answers with its nanoseconds.
+The process gets its task as a line of JSON, and answers with a line.  For each
+further line it makes a pass, and answers with the nanoseconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SUBJECTS = {"get": get, "sampler": sampler}
 
 
 class Process(Remote):
-    """A process that makes a pass when it is asked to."""
+    """A process that makes a pass on request."""
 
     def __init__(self, command: Sequence[str], task: Any, **environment: str) -> None:
         self._process = subprocess.Popen(
@@ -61,7 +61,7 @@ class Process(Remote):
 
 
 def python_backend(subject: str, parts: Parts) -> Process:
-    """One of SUBJECTS by the Python backend."""
+    """Return one of SUBJECTS with the Python backend."""
     task = [
         subject,
         [[list(map(str, part.cgroups)), [str(parameter) for parameter in part.parameters]] for part in parts],

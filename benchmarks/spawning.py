@@ -1,8 +1,7 @@
-"""Starting a program inside its cgroups, against starting it anywhere, and moving it there by bare writes.
+"""The time to start a program inside its cgroups, compared with a start outside and bare writes to move it.
 
-Both ways take turns, in a process of its own that is small or large.  What is
-timed is the start alone, from the call to its return, which both make when the
-child executes.
+Both ways take turns in one process, whose memory is small or large.  Only the
+start is timed, from the call to its return, when the child has executed.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ if v1:
         cases[case] = (bare(group), here(group))
 try:
     taken = {case: ([], []) for case in cases}
-    # One case after the other: a write to cgroup.procs makes the next starts of all the machine slower.
+    # The cases run in sequence: a write to cgroup.procs slows the next starts on the whole machine.
     for case, pair in cases.items():
         time.sleep(0.5)
         for _ in range(rounds):
@@ -76,7 +75,7 @@ print(json.dumps({case: [statistics.median(times) for times in pair] for case, p
 
 
 def spawning(rounds: int) -> dict[str, float]:
-    """Ratios, by the case, the parent's memory and the time between two starts; and microseconds."""
+    """Measure ratios and microseconds, by case, memory of the parent, and time between two starts."""
     found: dict[str, float] = {}
     for size in SIZES_MB:
         for gap in GAPS_S:

@@ -1,4 +1,4 @@
-"""Who reads: this library in its ways, and programs that use the kernel's files themselves."""
+"""The readers: this library by each of its functions, and programs that read the kernel's files directly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Part(NamedTuple):
     parameters: tuple[Any, ...]
 
     def files(self) -> list[tuple[Cgroup, str]]:
-        """Each control file of it, in the order of the cgroups."""
+        """Return the control files of the part, in the order of the cgroups."""
         return [
             (cgroup, file)
             for cgroup in self.cgroups
@@ -32,7 +32,7 @@ Parts = Sequence[Part]
 
 
 def paths_of(parts: Parts) -> list[str]:
-    """All control files."""
+    """Return the paths of all control files."""
     return [f"{cgroup.path}/{file}" for part in parts for cgroup, file in part.files()]
 
 
@@ -56,7 +56,7 @@ def _number(data: bytes) -> int | None:
         return None  # max
 
 
-# How a careful program would parse a file, by its name; else it is one number.
+# The parser of a careful program, by file name; any other file has one number.
 _PARSERS: tuple[tuple[str, Callable[[bytes], Any]], ...] = (
     (r".*/(memory|cpu|cpuacct)\.stat", _flat),
     (r".*\.pressure", _nested),
@@ -103,7 +103,7 @@ def get(parts: Parts) -> Subject:
 
 
 def sampler(parts: Parts) -> Subject:
-    """One sampler for each hierarchy: a cell for each file of each cgroup, and none that cannot be."""
+    """Return a subject with one sampler per hierarchy, in which every cell can be read."""
     samplers = [Sampler(cgroups, parameters) for cgroups, parameters in parts]
     for sampler in samplers:
         statuses = set(sampler.sample().status.cast("B"))

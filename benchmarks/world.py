@@ -1,4 +1,4 @@
-"""What is measured: cgroups of this run's own, mounts in a namespace of its own, the C floor."""
+"""The environment of a run: new cgroups, mounts in a new namespace, and the C floor."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ long floor_read_all(const char *path, char *buffer, size_t size);
 
 
 def check_installed() -> None:
-    """What is measured is the installed package, with its C extension."""
+    """Exit unless the installed package is measured, with its C extension."""
     where = Path(cgroups.__file__).resolve().parent
     if where.parent == HERE.parent:
         sys.exit(f"benchmarks: {where} is the checkout; install the package first: pip install .")
     if cgroups.backend != "native":
-        sys.exit(f"benchmarks: the backend is {cgroups.backend}; what is measured is the native one")
+        sys.exit(f"benchmarks: the backend must be native, got {cgroups.backend}")
 
 
 def compiled(source: str, declarations: str, *flags: str) -> tuple[FFI, Any]:
-    """A file of C, compiled for this run."""
+    """Compile a C file for this run."""
     ffi = FFI()
     ffi.cdef(declarations)
     compiler = os.environ.get("CC", "cc")
@@ -52,7 +52,7 @@ def compiled(source: str, declarations: str, *flags: str) -> tuple[FFI, Any]:
 
 
 class Floor:
-    """floor.c."""
+    """The functions of floor.c."""
 
     def __init__(self) -> None:
         self._ffi, self._lib = compiled("floor.c", _DECLARATIONS)
@@ -60,34 +60,34 @@ class Floor:
         self._kept: list[Any] = []
 
     def pread(self, fds: Sequence[int]) -> Any:
-        """A pass over kept-open files."""
+        """Return a pass over files that stay open."""
         array = self._ffi.new("int[]", fds)
         call, buffer, count = self._lib.floor_pread, self._buffer, len(fds)
         return lambda: call(array, count, buffer, BUFFER)
 
     def open_read_close(self, paths: Sequence[str]) -> Any:
-        """A pass over files that are not kept."""
+        """Return a pass that opens and closes each file."""
         names = [self._ffi.new("char[]", path.encode()) for path in paths]
         array = self._ffi.new("char *[]", names)
         call, buffer, count = self._lib.floor_open_read_close, self._buffer, len(names)
-        self._kept += [names, array]  # C has only their addresses
+        self._kept += [names, array]  # C has only the addresses of these objects
         cast = self._ffi.cast("const char **", array)
         return lambda: call(cast, count, buffer, BUFFER)
 
     def ticks(self, fds: Sequence[int], interval_ns: int, ticks: int) -> tuple[int, int]:
-        """As many passes at the ticks of a timer: the CPU time that they took, in nanoseconds; and ticks missed."""
+        """Make one pass per tick of a timer; return the CPU time in nanoseconds, and the missed ticks."""
         missed = self._ffi.new("size_t *")
         spent: int = self._lib.floor_ticks(fds, len(fds), self._buffer, BUFFER, interval_ns, ticks, missed)
         return spent, missed[0]
 
     def read_all(self, path: str) -> Any:
-        """Reads one file of any length, as a mount table."""
+        """Return a pass that reads one file of any length, such as a mount table."""
         name, call, buffer = path.encode(), self._lib.floor_read_all, self._buffer
         return lambda: call(name, buffer, 8 << 20)
 
 
 def machine() -> dict[str, str]:
-    """What the figures are of."""
+    """Return the versions and the machine of the figures."""
     models = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")]
     return {
         "cgroups": importlib.metadata.version("cgroups-cffi"),
@@ -101,7 +101,7 @@ def machine() -> dict[str, str]:
 
 @contextlib.contextmanager
 def open_files(paths: Sequence[str]) -> Iterator[list[int]]:
-    """Files kept open."""
+    """Keep files open; yield their descriptors."""
     fds: list[int] = []
     try:
         fds.extend(os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths)
@@ -112,9 +112,9 @@ def open_files(paths: Sequence[str]) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def fresh_cgroups(controller: str, count: int) -> Iterator[list[Cgroup]]:
-    """Cgroups below one of this run's own, all removed in the end."""
-    top = Hierarchy.find_or_create(f"{controller}:/cgroups-bench-{os.getpid()}")
+def fresh_cgroups(controller: str, count: int, name: str = "cgroups-bench") -> Iterator[list[Cgroup]]:
+    """Create cgroups below a new one of this run; remove all at the end."""
+    top = Hierarchy.find_or_create(f"{controller}:/{name}-{os.getpid()}")
     try:
         yield [top.make_sub(f"{i:05}") for i in range(count)]
     finally:
@@ -122,7 +122,7 @@ def fresh_cgroups(controller: str, count: int) -> Iterator[list[Cgroup]]:
 
 
 def in_namespace(mounts: int, code: str) -> str:
-    """Runs Python code in a mount namespace of its own with this many more mounts; its output."""
+    """Run Python code in a new mount namespace with more mounts; return its output."""
     script = (
         "set -e; mount --make-rprivate /; d=$(mktemp -d); mount -t tmpfs none $d; "
         f"for i in $(seq {mounts}); do mkdir $d/$i; mount --bind $d/$i $d/$i; done; "
