@@ -21,13 +21,14 @@ from types import ModuleType
 import pytest
 
 import cgroups
-from cgroups import Cgroup, Core, Hierarchy, Parameters, _python_backend
-from cgroups.spec import IMPLICIT
+from cgroups import Cgroup, Core, Hierarchy, Parameters
+from cgroups.core import reference
+from cgroups.core.specs import IMPLICIT
 
 try:
-    from cgroups import _native_backend
+    from cgroups.core import native
 except ModuleNotFoundError:
-    _native_backend = None
+    native = None
 
 # What a test starts is to take these signals, also where the tests run under nohup or in the background of a script.
 for _number, _handler in {
@@ -45,7 +46,7 @@ CI = os.environ.get("CI") == "true"
 # The committed list of what may be skipped; a virtual machine has another.
 SKIPS = Path(os.environ.get("CGROUPS_TESTS_SKIPS", TESTS / "skips.txt"))
 
-IMPLEMENTATIONS = {"native": _native_backend, "python": _python_backend}
+IMPLEMENTATIONS = {"native": native, "python": reference}
 
 
 # ---- what was not run -----------------------------------------------------------
@@ -123,7 +124,7 @@ OWN_HOST = os.environ.get("CGROUPS_TESTS_OWN_HOST") == "1"
 
 
 def _would_write_the_root(root: Cgroup, controller: str) -> bool:
-    """Whether making a cgroup with a controller writes to a cgroup that was there before: on v2, to enable it."""
+    """Return whether creating a cgroup with a controller must enable it in an existing cgroup, which happens on v2."""
     if root.version == 1 or not controller or controller in IMPLICIT or OWN_HOST:
         return False
     name = "io" if controller == "blkio" else controller

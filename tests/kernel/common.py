@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import termios
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cgroups
 from cgroups import Cgroup, Device, Hierarchy, Subsystem
@@ -59,7 +60,7 @@ def fill(cgroup: Cgroup, spawn: Spawn, count: int = 1, **keywords: Any) -> list[
 
 
 def codes(children: list[subprocess.Popen[bytes]]) -> list[int]:
-    """How they ended."""
+    """Return the exit statuses of children."""
     return [child.wait(30 * SLOW) for child in children]
 
 
@@ -72,7 +73,7 @@ def text_of(cgroup: Cgroup, file: str) -> str:
 
 
 def says(cgroup: Cgroup, file: str, wanted: str) -> bool:
-    """Whether this is the text of a file, or a line of it."""
+    """Return whether a text is that of a file, or one of its lines."""
     text = text_of(cgroup, file)
     return text == wanted or (wanted != "" and wanted in text.splitlines())
 
@@ -108,8 +109,12 @@ while True:
 class Terminal:
     """A program on a terminal of its own, in a session of its own, so that Ctrl-C reaches all of it."""
 
+    left: ClassVar[list[Terminal]] = []
+    """Those that no test has waited for yet."""
+
     def __init__(self, *words: str) -> None:
         self.pid, self._ours = pty.fork()
+        self.left.append(self)
         if self.pid == 0:
             os.chdir("/")
             # readline, which pytest imports, puts a size behind Python's back into what execv passes on.
@@ -119,7 +124,7 @@ class Terminal:
         self.text = ""
 
     def read(self, until: str | None = None, *, again: bool = False) -> str:
-        """What it printed, up to and with a text, or to its end; ``again``: once more than it is there already."""
+        """Return the output up to and including a text, or to its end; ``again``: wait for one more occurrence."""
         deadline = time.monotonic() + 30
         wanted = self.text.count(until) + 1 if until is not None and again else 1
         while until is None or self.text.count(until) < wanted:
@@ -139,7 +144,7 @@ class Terminal:
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def forget(self) -> None:
-        """What was printed so far is not looked at again."""
+        """Discard the output so far."""
         self.text = ""
 
     def type(self, text: str) -> None:
@@ -149,10 +154,40 @@ class Terminal:
         """Its exit status, of which everything has been read."""
         self.read()
         os.close(self._ours)
+        self.left.remove(self)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Kill what a failed test has left: its children would be in the way of other tests."""
+        while cls.left:
+            terminal = cls.left.pop()
+            os.kill(terminal.pid, signal.SIGKILL)
+            os.close(terminal._ours)
+            os.waitpid(terminal.pid, 0)
 
 
 CTRL_C = "\x03"
+
+# A session's leader, such as a shell: it starts the command, says when that is stopped, and continues it at SIGUSR1.
+SHELL = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status = os.waitpid(pid, os.WUNTRACED)
+assert os.WIFSTOPPED(status), status
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+print("STOPPED", flush=True)
+signal.sigwait({signal.SIGUSR1})
+os.kill(pid, signal.SIGCONT)
+_, status = os.waitpid(pid, 0)
+print("ENDED", os.waitstatus_to_exitcode(status), flush=True)
+"""
 
 
 @contextmanager

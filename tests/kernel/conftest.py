@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from common import Terminal
 
 import cgroups
 from cgroups import Cgroup, Cpuset, Hierarchy, Parameters, Subsystem
@@ -35,7 +36,7 @@ IN_EVERY_CGROUP = frozenset({"cpuacct", "freezer", "perf_event"})
 
 
 def usable(controller: str) -> bool:
-    """Whether a test can make a cgroup with this controller without writing to a root that is not its own."""
+    """Return whether a test can create a cgroup with this controller without writing to a root of others."""
     found = Subsystem.find(controller)
     if found.hierarchy is None:
         return False
@@ -46,14 +47,14 @@ def usable(controller: str) -> bool:
 
 
 def usable_controllers() -> list[str]:
-    """Those, and '' for the unified hierarchy itself, with the controllers that it always has."""
+    """Return the usable controllers, and '' for the unified hierarchy, with the controllers that it always has."""
     unified = [""] if Hierarchy.find(":/") is not None else []
     on_v2 = {name for name in IN_EVERY_CGROUP if Subsystem.find(name).version == 2}
     return [controller for controller in CONTROLLERS if usable(controller) and controller not in on_v2] + unified
 
 
 def heads() -> list[str]:
-    """What specs of each hierarchy start with."""
+    """Return the head of a spec on each hierarchy."""
     return [hierarchy.spec_head for hierarchy in Hierarchy.scan()]
 
 
@@ -82,9 +83,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="making cgroups needs root"))
 
 
+@pytest.fixture(autouse=True)
+def terminals() -> Iterator[None]:
+    """End the programs that a failed test has left on terminals."""
+    yield
+    Terminal.end_all()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def the_root_keeps_its_controllers() -> Iterator[None]:
-    """What a root that is not the tests' own enables for its children is as it was when they end."""
+    """Check at the end that the controllers enabled in a root of others are unchanged."""
     unified = Hierarchy.find(":/")
     before = None if unified is None or OWN_HOST else Parameters.get(Subsystem.Core.subtree_control, unified)
     yield
@@ -208,7 +216,7 @@ def make_ready(make_cgroup: Callable[..., Cgroup]) -> Callable[..., Cgroup]:
 @pytest.fixture
 def kept_budget() -> Iterator[None]:
     """Puts the descriptor budget back."""
-    from cgroups._backend import backend  # noqa: PLC0415 - a public setter, but no getter
+    from cgroups.core.backend import backend  # noqa: PLC0415 - a public setter, but no getter
 
     before = backend.fd_budget()
     yield
@@ -230,7 +238,7 @@ def parents(make_ready: Callable[..., Cgroup]) -> list[Cgroup]:
 
 @pytest.fixture
 def open_descriptors() -> Callable[[], int]:
-    """How many descriptors are open once the collector has run."""
+    """Return a function that counts the open descriptors after a garbage collection."""
 
     def count() -> int:
         gc.collect()
@@ -241,7 +249,7 @@ def open_descriptors() -> Callable[[], int]:
 
 @pytest.fixture(params=["the kernel's own", "one by one"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """cgroup.kill where there is one; and as where there is none."""
+    """Run a test with cgroup.kill if the kernel has it, and once more without."""
     if request.param == "one by one":
         monkeypatch.setattr(kill, "kill_at_once", lambda _: False)
     return str(request.param)

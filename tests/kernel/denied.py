@@ -26,7 +26,7 @@ CLONE3 = 435
 
 
 def libc_code() -> tuple[int, int]:
-    """Where the C library's code is, from and to."""
+    """Return the first and last address of the C library's code."""
     with open("/proc/self/maps", encoding="utf-8") as maps:
         lines = [line.split() for line in maps]
     names = ("libc.", "libc-", "ld-musl")
@@ -93,7 +93,7 @@ from cgroups import (
     run,
 )
 
-PATIENCE, LONGEST = 20, 60
+DEFAULT_TIMEOUT_S, LONGEST = 20, 60
 """Seconds for one event, and for a scenario."""
 
 LIMIT = 60000
@@ -161,7 +161,7 @@ def sampler(specs):
         assert [one.name for one in all_of_it.sample().cgroups] == [cgroup.name]
         os.mkdir(f"{cgroup.path}/new")
         try:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + DEFAULT_TIMEOUT_S
             while len(all_of_it.sample().cgroups) < 2:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
@@ -184,7 +184,7 @@ def events(specs):
     os.mkdir(f"{cgroup.path}/watched")
     watched = cgroup.child("watched")
     high = Threshold(Pids.current, above=0, interval=0.05)
-    with Events(watched, high, timeout=PATIENCE) as several:
+    with Events(watched, high, timeout=DEFAULT_TIMEOUT_S) as several:
         child = os.fork()
         if child == 0:
             watched.add_process(os.getpid())
@@ -193,29 +193,31 @@ def events(specs):
         os.kill(child, 9)
         os.waitpid(child, 0)
         told(several, "below")
-        # By its descriptor, in a loop of one's own.
+        # By its descriptor, in a loop of the program.
         poll = select.poll()
         poll.register(several.fileno(), select.POLLIN)
         os.rmdir(watched.path)
         found = []
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + DEFAULT_TIMEOUT_S
         while not any(event.what == "removed" for event in found):
             assert time.monotonic() < deadline
             poll.poll(1000)
             found += several.poll()
 
-    # What a thread is told of, which closing wakes.
+    # Events read by a thread, which closing wakes.
     seen = []
     several = Events(cgroup, Threshold(lambda _: 1, above=0), timeout=60)
     several.start(seen.append)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DEFAULT_TIMEOUT_S
     while not seen:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     several.close()
 
     async def main():
-        async with Events(cgroup, Threshold(lambda _: time.monotonic() % 0.4, above=0.2), timeout=PATIENCE) as several:
+        async with Events(
+            cgroup, Threshold(lambda _: time.monotonic() % 0.4, above=0.2), timeout=DEFAULT_TIMEOUT_S
+        ) as several:
             names = []
             async for event in several:
                 names.append(event.what)
@@ -231,7 +233,9 @@ def memory_events(specs):
     os.mkdir(f"{cgroup.path}/watched")
     watched = cgroup.child("watched")
     try:
-        with Events(watched, Threshold(Memory.usage_in_bytes, above=-1, below=-2), timeout=PATIENCE) as several:
+        with Events(
+            watched, Threshold(Memory.usage_in_bytes, above=-1, below=-2), timeout=DEFAULT_TIMEOUT_S
+        ) as several:
             told(several, "above")
     finally:
         os.rmdir(watched.path)
@@ -271,7 +275,7 @@ def guard(specs):
     cgroup = Hierarchy.find_exn(specs["pids"])
     with Guard(cgroup, Pids.current, above=1, interval=0.05, action=9) as armed:
         children = [Popen(["sleep", "1000"], cgroup=cgroup) for _ in range(2)]
-        fired = armed.wait(PATIENCE)
+        fired = armed.wait(DEFAULT_TIMEOUT_S)
         assert [child.wait(60) for child in children] == [-9] * 2
     assert fired is not None and fired.what == "above"
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from common import MakeCgroup
 
-from cgroups import Cgroup, CgroupGone, Group, Hierarchy, InvalidValue
+from cgroups import Cgroup, CgroupGone, CgroupOSError, Group, Hierarchy, InvalidValue
 from cgroups.aio import PIPE, STDOUT, Popen
 
 WHERE = "import sys; sys.stdout.write(open('/proc/self/cgroup').read())"
@@ -29,7 +29,7 @@ def is_in(text: bytes, cgroup: Cgroup) -> bool:
     return any(line.endswith(f":{cgroup.location}") for line in text.decode().splitlines())
 
 
-def test_it_starts_in_its_cgroup_and_is_waited_for(groups: Group, open_descriptors: Callable[[], int]) -> None:
+def test_aio_popen_starts_in_its_cgroup_and_is_waited_for(groups: Group, open_descriptors: Callable[[], int]) -> None:
     async def go() -> None:
         process = await Popen(["cat", "/proc/self/cgroup"], cgroup=groups, stdout=PIPE)
         assert process.returncode is None or process.returncode == 0
@@ -39,7 +39,7 @@ def test_it_starts_in_its_cgroup_and_is_waited_for(groups: Group, open_descripto
         assert errors is None
         assert (await process.wait(), process.returncode) == (0, 0)
         assert process.cgroups == groups.cgroups
-        assert process.began_ns > 0
+        assert process.started_ns > 0
 
     asyncio.run(go())
     before = open_descriptors()
@@ -47,7 +47,7 @@ def test_it_starts_in_its_cgroup_and_is_waited_for(groups: Group, open_descripto
     assert open_descriptors() == before
 
 
-def test_what_is_written_comes_back(groups: Group) -> None:
+def test_aio_popen_input_is_read_back(groups: Group) -> None:
     text = os.urandom(1 << 20)
 
     async def go() -> None:
@@ -72,7 +72,7 @@ def test_lines_as_they_come(groups: Group) -> None:
     assert asyncio.run(go()) == [b"one\n", b"two\n", b"three\n"]
 
 
-def test_many_at_once(groups: Group) -> None:
+def test_aio_popen_many_at_once_all_end(groups: Group) -> None:
     async def one(number: int) -> int:
         process = await Popen(["sh", "-c", f"exit {number}"], cgroup=groups)
         return await process.wait()
@@ -99,7 +99,7 @@ def test_signals_and_several_who_wait(groups: Group) -> None:
     asyncio.run(go())
 
 
-def test_a_block_that_is_cancelled_ends_the_program(groups: Group) -> None:
+def test_aio_popen_cancelled_block_ends_the_program(groups: Group) -> None:
     async def go() -> None:
         entered = asyncio.Event()
         pids = []
@@ -134,7 +134,7 @@ def test_a_block_that_is_cancelled_ends_the_program(groups: Group) -> None:
     asyncio.run(go())
 
 
-def test_a_start_that_is_cancelled_leaves_nothing(groups: Group) -> None:
+def test_aio_popen_cancelled_start_leaves_nothing(groups: Group) -> None:
     async def go() -> None:
         task = asyncio.ensure_future(Popen(["sleep", "100"], cgroup=groups)._start())
         await asyncio.sleep(0)
@@ -148,7 +148,7 @@ def test_a_start_that_is_cancelled_leaves_nothing(groups: Group) -> None:
     asyncio.run(go())
 
 
-def test_what_cannot_be_started(groups: Group, open_descriptors: Callable[[], int]) -> None:
+def test_aio_popen_program_that_cannot_start_raises(groups: Group, open_descriptors: Callable[[], int]) -> None:
     gone = groups.cgroups[0].child("gone")
 
     async def go() -> None:
@@ -168,7 +168,7 @@ def test_what_cannot_be_started(groups: Group, open_descriptors: Callable[[], in
     assert open_descriptors() == before
 
 
-def test_without_pidfd(groups: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aio_popen_without_pidfd_is_waited_for(groups: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> int:
         raise OSError(38, "Function not implemented")
 
@@ -180,7 +180,7 @@ def test_without_pidfd(groups: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     assert asyncio.run(go()) == 7
 
 
-def test_no_thread_is_left(groups: Group) -> None:
+def test_aio_popen_leaves_no_thread(groups: Group) -> None:
     async def go() -> None:
         await (await Popen(["true"], cgroup=groups)).wait()
 
@@ -190,7 +190,7 @@ def test_no_thread_is_left(groups: Group) -> None:
     )
 
 
-def test_every_hierarchy_at_once(make_cgroup: MakeCgroup) -> None:
+def test_aio_popen_is_on_every_hierarchy(make_cgroup: MakeCgroup) -> None:
     v1 = [one.spec_head for one in Hierarchy.scan() if one.version == 1 and "cpuset" not in one.subsystems]
     unified = [""] if Hierarchy.find(":/") is not None else []
     cgroups = [make_cgroup(head) for head in v1 + unified]
@@ -205,7 +205,7 @@ def test_every_hierarchy_at_once(make_cgroup: MakeCgroup) -> None:
         assert is_in(output, cgroup)
 
 
-def test_it_is_started_once(groups: Group) -> None:
+def test_aio_popen_is_started_once(groups: Group) -> None:
     async def go() -> None:
         async with await Popen(["sleep", "1000"], cgroup=groups) as process:
             assert groups.processes() == [process.pid]
@@ -216,19 +216,19 @@ def test_it_is_started_once(groups: Group) -> None:
     assert groups.processes() == []
 
 
-def test_one_that_was_not_started(groups: Group) -> None:
+def test_aio_popen_not_started_raises(groups: Group) -> None:
     async def go() -> None:
         process = Popen(["true"], cgroup=groups)
         with pytest.raises(InvalidValue, match="await it first"):
             await process.wait()
-        for name in ("pid", "returncode", "cgroups", "began_ns"):
+        for name in ("pid", "returncode", "cgroups", "started_ns"):
             with pytest.raises(InvalidValue, match="await it first"):
                 getattr(process, name)
 
     asyncio.run(go())
 
 
-def test_one_that_writes_for_ever_ends_with_its_block(groups: Group) -> None:
+def test_aio_popen_endless_writer_ends_with_its_block(groups: Group) -> None:
     async def go() -> int | None:
         async with Popen(["yes"], cgroup=groups, stdout=PIPE) as process:
             assert process.stdout is not None
@@ -238,8 +238,8 @@ def test_one_that_writes_for_ever_ends_with_its_block(groups: Group) -> None:
     assert asyncio.run(asyncio.wait_for(go(), 30)) == -signal.SIGPIPE
 
 
-def test_a_loop_that_ends_first(groups: Group, open_descriptors: Callable[[], int]) -> None:
-    """No descriptor is left, and what was started goes on."""
+def test_aio_popen_loop_that_ends_first_leaves_nothing(groups: Group, open_descriptors: Callable[[], int]) -> None:
+    """No descriptor is left, and started programs continue."""
 
     async def go() -> Popen:
         return await Popen(["sleep", "1000"], cgroup=groups)
@@ -258,10 +258,10 @@ def test_a_loop_that_ends_first(groups: Group, open_descriptors: Callable[[], in
     assert open_descriptors() == before
 
 
-def test_a_pipe_that_the_loop_does_not_take(
+def test_aio_popen_refused_pipe_leaves_nothing(
     groups: Group, open_descriptors: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is left of it, and the loop goes on."""
+    """Nothing is left of it, and the loop continues."""
 
     async def go() -> None:
         loop = asyncio.get_running_loop()
@@ -287,3 +287,26 @@ def test_a_pipe_that_the_loop_does_not_take(
     before = open_descriptors()
     asyncio.run(go())
     assert open_descriptors() == before
+
+
+def test_start_without_pidfds_and_threads_leaves_no_process(groups: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def go() -> None:
+        loop = asyncio.get_running_loop()
+        run_in_executor = loop.run_in_executor
+        calls: list[object] = []
+
+        def run(*words: Any) -> Any:
+            calls.append(words)
+            if len(calls) > 1:  # after the start itself
+                message = "can't start new thread"
+                raise RuntimeError(message)
+            return run_in_executor(*words)
+
+        monkeypatch.setattr(loop, "run_in_executor", run)
+        monkeypatch.setattr("cgroups.aio.open_process", lambda _: -1)
+        with pytest.raises(CgroupOSError, match="cannot wait for") as raised:
+            await Popen(["sleep", "1000"], cgroup=groups, stdout=PIPE)
+        assert "no more threads" in str(raised.value)
+
+    asyncio.run(go())
+    groups.wait_empty(5)

@@ -2,7 +2,7 @@
 
 Each line of ATTACKS is what the user does inside; each line of CALLS is what
 root calls meanwhile.  Whatever the user does, a call ends within its timeout,
-raises nothing but CgroupError, and leaves what is outside alone: a process in
+raises only CgroupError, and does not touch anything outside: a process in
 the cgroup beside is neither killed, stopped nor moved.
 """
 
@@ -23,18 +23,7 @@ import pytest
 from common import SLOW, MakeCgroup, Spawn
 
 import cgroups
-from cgroups import (
-    Cgroup,
-    CgroupError,
-    Cpuacct,
-    Hierarchy,
-    Memory,
-    Parameters,
-    Pids,
-    Popen,
-    Sampler,
-    Subsystem,
-)
+from cgroups import Cgroup, CgroupError, Cpuacct, Hierarchy, Memory, Parameters, Pids, Popen, Sampler, Subsystem
 from cgroups.control import freeze
 
 # Sampler.follow says that it leaves them out.
@@ -56,7 +45,7 @@ top, version = sys.argv[1], int(sys.argv[2])
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 os.chdir(top)
-MAX = 200_000  # rounds: nobody is to run for ever
+MAX = 200_000  # rounds, so that no program runs without a limit
 
 def write(name, text):
     try:
@@ -150,7 +139,7 @@ ATTACKS = {
     "forks": Attack(
         "os.mkdir('home'); os.chdir('home'); begin()",
         victim="""
-        for _ in range(20_000):   # the parent exits, the child goes on: another process each time
+        for _ in range(20_000):   # the parent exits, the child continues: another process each time
             if os.fork(): os._exit(0)
         """,
     ),
@@ -283,7 +272,7 @@ class Scene:
         return [one for one in Hierarchy.process_info(os.getpid()) if one.hierarchy == self.top.hierarchy]
 
     def check_outside(self, call: str) -> None:
-        """What is outside is as it was."""
+        """Check that everything outside is unchanged."""
         assert self.sentinel.poll() is None, call
         with open(f"/proc/{self.sentinel.pid}/stat") as file:
             state = file.read().rpartition(")")[2].split()[0]

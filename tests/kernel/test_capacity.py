@@ -26,8 +26,8 @@ def inner(need: Callable[[str], None], make_ready: Callable[..., Cgroup]) -> Cgr
     return cgroup
 
 
-def test_an_ancestor_that_may_not_be_read(inner: Cgroup, run_script: RunScript) -> None:
-    """What can be read counts, and the rest may allow less."""
+def test_capacity_unreadable_ancestor_may_allow_less(inner: Cgroup, run_script: RunScript) -> None:
+    """Readable levels count; the others may allow less."""
     outer = inner.parent
     assert outer is not None
     for file in Memory.limit_in_bytes.files(inner.version):
@@ -51,7 +51,7 @@ def test_an_ancestor_that_may_not_be_read(inner: Cgroup, run_script: RunScript) 
     )
 
 
-def test_a_process_whose_first_thread_has_ended(inner: Cgroup, run_script: RunScript) -> None:
+def test_capacity_process_whose_first_thread_has_exited(inner: Cgroup, run_script: RunScript) -> None:
     """/proc/self is of the first thread; the cgroup is the calling one's."""
     run_script(
         """
@@ -78,7 +78,7 @@ def test_a_process_whose_first_thread_has_ended(inner: Cgroup, run_script: RunSc
     )
 
 
-def test_a_process_that_is_moved_while_one_looks(inner: Cgroup, run_script: RunScript) -> None:
+def test_capacity_process_moved_meanwhile_is_read_again(inner: Cgroup, run_script: RunScript) -> None:
     """And its old cgroup removed: it has one at every moment."""
     run_script(
         """
@@ -121,7 +121,9 @@ def test_a_process_that_is_moved_while_one_looks(inner: Cgroup, run_script: RunS
 
 
 @pytest.mark.parametrize("order", [("inner", "outer"), ("outer", "inner"), ("beside", "outer")])
-def test_several_mounts_of_parts(inner: Cgroup, order: tuple[str, str], run_unshared: RunScript) -> None:
+def test_capacity_several_partial_mounts_are_used(
+    inner: Cgroup, order: tuple[str, str], run_unshared: RunScript
+) -> None:
     """The limit of whatever is visible through any of them counts."""
     outer = inner.parent
     assert outer is not None
@@ -151,7 +153,7 @@ def test_several_mounts_of_parts(inner: Cgroup, order: tuple[str, str], run_unsh
 def test_each_part_that_is_mounted_has_its_own_root(
     head: str, first: str, make_cgroup: Callable[..., Cgroup], run_unshared: Callable[..., str]
 ) -> None:
-    """What is made and removed is so where it is seen, whichever part was mounted first."""
+    """A cgroup is created and removed in the part that shows it, whichever part was mounted first."""
     top = make_cgroup(head)
     for name in ("beside", "outer", "outer/inner"):
         top.make(name)

@@ -99,7 +99,7 @@ def unified(make_cgroup: MakeCgroup) -> Cgroup:
 # ---- one job, from its making to its end -------------------------------------------------
 
 
-def test_a_job_from_its_making_to_its_end(memory: Cgroup, spawn: Spawn) -> None:
+def test_cli_job_from_creation_to_removal(memory: Cgroup, spawn: Spawn) -> None:
     job = f"memory:{memory.location}/a/b"
     assert assert_done(run("create", job)) == ""
     cgroup = Hierarchy.find_exn(job)
@@ -179,7 +179,7 @@ def deep(make_cgroup: MakeCgroup) -> Iterator[Cgroup]:
     )
 
 
-def test_a_deep_tree_is_shown_and_removed(deep: Cgroup) -> None:
+def test_cli_deep_tree_is_shown_and_removed(deep: Cgroup) -> None:
     assert len(names_of(assert_done(run("tree", str(deep))))) == DEPTH + 2
     assert_done(run("remove", "-r", f"{deep}/deep"))
     assert deep.children() == []
@@ -263,7 +263,7 @@ def test_set_of_a_table_of_devices(make_cgroup: MakeCgroup, block_device: str) -
     assert text_of(cgroup, file) == ""
 
 
-def test_what_the_kernel_refuses_is_one_line(make_cgroup: MakeCgroup) -> None:
+def test_cli_refusal_of_the_kernel_is_one_line(make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup("cpuset")
     before = text_of(cgroup, "cpuset.cpus")
     message = assert_failed(run("set", str(cgroup), "cpuset.cpus", "60000"))
@@ -320,7 +320,7 @@ def test_tree_tells_what_is_used(make_cgroup: MakeCgroup, spawn: Spawn, controll
             assert (below[key] is None) is (name not in counted)
 
 
-def test_a_tree_whose_cgroups_come_and_go(make_cgroup: MakeCgroup) -> None:
+def test_tree_cgroups_that_come_and_go(make_cgroup: MakeCgroup) -> None:
     top = make_cgroup("pids")
     code = (
         "import os, sys, itertools\nprint(flush=True)\n"
@@ -395,7 +395,7 @@ def test_names_that_are_not_utf_8(memory: Cgroup) -> None:
 # ---- as nobody ------------------------------------------------------------------------------
 
 
-def test_nobody_may_read(memory: Cgroup, spawn: Spawn) -> None:
+def test_cli_unprivileged_user_may_read(memory: Cgroup, spawn: Spawn) -> None:
     child = spawn("sleep", "60")
     assert_done(run("attach", str(memory), str(child.pid)))
     info = assert_done(run_as_nobody("info"))
@@ -413,7 +413,7 @@ def test_nobody_may_read(memory: Cgroup, spawn: Spawn) -> None:
     assert (found["pid"], found["command"]) == (child.pid, "sleep 60")
 
 
-def test_nobody_may_not_write(memory: Cgroup, spawn: Spawn) -> None:
+def test_cli_unprivileged_user_may_not_write(memory: Cgroup, spawn: Spawn) -> None:
     child = spawn("sleep", "60")
     before = text_of(memory, "memory.swappiness") if memory.version == 1 else ""
     for words in (
@@ -432,7 +432,7 @@ def test_nobody_may_not_write(memory: Cgroup, spawn: Spawn) -> None:
     assert before == (text_of(memory, "memory.swappiness") if memory.version == 1 else "")
 
 
-def test_nobody_may_use_what_is_delegated(memory: Cgroup) -> None:
+def test_cli_unprivileged_user_may_use_a_delegated_tree(memory: Cgroup) -> None:
     assert_done(run("create", f"memory:{memory.location}/given", "--owner", f"{NOBODY}:{NOBODY}"))
     assert_done(run_as_nobody("set", f"{memory}/given", "memory.limit_in_bytes", "64M"))
     assert_done(run_as_nobody("create", f"{memory}/given/below"))
@@ -450,7 +450,7 @@ def closed(memory: Cgroup) -> Iterator[Cgroup]:
     os.chmod(closed.path or "", 0o755)
 
 
-def test_a_tree_with_a_part_that_nobody_may_see(memory: Cgroup, closed: Cgroup) -> None:
+def test_tree_with_an_unreadable_part(memory: Cgroup, closed: Cgroup) -> None:
     assert_done(run("create", f"{memory}/open"))
     drawn = assert_done(run_as_nobody("tree", str(memory)))
     assert names_of(drawn) == [top_of(memory), "├── closed", "│   └── (permission denied)", "└── open"]
@@ -464,7 +464,7 @@ def test_a_tree_with_a_part_that_nobody_may_see(memory: Cgroup, closed: Cgroup) 
 # ---- what is there changes meanwhile ----------------------------------------------------------
 
 
-def test_a_zombie_has_no_command_line(memory: Cgroup, spawn: Spawn) -> None:
+def test_ps_zombie_has_no_command_line(memory: Cgroup, spawn: Spawn) -> None:
     child = spawn("sleep", "60")
     assert_done(run("attach", str(memory), str(child.pid)))
     child.kill()

@@ -41,13 +41,13 @@ def run(words: list[str]) -> Callable[..., Any]:
 # ---- the report --------------------------------------------------------------------------
 
 
-def test_the_report_of_a_dash_goes_to_stdout(run: Any) -> None:
+def test_run_output_dash_prints_the_report_to_stdout(run: Any) -> None:
     ran = run("--json", "-o", "-", "true")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert json.loads(ran.stdout)["exit_code"] == 0
 
 
-def test_the_output_is_the_command_s_and_the_report_goes_to_stderr(run: Any) -> None:
+def test_run_report_goes_to_stderr(run: Any) -> None:
     ran = run("--", "sh", "-c", "echo hi; echo oh >&2; exit 3")
     assert (ran.returncode, ran.stdout) == (3, "hi\n")
     first, *lines = ran.stderr.splitlines()
@@ -88,7 +88,7 @@ def test_json(run: Any, need: Need) -> None:
     assert "stdout" not in told
 
 
-def test_a_report_in_a_file(run: Any, tmp_path: Path) -> None:
+def test_run_output_file_has_the_report(run: Any, tmp_path: Path) -> None:
     ran = run("--json", "-o", str(tmp_path / "report"), "echo", "--json")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "--json\n", "")
     assert json.loads((tmp_path / "report").read_text())["args"] == ["echo", "--json"]
@@ -145,12 +145,14 @@ def test_report_when_stderr_is_closed_goes_nowhere_else(words: list[str], tmp_pa
         ([], ["sh", "-c", "kill -TERM $$"], 143, "ended by SIGTERM"),
         ([], ["sh", "-c", "kill -KILL $$"], 137, "ended by SIGKILL"),
         ([], ["sh", "-c", "sleep 100 & exit 1"], 1, "exit status 1; processes killed: 1"),
-        (["--timeout", "0.2"], ["sleep", "100"], 124, "ended by SIGKILL, the time was over; processes killed: 1"),
+        (["--timeout", "0.2"], ["sleep", "100"], 124, "ended by SIGKILL, timed out; processes killed: 1"),
         ([], ["no-such-program"], 127, "cgroups: cannot run no-such-program: No such file or directory"),
         ([], ["/"], 126, "cgroups: cannot run /: Permission denied"),
     ],
 )
-def test_the_exit_code(run: Any, options: list[str], command: list[str], code: int, said: str) -> None:
+def test_run_exit_code_is_that_of_the_command(
+    run: Any, options: list[str], command: list[str], code: int, said: str
+) -> None:
     ran = run(*options, "--", *command)
     assert ran.returncode == code
     assert said in ran.stderr
@@ -170,13 +172,13 @@ def test_limits(run: Any, need: Need) -> None:
     ("limit", "code", "said"),
     [
         ("memory.max=much", 125, "memory.max: value must be bytes"),
-        ("memory.max", 2, "is not PARAMETER=VALUE"),
-        ("memory.colour=1", 2, "there is no parameter 'memory.colour'"),
+        ("memory.max", 2, "limit must be PARAMETER=VALUE, such as memory.max=512M"),
+        ("memory.colour=1", 2, "unknown parameter 'memory.colour'"),
         ("memory.stat=1", 2, "read-only"),
-        ("memory.max[x]=1", 2, "a key is read alone"),
+        ("memory.max[x]=1", 2, "a key can only be read"),
     ],
 )
-def test_a_bad_limit(run: Any, need: Need, tmp_path: Path, limit: str, code: int, said: str) -> None:
+def test_run_invalid_limit_is_refused(run: Any, need: Need, tmp_path: Path, limit: str, code: int, said: str) -> None:
     need("memory")
     ran = run("--limit", limit, "touch", str(tmp_path / "mark"))
     assert (ran.returncode, ran.stdout) == (code, "")
@@ -184,7 +186,7 @@ def test_a_bad_limit(run: Any, need: Need, tmp_path: Path, limit: str, code: int
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_limit_is_one_of_the_version_of_its_hierarchy(run: Any, need: Need) -> None:
+def test_run_limit_is_for_the_version_of_its_hierarchy(run: Any, need: Need) -> None:
     need("cpu")
     burn = "import time\nwhile time.process_time() < 0.5: pass"
     ran = run(
@@ -241,7 +243,7 @@ def test_ctrl_backslash_ends_all(words: list[str]) -> None:
 
 
 @pytest.mark.anywhere
-def test_a_second_ctrl_c_kills(words: list[str]) -> None:
+def test_run_second_interrupt_kills(words: list[str]) -> None:
     terminal = Terminal(*words, "sh", "-c", "trap '' INT; sleep 100 & echo ready; wait; sleep 100")
     terminal.read("ready\n")
     time.sleep(0.2)
@@ -261,7 +263,7 @@ def test_a_second_ctrl_c_kills(words: list[str]) -> None:
         *(signal.SIGXCPU, signal.SIGPOLL, signal.SIGRTMIN, signal.SIGRTMAX),
     ],
 )
-def test_what_ends_the_command_ends_all(words: list[str], spawn: Any, number: int) -> None:
+def test_run_signal_that_ends_it_ends_all(words: list[str], spawn: Any, number: int) -> None:
     child = spawn(*words, "sh", "-c", "echo $$; exec sleep 100", stdout=subprocess.PIPE, cwd="/")
     pid = int(child.stdout.readline())
     child.send_signal(number)
@@ -275,10 +277,72 @@ def test_what_ends_the_command_ends_all(words: list[str], spawn: Any, number: in
 
 
 @pytest.mark.anywhere
-def test_a_terminal_is_the_command_s(words: list[str]) -> None:
+def test_run_terminal_belongs_to_the_command(words: list[str]) -> None:
     terminal = Terminal(*words, "sh", "-c", "tty; read line; echo got $line")
     terminal.read("/dev/")
     terminal.type("this\n")
     assert terminal.wait() == 0
     assert "got this\n" in terminal.text
     assert "exit status 0" in terminal.text
+
+
+# ---- the chart ---------------------------------------------------------------------------
+
+
+def test_run_plot_draws_the_command_s_own_vitals(run: Any, need: Need, tmp_path: Path) -> None:
+    need("memory")
+    pytest.importorskip("matplotlib")
+    chart = tmp_path / "out.svg"
+    script = (
+        f"import os, time; x = bytearray({32 * MIB}); t = time.time() + 0.5\nwhile time.time() < t: pass\nos._exit(3)"
+    )
+    ran = run("-m", "256M", "--plot", str(chart), "--", sys.executable, "-S", "-c", script)
+    assert ran.returncode == 3
+    assert ran.stderr.startswith("command ")
+    assert "cannot" not in ran.stderr
+    text = chart.read_text()
+    headings = re.findall(r"<!-- ([^>]*) -->", text)
+    assert {"CPU usage (CPUs)", "memory (MiB)", "memory limit"} <= {*headings}
+    assert "OOM kill" not in headings
+
+
+def test_run_plot_of_an_oom_kill_has_a_mark(run: Any, need: Need, tmp_path: Path) -> None:
+    need("memory")
+    pytest.importorskip("matplotlib")
+    chart = tmp_path / "out.svg"
+    grow = "x = []\nwhile True: x.append(bytearray(1 << 20))"
+    ran = run("-m", "32M", "--plot", str(chart), "--json", "--", sys.executable, "-S", "-c", grow)
+    told = json.loads(ran.stderr)
+    assert (ran.returncode, told["ended_by"], told["samples"]) == (137, "oom", [])
+    assert "OOM kill" in re.findall(r"<!-- ([^>]*) -->", chart.read_text())
+
+
+def test_run_plot_keeps_the_samples_of_the_report(run: Any, need: Need, tmp_path: Path) -> None:
+    need("memory")
+    pytest.importorskip("matplotlib")
+    chart = tmp_path / "out.svg"
+    told = json.loads(run("--json", "--sample", "0.02", "--plot", str(chart), "--", "sleep", "0.2").stderr)
+    assert len(told["samples"]) > 2
+    assert {"memory.usage_in_bytes", "cpuacct.usage"} <= told["samples"][0].keys()
+    assert not any(name.startswith("memory.stat") for name in told["samples"][0])
+    assert chart.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("name", "why"), [("out.gif", "CHART must end in"), ("none/out.svg", "No such file")])
+def test_run_plot_that_cannot_be_written_starts_nothing(name: str, why: str, run: Any, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    started = tmp_path / "started"
+    ran = run("--plot", str(tmp_path / name), "--", "touch", str(started))
+    assert ran.returncode == 125
+    assert why in ran.stderr
+    assert ran.stderr.count("\n") == 1
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_run_plot_without_a_cgroup_is_reported_and_leaves_no_file(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    words = [*WORDS, "--place", "none", "--plot", str(tmp_path / "out.svg"), "--", "sh", "-c", "exit 4"]
+    ran = subprocess.run(words, capture_output=True, text=True, cwd="/", timeout=60, check=False)
+    assert ran.returncode == 4
+    assert f"cgroups: cannot draw {tmp_path}/out.svg: the command ran in no cgroup\n" in ran.stderr
+    assert [*tmp_path.iterdir()] == []

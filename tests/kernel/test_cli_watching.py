@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from common import CTRL_C, MIB, MakeCgroup, Need, Spawn, Terminal, started
+from common import CTRL_C, MIB, SHELL, MakeCgroup, Need, Spawn, Terminal, started
 
 from cgroups import Cgroup, Cpuacct, Hierarchy, Memory, Parameters, Pids
 
@@ -99,7 +99,7 @@ def test_each_cgroup_once_on_whichever_hierarchies(make_cgroup: MakeCgroup, need
     assert line["memory"] is not None
 
 
-def test_the_busiest_come_first(ready: Callable[[str], Cgroup], spawn: Spawn) -> None:
+def test_watch_busiest_come_first(ready: Callable[[str], Cgroup], spawn: Spawn) -> None:
     top = ready("pids")
     for name, count in (("a", 1), ("b", 3), ("c", 2)):
         child = top.make_sub(name)
@@ -116,7 +116,7 @@ def test_the_busiest_come_first(ready: Callable[[str], Cgroup], spawn: Spawn) ->
     assert [line["location"] for line in lines] == [top.location]
 
 
-def test_a_name_that_people_know(make_cgroup: MakeCgroup) -> None:
+def test_watch_name_is_readable(make_cgroup: MakeCgroup) -> None:
     top = make_cgroup("cpuacct")
     top.make("system.slice/nginx.service")
     top.make(f"docker/{'0123456789abcdef' * 4}/init")
@@ -155,7 +155,7 @@ def test_cgroups_that_come_and_go(make_cgroup: MakeCgroup) -> None:
             for line in watching.stdout:
                 one = json.loads(line)
                 seen.setdefault(one["look"], set()).add(one["location"])
-                whole = list(seen.values())[:-1]  # the last may go on
+                whole = list(seen.values())[:-1]  # the last may continue
                 if any((inner in look) is there for look in whole):
                     return
 
@@ -170,7 +170,7 @@ def test_cgroups_that_come_and_go(make_cgroup: MakeCgroup) -> None:
 
 
 @pytest.mark.anywhere
-def test_whoever_reads_has_read_enough(make_cgroup: MakeCgroup) -> None:
+def test_watch_closed_pipe_exits_quietly(make_cgroup: MakeCgroup) -> None:
     command = f"{' '.join(WORDS)} {make_cgroup('cpuacct')} --json --interval 0.05 | head -n 2"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=120, cwd="/"
@@ -185,11 +185,11 @@ HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 
 
 @pytest.mark.anywhere
-def test_on_a_terminal_that_is_resized_until_ctrl_c(make_cgroup: MakeCgroup) -> None:
+def test_watch_resized_terminal_is_redrawn_until_ctrl_c(make_cgroup: MakeCgroup) -> None:
     top = make_cgroup("cpuacct")
     for number in range(30):
         top.make_sub(f"a-rather-long-name-of-a-cgroup-{number}")
-    terminal = Terminal(*WORDS, str(top), "--interval", "0.1", "--sort", "name")
+    terminal = Terminal(*WORDS, str(top), "--plain", "--interval", "0.1", "--sort", "name")
     terminal.resize(20, 200)
     assert ENTER in terminal.read("READ/S")
     for lines, columns in ((20, 200), (10, 60), (40, 120)):
@@ -212,7 +212,7 @@ def test_on_a_terminal_that_is_resized_until_ctrl_c(make_cgroup: MakeCgroup) -> 
 
 @pytest.mark.anywhere
 def test_count_on_a_terminal(make_cgroup: MakeCgroup) -> None:
-    terminal = Terminal(*WORDS, str(make_cgroup("cpuacct")), "--interval", "0.05", "--count", "2")
+    terminal = Terminal(*WORDS, str(make_cgroup("cpuacct")), "--plain", "--interval", "0.05", "--count", "2")
     terminal.resize(20, 100)
     assert terminal.wait() == 0
     once = Terminal(*WORDS, str(make_cgroup("cpuacct")), "--interval", "0.05", "--once")
@@ -223,7 +223,7 @@ def test_count_on_a_terminal(make_cgroup: MakeCgroup) -> None:
 @pytest.mark.anywhere
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_watch_ended_by_a_signal_restores_the_terminal(number: signal.Signals, make_cgroup: MakeCgroup) -> None:
-    terminal = Terminal(*WORDS, str(make_cgroup("cpuacct")), "--interval", "0.1")
+    terminal = Terminal(*WORDS, str(make_cgroup("cpuacct")), "--plain", "--interval", "0.1")
     terminal.resize(20, 100)
     terminal.read("READ/S")
     terminal.forget()
@@ -234,29 +234,10 @@ def test_watch_ended_by_a_signal_restores_the_terminal(number: signal.Signals, m
     assert "Traceback" not in terminal.text
 
 
-# A session's leader, as a shell is: it starts the command, says when that is stopped, and lets it go on.
-SHELL = """
-import os, signal, sys
-signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-pid = os.fork()
-if pid == 0:
-    os.setpgid(0, 0)
-    os.tcsetpgrp(0, os.getpid())
-    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
-    os.execv(sys.argv[1], sys.argv[1:])
-_, status = os.waitpid(pid, os.WUNTRACED)
-assert os.WIFSTOPPED(status), status
-print("STOPPED", flush=True)
-os.kill(pid, signal.SIGCONT)
-_, status = os.waitpid(pid, 0)
-print("ENDED", os.waitstatus_to_exitcode(status), flush=True)
-"""
-
-
 @pytest.mark.anywhere
 def test_watch_stopped_by_ctrl_z_gives_the_terminal_back_and_goes_on(make_cgroup: MakeCgroup) -> None:
     top = make_cgroup("cpuacct")
-    terminal = Terminal(sys.executable, "-c", SHELL, *WORDS, str(top), "--interval", "0.1")
+    terminal = Terminal(sys.executable, "-c", SHELL, *WORDS, str(top), "--plain", "--interval", "0.1")
     terminal.resize(20, 100)
     terminal.read("READ/S")
     terminal.forget()
@@ -265,6 +246,7 @@ def test_watch_stopped_by_ctrl_z_gives_the_terminal_back_and_goes_on(make_cgroup
     assert text.rindex(LEAVE) > text.rfind(ENTER)
     assert text.rindex(SHOWN) > text.rfind(HIDDEN)
     terminal.forget()
+    os.kill(terminal.pid, signal.SIGUSR1)
     text = terminal.read("READ/S")
     assert ENTER in text
     assert HIDDEN in text
@@ -297,7 +279,7 @@ main()
 """
 
 
-def test_as_nobody(make_cgroup: MakeCgroup) -> None:
+def test_watch_unprivileged_user_sees_the_tree(make_cgroup: MakeCgroup) -> None:
     top = make_cgroup("cpuacct")
     words = [str(top), "--once", "--json", "--interval", "0.05"]
     done = subprocess.run(
@@ -322,7 +304,7 @@ def test_words_that_are_no_command(words: tuple[str, ...], message: str) -> None
     assert message in done.stderr
 
 
-def test_a_cgroup_that_is_not_there() -> None:
+def test_watch_missing_cgroup_fails() -> None:
     done = watch("cpuacct:/cgroups-test-none", "--once")
     assert done.returncode == 1
     assert done.stderr.startswith("cgroups: ")

@@ -1,4 +1,4 @@
-"""What a process in a container sees: its own limits, whoever set them, and that there is more above."""
+"""The limits that a process in a container sees: its own, whoever set them, and a sign of hidden ancestors."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ Container = Callable[..., None]
 def container(
     limited: Limited, script: Callable[..., list[str]], spawn: Callable[..., subprocess.Popen[bytes]], tmp_path: object
 ) -> Container:
-    """``container(text, how)``: runs a text in a process that is in the limited cgroups, and sees these alone."""
+    """``container(text, how)`` runs a text in a process that is in the limited cgroups, and sees only these."""
 
     def run(text: str, how: str) -> None:
         arguments = json.dumps(_mounts(limited, str(tmp_path))), json.dumps(_limits(limited)), how
@@ -163,8 +163,8 @@ assert found.sources["memory"].hidden or not any(name == "memory" for name, *_ i
     )
 
 
-def test_the_tightest_limit_may_be_hidden(limited: Limited, container: Container) -> None:
-    """From outside it is the cgroup above that limits; inside it cannot be seen, and that is said."""
+def test_effective_tightest_limit_may_be_hidden(limited: Limited, container: Container) -> None:
+    """Outside, the parent cgroup is the limit; inside, the parent is hidden, and the result says it."""
     if "memory" not in limited:
         pytest.skip("no cgroup with the controller memory can be made here")
     inner = limited["memory"]
@@ -187,7 +187,7 @@ assert (found.value, found.cgroup, found.hidden) == (MAX, None, True), found
 # ---- on the host itself ---------------------------------------------------------------------
 
 
-def test_the_limit_is_the_kernels_own(limited: Limited) -> None:
+def test_effective_limit_is_the_kernels_own(limited: Limited) -> None:
     """v1 says the hierarchical limit itself: memory.stat has it."""
     memory = limited.get("memory")
     if memory is None or memory.parent is None:

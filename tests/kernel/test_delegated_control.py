@@ -70,7 +70,7 @@ try:
                 (lambda: group.kill(1), "cannot"),
                 (lambda: group.signal(15), "cannot send signal 15"),
                 (lambda: group.remove(), "cannot remove"),
-                (lambda: Group("below", [head.split(",")[0]], parent=theirs).create(), "cannot make"),
+                (lambda: Group("below", [head.split(",")[0]], parent=theirs).create(), "cannot create"),
             ):
                 error = raises(AccessDenied if word != "cannot remove" else CgroupError, attempt)
                 assert word in str(error), error

@@ -26,7 +26,7 @@ USER = 65534
 
 
 def v2_controllers() -> list[str]:
-    """Those that a test may enable below the root: all where the machine is the tests' own."""
+    """Return the controllers that a test may enable below the root: all if the machine belongs to the tests."""
     root = Hierarchy.find(":/")
     if root is None:
         return []
@@ -34,7 +34,7 @@ def v2_controllers() -> list[str]:
 
 
 def for_each_controller(test: Callable[..., None]) -> Callable[..., None] | None:
-    """A test for each controller that v2 has here; none where it has none."""
+    """Run a test for each controller that v2 has here."""
     controllers = v2_controllers()
     return pytest.mark.parametrize("controller", controllers)(test) if controllers else None
 
@@ -114,7 +114,7 @@ assert sorted(one.location for one in above.walk()) == listed
 
 
 def test_an_owner_that_is_started_outside(make_cgroup: MakeCgroup, run_script: Callable[..., str]) -> None:
-    """On v2 the move needs the common ancestor too: the error names it.  On v1 the destination alone decides."""
+    """On v2 the move needs the common ancestor too: the error names it.  On v1 only the destination decides."""
     for head in ["" if Hierarchy.find(":/") is not None else "pids"]:
         cgroup = make_cgroup(head)
         run_script(
@@ -188,7 +188,7 @@ def test_enabling_with_a_process_inside(controller: str, make_cgroup: MakeCgroup
 
 @for_each_controller
 def test_enabling_in_a_threaded_domain(controller: str, make_cgroup: MakeCgroup) -> None:
-    """Controllers of threads alone can be had there; the others are said to be of domains."""
+    """Only threaded controllers are available there; the error calls the others domain controllers."""
     top = make_cgroup(controller)
     inner = Hierarchy.find_or_create(f":{top.location}/inner")
     Parameters.set(Core.type, inner, "threaded")
@@ -197,7 +197,7 @@ def test_enabling_in_a_threaded_domain(controller: str, make_cgroup: MakeCgroup)
         Parameters.set(Core.subtree_control, top, [controller])
     except CgroupOSError as error:
         assert error.errno == errno.EOPNOTSUPP
-        assert f"{controller} is a controller of domains" in str(error.hint)
+        assert f"{controller} works only in domains" in str(error.hint)
         assert Parameters.get(Core.subtree_control, top) == ()
         assert controller not in ("cpu", "cpuset", "pids", "perf_event")
     else:
@@ -207,7 +207,7 @@ def test_enabling_in_a_threaded_domain(controller: str, make_cgroup: MakeCgroup)
 
 @for_each_controller
 def test_enabling_what_there_is_not(controller: str, make_cgroup: MakeCgroup) -> None:
-    """With one that there is: nothing of it is applied."""
+    """Together with an existing controller: neither is enabled."""
     top = make_cgroup(controller)
     before = Parameters.get(Core.subtree_control, top)
     with pytest.raises(SubsystemNotAvailable, match="nonesuch"):

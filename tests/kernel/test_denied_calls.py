@@ -1,8 +1,8 @@
 """Each newer system call denied by a seccomp filter, with both errnos that filters give.
 
 Container runtimes of 2020 answer EPERM for a call that they do not know, and other filters answer ENOSYS as an old
-kernel does.  Each line of the table, a call with an errno in a scenario of denied.py, works by a fallback, or gives
-the one error that UNABLE has for it.
+kernel does.  Each line of the table is a call with an errno in a scenario of denied.py.  It works by a fallback, or
+gives the one error that UNABLE has for it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ERRNOS = {"EPERM": errno.EPERM, "ENOSYS": errno.ENOSYS}
 # one too, whatever it is used for.  v1 takes no other descriptor than an eventfd to report that memory ran out.
 NO_EPOLL = "CgroupOSError: cannot watch"
 UNABLE = {
-    ("eventfd2", "out_of_memory"): "eventfd2(2), the only way in which v1 notifies",
+    ("eventfd2", "out_of_memory"): "eventfd2(2), which v1 needs to notify",
     ("epoll_create1", "out_of_memory"): NO_EPOLL,
     ("epoll_create1", "events"): NO_EPOLL,
     ("epoll_create1", "memory_events"): NO_EPOLL,
@@ -60,7 +60,7 @@ _outcomes: dict[tuple[str, str], Outcomes] = {}
 
 
 def outcomes_of(call: str, error: str, make_cgroup: MakeCgroup) -> Outcomes:
-    """What each scenario came to, all run once by one program that is denied the call."""
+    """Return the result of each scenario, all run once by one program that is denied the call."""
     heads = ["memory", "cpuacct", "pids", *([""] if Hierarchy.find(":/") is not None else [])]
     given = {name: {head or "v2": str(make_cgroup(head)) for head in heads} for name in denied.SCENARIOS}
     command = [sys.executable, denied.__file__, str(NUMBERS[call][MACHINE]), str(ERRNOS[error]), json.dumps(given)]

@@ -76,7 +76,7 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 # ---- memory -----------------------------------------------------------------------------
 
 
-def test_a_child_over_its_memory_limit_is_killed_or_fails(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_memory_limit_child_over_it_is_killed_or_fails(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
     need("memory")
     cgroup = make_ready("memory")
     Parameters.set(Memory.limit_in_bytes, cgroup, 32 * MIB)
@@ -100,7 +100,7 @@ def test_a_child_over_its_memory_limit_is_killed_or_fails(need: Need, make_ready
         assert Parameters.get(Memory.max_usage_in_bytes, cgroup) < 16 * MIB
 
 
-def test_a_child_below_its_memory_limit_is_counted(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_memory_limit_child_below_it_is_counted(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
     need("memory")
     cgroup = make_ready("memory")
     Parameters.set(Memory.limit_in_bytes, cgroup, 256 * MIB)
@@ -133,7 +133,7 @@ def test_a_child_below_its_memory_limit_is_counted(need: Need, make_ready: MakeC
 # ---- cpu ----------------------------------------------------------------------------------
 
 
-def test_a_cpuset_child_runs_on_the_cpus_given(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_cpuset_child_runs_on_its_cpus(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
     need("cpuset")
     cgroup = make_ready("cpuset")
     everything = Parameters.get(Cpuset.effective_cpus, Hierarchy.find_exn("cpuset"))
@@ -143,7 +143,7 @@ def test_a_cpuset_child_runs_on_the_cpus_given(need: Need, make_ready: MakeCgrou
         assert json.loads(outcome(child)) == cpus == Parameters.get(Cpuset.effective_cpus, cgroup)
 
 
-def test_a_quota_throttles(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_cpu_quota_throttles(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
     need("cpu")
     cgroup = make_ready("cpu")
     Parameters.set(Cpu.max, cgroup, (20_000, 100_000))  # type: ignore[arg-type]
@@ -181,7 +181,7 @@ def test_cpu_time_of_a_known_load(need: Need, make_ready: MakeCgroup, spawn: Spa
 # ---- pids ------------------------------------------------------------------------------------
 
 
-def test_a_fork_over_pids_max_fails(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_pids_max_fork_beyond_it_fails(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
     need("pids")
     cgroup = make_ready("pids")
     Parameters.set(Pids.max, cgroup, 3)
@@ -221,7 +221,7 @@ for child in children:
 # ---- freezer ---------------------------------------------------------------------------------
 
 
-def test_a_frozen_child_stops(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_freeze_child_stops(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
     need("freezer")
     cgroup = make_ready("freezer")
     child = inside(spawn, [cgroup], BURN, "3600")
@@ -241,7 +241,7 @@ def test_a_frozen_child_stops(need: Need, make_ready: MakeCgroup, spawn: Spawn) 
     until(lambda: cpu_time(child.pid) > frozen + 2)
 
 
-def test_a_cgroup_below_a_frozen_one_is_frozen(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_freeze_cgroup_below_is_frozen(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
     need("freezer")
     inner = make_ready("freezer", "/inner")
     child = inside(spawn, [inner], BURN, "3600")
@@ -259,7 +259,7 @@ def test_a_cgroup_below_a_frozen_one_is_frozen(need: Need, make_ready: MakeCgrou
 # ---- devices -----------------------------------------------------------------------------------
 
 
-def test_a_denied_device_cannot_be_opened(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_devices_deny_device_cannot_be_opened(need: Need, make_ready: MakeCgroup, spawn: Spawn) -> None:
     need("devices")
     cgroup = make_ready("devices")
     program = """
@@ -294,7 +294,7 @@ print("end", flush=True)
 # ---- block devices ---------------------------------------------------------------------------------
 
 
-def test_a_throttle_slows_reads(need: Need, make_ready: MakeCgroup, spawn: Spawn, tmp_path: Path) -> None:
+def test_throttle_slows_reads(need: Need, make_ready: MakeCgroup, spawn: Spawn, tmp_path: Path) -> None:
     need("blkio")
     device = Device(os.major(tmp_path.stat().st_dev), os.minor(tmp_path.stat().st_dev))
     if not Path(f"/sys/dev/block/{device}/queue").exists():

@@ -1,4 +1,4 @@
-"""Events: what the kernel tells of cgroups, on whichever version each controller is."""
+"""Events: the notifications of the kernel, on the version that each controller has here."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import guide_pages
 import pytest
 from common import MIB, MakeCgroup, Spawn, text_of
 from conftest import usable
@@ -44,8 +45,8 @@ from cgroups import (
     Subsystem,
     SubsystemNotAttached,
     Threshold,
-    _inotify,
 )
+from cgroups.core import inotify
 
 SCALE = float(os.environ.get("CGROUPS_TESTS_SCALE", "1"))
 
@@ -95,7 +96,7 @@ def keys(cgroup: Cgroup, file: str) -> dict[str, int]:
 
 
 @where(UNIFIED)
-def test_it_fills_and_empties(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_events_populated_and_empty_are_reported(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_cgroup("")
     with cgroup.events(timeout=SOON) as events:
         assert events.source == "kernel"
@@ -133,8 +134,8 @@ def test_its_removal_is_its_last_event(head: str, make_cgroup: MakeCgroup) -> No
 
 
 @where(UNIFIED)
-def test_what_was_removed_was_empty(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
-    """Also where nobody read in between: the last events say so."""
+def test_events_removed_cgroup_was_empty(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+    """The last events report it, even if nobody read in between."""
     cgroup = make_cgroup("")
     child = spawn("sleep", "100")
     cgroup.add_process(child.pid)
@@ -149,13 +150,13 @@ def test_what_was_removed_was_empty(make_cgroup: MakeCgroup, spawn: Spawn) -> No
         ]
 
 
-def test_without_inotify_it_looks_once_a_second(
+def test_events_without_inotify_are_polled_each_second(
     head: str, make_cgroup: MakeCgroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_left() -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(_inotify, "Watcher", none_left)
+    monkeypatch.setattr(inotify, "Watcher", none_left)
     cgroup = make_cgroup(head)
     with cgroup.events() as events:
         assert events.source == "sampled"
@@ -164,7 +165,7 @@ def test_without_inotify_it_looks_once_a_second(
         assert [(event.what, event.source) for event in events] == [("removed", "sampled")]
 
 
-def test_a_cgroup_that_is_not_there(head: str, make_cgroup: MakeCgroup) -> None:
+def test_events_missing_cgroup_raises(head: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(head).child("nonesuch")
     with pytest.raises(CgroupGone):
         cgroup.events()
@@ -192,7 +193,9 @@ def kills(cgroup: Cgroup) -> int:
 
 @where(usable("memory"))
 @pytest.mark.parametrize("sources", [(), (Oom(),)], ids=["all", "Oom"])
-def test_one_child_is_killed(sources: tuple[Any, ...], make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_events_oom_kill_of_one_child_is_one_event(
+    sources: tuple[Any, ...], make_ready: MakeCgroup, spawn: Spawn
+) -> None:
     cgroup = small(make_ready)
     with cgroup.events(*sources) as events:
         before = kills(cgroup)
@@ -318,7 +321,7 @@ def test_limits_that_are_hit_are_all_counted(make_ready: MakeCgroup, spawn: Spaw
 
 @where(UNIFIED)
 def test_flips_are_all_in_order(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
-    """Flips within a notification's least interval are none; the others are one after another."""
+    """Flips within the least interval of a notification are no events; the others come in order."""
     cgroup = make_cgroup("")
     count = max(10, int(300 * SCALE))
     with cgroup.events(Core.events) as events:
@@ -382,7 +385,7 @@ def end(children: list[Any]) -> None:
 
 
 @where(UNIFIED and TRIGGERS)
-def test_a_trigger_fires_under_pressure_and_is_silent_without(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_pressure_trigger_fires_only_under_pressure(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     cgroup, calm = make_cgroup(""), make_cgroup("")
     sleeper = spawn("sleep", "1000")
     calm.add_process(sleeper.pid)
@@ -400,7 +403,7 @@ def test_a_trigger_fires_under_pressure_and_is_silent_without(make_cgroup: MakeC
 
 
 @where(has("memory", 2) and TRIGGERS)
-def test_a_trigger_fires_under_memory_pressure(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_pressure_trigger_fires_under_memory_pressure(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("memory")
     with cgroup.events(PressureTrigger("memory", "some", 50_000, 2_000_000)) as events:
         assert events_for(events, 3) == []
@@ -413,7 +416,7 @@ def test_a_trigger_fires_under_memory_pressure(make_ready: MakeCgroup, spawn: Sp
 
 
 @where(TRIGGERS)
-def test_a_trigger_of_the_whole_system(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_pressure_trigger_of_the_whole_system(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_cgroup("" if UNIFIED else "cpuacct")
     with Events(None, PressureTrigger("cpu", "some", 100_000, 2_000_000)) as events:
         children = busy(cgroup, spawn)
@@ -423,7 +426,7 @@ def test_a_trigger_of_the_whole_system(make_cgroup: MakeCgroup, spawn: Spawn) ->
 
 
 @where(UNIFIED and TRIGGERS)
-def test_a_trigger_in_a_loop_of_ones_own(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_pressure_trigger_in_a_loop_of_the_program(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     """Whoever polls a trigger makes the kernel forget it: through select, and asyncio, none is lost all the same."""
     cgroup = make_cgroup("")
     with cgroup.events(PressureTrigger("cpu", "some", 100_000, 2_000_000)) as events:
@@ -450,7 +453,7 @@ async def first_of(events: Events, count: int) -> list[Event]:
 
 
 @where(UNIFIED and TRIGGERS and os.path.exists(f"{Hierarchy.find_exn(':/').path}/cgroup.pressure"))
-def test_a_trigger_whose_file_goes(make_cgroup: MakeCgroup) -> None:
+def test_pressure_trigger_file_that_vanishes_is_reported(make_cgroup: MakeCgroup) -> None:
     """cgroup.pressure = 0 takes the files away, and the cgroup stays."""
     cgroup = make_cgroup("")
     trigger = PressureTrigger("cpu", "some", 1_000_000, 2_000_000)
@@ -466,18 +469,18 @@ def test_a_trigger_whose_file_goes(make_cgroup: MakeCgroup) -> None:
 
 
 @where(UNIFIED and TRIGGERS)
-def test_a_trigger_that_the_kernel_refuses(make_cgroup: MakeCgroup) -> None:
+def test_pressure_trigger_refused_by_the_kernel_raises(make_cgroup: MakeCgroup) -> None:
     source = PressureTrigger("cpu", "some", 500_000, 700_000)
     try:
         make_cgroup("").events(source).close()
     except InvalidValue as error:
-        assert "has to be a multiple of 2 s" in str(error.hint)
+        assert "must be a multiple of 2 s" in str(error.hint)
         assert "some 500000 700000" in str(error)
         assert str(error.path).endswith("cpu.pressure")
 
 
 @where(has("memory", 1))
-def test_a_pressure_level_of_v1(make_ready: MakeCgroup, spawn: Spawn, tmp_path: Any) -> None:
+def test_pressure_level_v1_is_reported(make_ready: MakeCgroup, spawn: Spawn, tmp_path: Any) -> None:
     cgroup = make_ready("memory")
     with cgroup.events(PressureLevel("low")) as events:
         assert events_for(events, 0.5) == []
@@ -495,7 +498,7 @@ def test_a_pressure_level_of_v1(make_ready: MakeCgroup, spawn: Spawn, tmp_path: 
 
 
 @where(has("memory", 1))
-def test_the_kernel_tells_of_memory_in_both_directions(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_threshold_memory_is_reported_in_both_directions(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("memory")
     grow = f"import mmap\nmemory = mmap.mmap(-1, {32 * MIB})\nmemory.write(bytes({32 * MIB}))"
     shrink = "input()\nmemory.close()\ninput()"
@@ -516,7 +519,7 @@ def test_the_kernel_tells_of_memory_in_both_directions(make_ready: MakeCgroup, s
 
 
 @where(usable("pids"))
-def test_a_number_that_is_looked_at(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_threshold_polled_number_is_reported(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("pids")
     with cgroup.events(Threshold(Pids.current, above=1, interval=0.02)) as events:
         assert events.source == "sampled"
@@ -537,7 +540,7 @@ def test_a_number_that_is_looked_at(make_ready: MakeCgroup, spawn: Spawn) -> Non
         assert [event.what for event in events] == ["removed"]
 
 
-def test_a_rate(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_threshold_rate_is_reported(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("cpuacct")
     with cgroup.events(Threshold(Cpuacct.usage, rate_above=100_000_000, interval=0.2)) as events:
         assert events_for(events, 1) == []
@@ -551,7 +554,7 @@ def test_a_rate(make_ready: MakeCgroup, spawn: Spawn) -> None:
 
 
 @where(has("pids", 2))
-def test_a_counter_is_told_by_the_kernel(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_threshold_counter_is_reported_by_the_kernel(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("pids")
     Parameters.set(Pids.max, cgroup, 1)
     with cgroup.events(Threshold(Pids.events["max"], above=2)) as events:
@@ -563,7 +566,7 @@ def test_a_counter_is_told_by_the_kernel(make_ready: MakeCgroup, spawn: Spawn) -
         child.wait()
 
 
-def test_a_function_of_the_target(head: str, make_ready: MakeCgroup) -> None:
+def test_threshold_function_of_the_target(head: str, make_ready: MakeCgroup) -> None:
     cgroup = make_ready(head)
     seen: list[Any] = []
 
@@ -580,7 +583,7 @@ def test_a_function_of_the_target(head: str, make_ready: MakeCgroup) -> None:
 # ---- what is asked for -------------------------------------------------------------------------------
 
 
-def test_a_group_has_the_cgroup_that_a_source_is_of(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_events_group_has_the_cgroup_of_a_source(make_ready: MakeCgroup, spawn: Spawn) -> None:
     members = {make_ready(name) for name in ("memory", "pids", "cpuacct") if usable(name)}
     group = Group.of({cgroup.hierarchy: cgroup for cgroup in members}.values())
     sources = [Threshold(Cpuacct.usage, above=1)]
@@ -610,13 +613,13 @@ def test_what_cannot_be_had_is_an_error_when_named_alone(head: str, make_cgroup:
     if head != "memory" and not cgroup.hierarchy.has("memory"):
         with pytest.raises(SubsystemNotAttached, match="memory"):
             cgroup.events(Threshold(Memory.usage_in_bytes, above=1))
-    with pytest.raises(InvalidValue, match="does not tell"):
+    with pytest.raises(InvalidValue, match="does not notify"):
         cgroup.events(Cpuacct.usage if cgroup.version == 1 else Core.stat)
     with pytest.raises(InvalidValue, match="whole system"):
         Events(None)
 
 
-def test_a_captured_tree_is_not_watched(tmp_path: Any) -> None:
+def test_events_captured_tree_is_refused(tmp_path: Any) -> None:
     place = tmp_path / "sys/fs/cgroup/a"
     place.mkdir(parents=True)
     (place / "cgroup.events").write_text("populated 0\nfrozen 0\n")
@@ -630,7 +633,7 @@ def test_a_captured_tree_is_not_watched(tmp_path: Any) -> None:
 # ---- waiting ---------------------------------------------------------------------------------------------
 
 
-def test_a_timeout_is_of_the_iteration(head: str, make_cgroup: MakeCgroup) -> None:
+def test_events_timeout_ends_the_iteration(head: str, make_cgroup: MakeCgroup) -> None:
     with make_cgroup(head).events(timeout=0.3) as events:
         for _ in range(2):
             before = time.monotonic()
@@ -641,7 +644,9 @@ def test_a_timeout_is_of_the_iteration(head: str, make_cgroup: MakeCgroup) -> No
         assert 0.1 <= time.monotonic() - before < SOON
 
 
-def test_another_thread_ends_it(head: str, make_cgroup: MakeCgroup, open_descriptors: Callable[[], int]) -> None:
+def test_events_closed_by_another_thread_end(
+    head: str, make_cgroup: MakeCgroup, open_descriptors: Callable[[], int]
+) -> None:
     cgroup = make_cgroup(head)
     cgroup.inode  # what is opened once is open
     before = open_descriptors()
@@ -664,7 +669,7 @@ def test_another_thread_ends_it(head: str, make_cgroup: MakeCgroup, open_descrip
         assert open_descriptors() == before
 
 
-def test_a_signal_handler_ends_it(head: str, make_cgroup: MakeCgroup) -> None:
+def test_events_closed_by_a_signal_handler_end(head: str, make_cgroup: MakeCgroup) -> None:
     events = make_cgroup(head).events()
     before = signal.signal(signal.SIGALRM, lambda *_: events.close())
     try:
@@ -675,7 +680,7 @@ def test_a_signal_handler_ends_it(head: str, make_cgroup: MakeCgroup) -> None:
 
 
 @where(UNIFIED)
-def test_a_callback_ends_it(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_events_closed_by_a_callback_end(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_cgroup("")
     events = cgroup.events()
     found: list[Event] = []
@@ -695,7 +700,7 @@ def test_a_callback_ends_it(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
 
 
 @where(UNIFIED)
-def test_what_a_callback_raises_is_raised_at_the_end(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_events_callback_that_raises_raises_at_the_end(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_cgroup("")
     events = cgroup.events()
     came = threading.Event()
@@ -719,11 +724,10 @@ def test_what_a_callback_raises_is_raised_at_the_end(make_cgroup: MakeCgroup, sp
 
 
 @where(usable("memory"))
-def test_readme_block_of_asyncio_tells_and_ends(tmp_path: Path) -> None:
-    """What happened while the output was read is told once it ends, and the block ends then."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    [block] = [one for one in readme.split("```") if "asyncio.run(main())" in one]
-    program = block.removeprefix("python").replace('"job"', '"cgroups-test-job"')
+def test_guide_block_of_asyncio_tells_and_ends(tmp_path: Path) -> None:
+    """Report, once the output ends, what happened while it was read; the block ends then."""
+    [block] = [one.text for one in guide_pages.blocks("python") if "asyncio.run(main())" in one.text]
+    program = block.replace('"job"', '"cgroups-test-job"')
     program, replaced = re.subn(r"aio\.Popen\(\[.*?\]", 'aio.Popen(["make"]', program)
     assert replaced
     make = tmp_path / "make"
@@ -739,7 +743,7 @@ def test_readme_block_of_asyncio_tells_and_ends(tmp_path: Path) -> None:
 
 
 @where(UNIFIED)
-def test_in_a_loop_of_asyncio(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_events_in_an_asyncio_loop(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_cgroup("")
     child = spawn("sleep", "100")
 
@@ -823,7 +827,7 @@ def switches(tid: int) -> int:
 
 
 @pytest.mark.anywhere
-def test_an_idle_watcher_does_nothing(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_events_idle_watcher_does_nothing(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroups = watchable(make_ready)
     for cgroup in cgroups:
         cgroup.add_process(spawn("sleep", "1000").pid)
@@ -848,7 +852,7 @@ def test_an_idle_watcher_does_nothing(make_ready: MakeCgroup, spawn: Spawn) -> N
     assert after == before
 
 
-def test_a_forked_child_closes_its_own_alone(run_script: Callable[..., str], make_ready: MakeCgroup) -> None:
+def test_events_forked_child_closes_only_its_own(run_script: Callable[..., str], make_ready: MakeCgroup) -> None:
     cgroup = make_ready("" if UNIFIED else "pids")
     run_script(
         """
@@ -883,7 +887,7 @@ def test_a_forked_child_closes_its_own_alone(run_script: Callable[..., str], mak
     )
 
 
-def test_no_descriptor_left_is_said(run_script: Callable[..., str], make_ready: MakeCgroup) -> None:
+def test_events_without_descriptors_raise(run_script: Callable[..., str], make_ready: MakeCgroup) -> None:
     cgroup = make_ready("" if UNIFIED else "pids")
     run_script(
         """
@@ -909,7 +913,7 @@ def test_no_descriptor_left_is_said(run_script: Callable[..., str], make_ready: 
 # ---- without root ------------------------------------------------------------------------------------------
 
 
-def test_what_the_owner_of_a_subtree_is_told(head: str, make_ready: MakeCgroup, run_script: Callable[..., str]) -> None:
+def test_events_owner_of_a_subtree_gets_them(head: str, make_ready: MakeCgroup, run_script: Callable[..., str]) -> None:
     from test_delegation import OWNER, USER
 
     cgroup = make_ready(head)
@@ -945,7 +949,7 @@ if above.version == 2:
 
 
 @where(usable("memory"))
-def test_an_owner_is_told_of_memory(make_ready: MakeCgroup, run_script: Callable[..., str]) -> None:
+def test_events_owner_gets_those_of_memory(make_ready: MakeCgroup, run_script: Callable[..., str]) -> None:
     from test_delegation import OWNER, USER
 
     cgroup = make_ready("memory")

@@ -27,7 +27,7 @@ from cgroups import (
     Subsystem,
 )
 
-# Files that one vendor's kernel alone has.
+# Files that only one vendor's kernel has.
 VENDOR_FILES = {"memory.shown_ram_in_bytes"}
 
 
@@ -43,7 +43,7 @@ def rows_of(cgroup: Cgroup) -> Iterator[tuple[str, Any]]:
 
 
 def is_of(controller: str, cgroup: Cgroup, file: str) -> bool:
-    """Whether a file is this controller's; on v2 a fresh cgroup has those of all that its parent enables."""
+    """Return whether a file is this controller's; on v2 a new cgroup has the files of all enabled controllers."""
     if cgroup.version == 1:
         return True
     name = file.partition(".")[0]
@@ -68,8 +68,8 @@ def roots_of_ours() -> list[Cgroup]:
 # ---- named, and read ----------------------------------------------------------------------------
 
 
-def test_every_file_of_a_root_is_named_and_parses(every_head: str) -> None:
-    """Of a fresh cgroup test_parameters.py does the same; a root has other files."""
+def test_root_files_have_a_parameter_and_parse(every_head: str) -> None:
+    """A root has other files than a new cgroup, for which test_parameters.py does the same."""
     root = Hierarchy.find_exn(every_head or ":/")
     problems: dict[str, object] = {}
     for file in files_of(root, 0o777) + ["memory.pressure_level"] * path_of(root, "memory.pressure_level").exists():
@@ -85,8 +85,8 @@ def test_every_file_of_a_root_is_named_and_parses(every_head: str) -> None:
     assert not problems
 
 
-def test_what_can_be_read_is_readable(controller_here: str, make_cgroup: MakeCgroup) -> None:
-    """By the mode bits, by reading, and by the package: the three agree."""
+def test_readable_files_are_read(controller_here: str, make_cgroup: MakeCgroup) -> None:
+    """The mode bits, a read, and the package agree."""
     cgroup = make_cgroup(controller_here)
     problems = []
     for file in files_of(cgroup, 0o777):
@@ -111,7 +111,7 @@ def readable(parameter: Any, cgroup: Cgroup) -> bool:
 
 
 def check_tables(cgroup: Cgroup) -> dict[str, str]:
-    """What can be written is in one of the tables, by a parameter that is written with."""
+    """Every writable file is in one of the tables, with a parameter that writes to it."""
     problems = {}
     for file in writable_files(cgroup):
         row, excepted = written.row_of(cgroup.version, file), written.excepted(cgroup.version, file)
@@ -126,15 +126,15 @@ def check_tables(cgroup: Cgroup) -> dict[str, str]:
     return problems
 
 
-def test_every_writable_file_is_in_a_table(controller_here: str, make_cgroup: MakeCgroup) -> None:
+def test_writable_files_are_in_a_table(controller_here: str, make_cgroup: MakeCgroup) -> None:
     assert check_tables(make_cgroup(controller_here)) == {}
 
 
-def test_every_writable_file_of_a_root_is_in_a_table(every_head: str) -> None:
+def test_root_writable_files_are_in_a_table(every_head: str) -> None:
     assert check_tables(Hierarchy.find_exn(every_head or ":/")) == {}
 
 
-def test_what_the_mode_forbids_the_package_does_not_write(controller_here: str, make_cgroup: MakeCgroup) -> None:
+def test_read_only_files_have_no_writable_parameter(controller_here: str, make_cgroup: MakeCgroup) -> None:
     """A parameter all of whose files can only be read is refused, with a hint, where the other version may set it."""
     cgroup = make_cgroup(controller_here)
     there = set(files_of(cgroup, 0o777))
@@ -186,7 +186,7 @@ def check_row(cgroup: Cgroup, file: str, row: Any) -> list[str]:
     return problems
 
 
-def test_every_writable_file_is_written(controller_here: str, make_cgroup: MakeCgroup) -> None:
+def test_writable_files_are_written(controller_here: str, make_cgroup: MakeCgroup) -> None:
     """The legal values are in the file afterwards; the illegal ones have their error, and leave it as it was."""
     problems = {}
     like_it = make_cgroup(controller_here)
@@ -211,7 +211,7 @@ def check_junk(cgroup: Cgroup) -> dict[str, object]:
     problems: dict[str, object] = {}
     for file in writable_files(cgroup):
         if written.TAKES_ANY_TEXT.fullmatch(file) or "." not in file:
-            continue  # a file without a controller in its name is no parameter of one's own
+            continue  # a file without a controller in its name cannot be declared as a parameter
         quiet = file in files_of(cgroup, 0o444) and not file.endswith((".procs", ".threads", ".pressure", ".usage"))
         before = text_of(cgroup, file) if quiet else ""
         error = refusal(lambda file=file: Parameters.set(junk_for(file), cgroup, "junk"))
@@ -223,8 +223,8 @@ def check_junk(cgroup: Cgroup) -> dict[str, object]:
     return problems
 
 
-def test_the_kernel_s_own_refusal_has_a_name(controller_here: str, make_cgroup: MakeCgroup) -> None:
-    """What no codec has looked at: the kernel answers, the error says on which file, and nothing has changed."""
+def test_write_refused_by_the_kernel_names_the_file(controller_here: str, make_cgroup: MakeCgroup) -> None:
+    """A text that no codec has checked: the kernel refuses it, the error names the file, and nothing changes."""
     assert check_junk(make_cgroup(controller_here)) == {}
 
 
@@ -246,7 +246,7 @@ def check_root_row(root: Cgroup, file: str, row: Any) -> list[str]:
         assert text_of(root, file) == text
 
 
-def test_every_writable_file_of_a_root_is_written_and_put_back(roots_of_ours: list[Cgroup]) -> None:
+def test_root_writable_files_are_written_and_restored(roots_of_ours: list[Cgroup]) -> None:
     problems = {}
     for root in roots_of_ours:
         for file, row in rows_of(root):
@@ -255,11 +255,11 @@ def test_every_writable_file_of_a_root_is_written_and_put_back(roots_of_ours: li
     assert not problems
 
 
-def test_the_kernel_s_own_refusal_has_a_name_in_a_root(roots_of_ours: list[Cgroup]) -> None:
+def test_root_write_refused_by_the_kernel_names_the_file(roots_of_ours: list[Cgroup]) -> None:
     assert {str(root): found for root in roots_of_ours if (found := check_junk(root))} == {}
 
 
-def test_what_is_reset_in_a_root(roots_of_ours: list[Cgroup]) -> None:
+def test_root_files_are_reset(roots_of_ours: list[Cgroup]) -> None:
     problems: dict[str, object] = {}
     for root in roots_of_ours:
         for file in writable_files(root):

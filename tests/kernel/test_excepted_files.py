@@ -38,7 +38,7 @@ from cgroups import (
 
 ABSENT = Device(511, 1048575)
 
-# A file that one vendor's kernel alone has.
+# A file that only one vendor's kernel has.
 VENDOR_FILE = "memory.shown_ram_in_bytes"
 
 
@@ -112,7 +112,7 @@ def test_reclaiming(memory: int, make_ready: MakeCgroup, spawn: Spawn, tmp_path:
             Parameters.set(Memory.reclaim, cgroup, 0)
 
 
-def test_a_limit_on_kernel_memory_is_ignored(memory: int, make_cgroup: MakeCgroup) -> None:
+def test_kmem_limit_is_ignored(memory: int, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup("memory")
     if memory == 2:
         with pytest.raises(ParameterNotSupported, match="version 2"):
@@ -156,7 +156,7 @@ def test_moving_charges_is_kept_or_refused(memory: int, make_cgroup: MakeCgroup)
         Parameters.set(Memory.move_charge_at_immigrate, cgroup, 0)
 
 
-def test_a_vendor_s_file_is_read_by_name(make_cgroup: MakeCgroup) -> None:
+def test_vendor_file_is_read_by_name(make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup("memory")
     file = VENDOR_FILE
     if not path_of(cgroup, file).exists():
@@ -235,7 +235,7 @@ def test_reset_stats_leaves_the_throttles_counters(need: Need, make_cgroup: Make
 
 
 @pytest.mark.skipif(DISK is None, reason="no disk is here")
-def test_a_weight_on_one_disk(need: Need, make_cgroup: MakeCgroup) -> None:
+def test_weight_on_one_disk(need: Need, make_cgroup: MakeCgroup) -> None:
     """BFQ's is taken of a disk that has this scheduler, and refused of another."""
     need("blkio")
     assert DISK is not None
@@ -272,7 +272,7 @@ def test_limits_of_resources_that_are_not_here(parameter: Any, need: Need, make_
     assert text_of(cgroup, file) == before
 
 
-def test_a_peak_of_v2_does_not_restart(memory: int, make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_peak_v2_does_not_restart(memory: int, make_ready: MakeCgroup, spawn: Spawn) -> None:
     """A write that the kernel takes is of no use: what everybody reads stays."""
     cgroup = make_ready("memory")
     if memory == 1:
@@ -293,7 +293,7 @@ def test_a_peak_of_v2_does_not_restart(memory: int, make_ready: MakeCgroup, spaw
         assert text_of(cgroup, "memory.peak") == before
 
 
-def test_a_pressure_file_takes_triggers_alone(every_head: str, make_cgroup: MakeCgroup) -> None:
+def test_pressure_file_takes_only_triggers(every_head: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(every_head)
     files = [file for file in files_of(cgroup, 0o222) if file.endswith(".pressure") and file != "cgroup.pressure"]
     assert bool(files) == (cgroup.version == 2)
@@ -309,7 +309,7 @@ def test_a_pressure_file_takes_triggers_alone(every_head: str, make_cgroup: Make
         assert text_of(cgroup, file).startswith("some avg10=")
 
 
-def test_a_partition_is_made_or_refused(need: Need, make_cgroup: MakeCgroup) -> None:
+def test_partition_is_made_or_refused(need: Need, make_cgroup: MakeCgroup) -> None:
     """Made only where no other cgroup is robbed of the CPU: on a host of the tests' own."""
     need("cpuset")
     cgroup = make_cgroup("cpuset")
@@ -335,7 +335,7 @@ def test_a_partition_is_made_or_refused(need: Need, make_cgroup: MakeCgroup) -> 
     assert text_of(cgroup, file) == "member"
 
 
-def test_the_cost_controller_of_a_disk(make_cgroup: MakeCgroup) -> None:
+def test_cost_controller_of_a_disk(make_cgroup: MakeCgroup) -> None:
     """Once it is on for a disk, weights of one disk are taken too."""
     hierarchy = Subsystem.find("io").hierarchy
     if not OWN_HOST or DISK is None or hierarchy is None or not path_of(hierarchy.root(), "io.cost.qos").exists():

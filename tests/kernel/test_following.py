@@ -79,13 +79,13 @@ def test_cgroups_come_and_go(top: Cgroup) -> None:
         assert names() == ["", "/a", "/e", "/e/f"]
 
 
-def test_a_name_that_is_no_text(top: Cgroup) -> None:
+def test_follow_name_that_is_not_utf8(top: Cgroup) -> None:
     with following(top) as names:
         top.make_sub(os.fsdecode(b"a\xff b"))
         assert names() == ["", os.fsdecode(b"/a\xff b")]
 
 
-def test_one_made_again_is_another_row(top: Cgroup) -> None:
+def test_follow_cgroup_created_again_is_another_row(top: Cgroup) -> None:
     child = top.make_sub("a")
     parameter = parameter_of(top)
     Parameters.set(parameter, child, 1 if parameter is not Core.clone_children else True)
@@ -120,7 +120,7 @@ def test_depth_and_name(top: Cgroup) -> None:
         assert "/v.service/u" not in services()
 
 
-def test_nothing_there_yet(make_cgroup: MakeCgroup) -> None:
+def test_follow_without_cgroups_is_empty(make_cgroup: MakeCgroup) -> None:
     """Columns are there for what is to come."""
     top = make_cgroup("memory")
     with Sampler.follow(
@@ -134,7 +134,7 @@ def test_nothing_there_yet(make_cgroup: MakeCgroup) -> None:
         assert set(frame[job, Memory.stat]) == {line.split()[0] for line in text_of(job, "memory.stat").splitlines()}
 
 
-def test_a_root_that_goes_and_comes_back(make_cgroup: MakeCgroup) -> None:
+def test_follow_root_removed_and_created_again(make_cgroup: MakeCgroup) -> None:
     top = make_cgroup("pids").make_sub("top")
     top.make_sub("a")
     with Sampler.follow(top, [Pids.current if top.version == 1 else Core.max_depth]) as sampler:
@@ -153,7 +153,7 @@ def test_a_root_that_goes_and_comes_back(make_cgroup: MakeCgroup) -> None:
         assert frame.status.tolist() != [[Cell.GONE]] * 2
 
 
-def test_a_rename_of_v1(make_cgroup: MakeCgroup) -> None:
+def test_follow_v1_rename(make_cgroup: MakeCgroup) -> None:
     top = make_cgroup("name=systemd")
     top.make("a/b")
     with following(top) as names:
@@ -196,14 +196,14 @@ class Storm:
         self._thread.join()
 
 
-def test_a_storm_of_cgroups_breaks_no_frame(top: Cgroup) -> None:
+def test_follow_storm_of_cgroups_breaks_no_frame(top: Cgroup) -> None:
     kept = top.make_sub("kept")
     inode, frames = kept.inode, 0
     with Sampler.follow(top, [parameter_of(top)]) as sampler, Storm(top) as storm:
         end = time.monotonic() + 2
         while time.monotonic() < end:
             frame = sampler.sample()
-            row = frame.place(kept)
+            row = frame.row_index(kept)
             assert frame.inodes[row] == inode
             assert frame.status.tolist()[row][0] in (Cell.OK, Cell.MAX)
             frames += 1
@@ -213,8 +213,8 @@ def test_a_storm_of_cgroups_breaks_no_frame(top: Cgroup) -> None:
         assert names() == ["", "/kept"]
 
 
-def test_after_an_overflow(make_cgroup: MakeCgroup) -> None:
-    """The queue holds so many events; what comes after them is lost, and found by walking once more."""
+def test_follow_after_an_overflow_finds_all(make_cgroup: MakeCgroup) -> None:
+    """The queue holds a limited number of events; cgroups of lost events are found by another walk."""
     queue = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     top = make_cgroup(HEADS[-1])
     with following(top) as names:
@@ -229,13 +229,13 @@ def test_after_an_overflow(make_cgroup: MakeCgroup) -> None:
 
 
 def test_too_few_watches(top: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cgroups import _inotify
-    from cgroups.sampling import subtree
+    from cgroups.core import inotify
+    from cgroups.observe import subtree
 
     def refuse(self: Any, path: str) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_inotify.Watcher, "watch", refuse)
+    monkeypatch.setattr(inotify.Watcher, "watch", refuse)
     monkeypatch.setattr(subtree, "CHECK_NS", 1)
     with pytest.warns(RuntimeWarning, match="max_user_watches"), following(top) as names:
         top.make("a/b")
@@ -262,7 +262,7 @@ sys.stdin.readline()
 """
 
 
-def test_what_a_cgroup_namespace_makes_is_seen_within_a_second(make_cgroup: MakeCgroup, script: Any) -> None:
+def test_follow_cgroup_of_a_namespace_is_seen_within_a_second(make_cgroup: MakeCgroup, script: Any) -> None:
     """Its mount is another super block, of which inotify tells nothing here."""
     top = make_cgroup("")
     with (
@@ -319,8 +319,11 @@ os.getppid()
 """
 
 
+MEMORY = ("mmap", "munmap", "brk", "madvise")
+
+
 @needs("native", "strace")
-def test_a_steady_frame_lists_no_directory(make_cgroup: MakeCgroup, script: Any, tmp_path: Path) -> None:
+def test_follow_steady_frame_lists_no_directory(make_cgroup: MakeCgroup, script: Any, tmp_path: Path) -> None:
     """One read of the events, and a pread for each file."""
     top = make_cgroup("")
     for number in range(5):
@@ -331,7 +334,9 @@ def test_a_steady_frame_lists_no_directory(make_cgroup: MakeCgroup, script: Any,
     assert done.returncode == 0, done.stderr
     calls = [re.sub(r"^\d+ +", "", line) for line in trace.read_text().splitlines()]
     marks = [at for at, call in enumerate(calls) if call.startswith("getppid")][-5:]
-    frames = [[call.split("(")[0] for call in calls[start + 1 : end]] for start, end in zip(marks, marks[1:])]
+    # A memory allocator may ask for more at any time.
+    names = [call.split("(")[0] for call in calls]
+    frames = [[name for name in names[start + 1 : end] if name not in MEMORY] for start, end in zip(marks, marks[1:])]
     # Once a second there is a look at the kernel's count.
     assert frames.count(["read", *["pread64"] * 6]) >= 3
     assert not any("getdents64" in frame for frame in frames)
@@ -340,7 +345,7 @@ def test_a_steady_frame_lists_no_directory(make_cgroup: MakeCgroup, script: Any,
 # ---- processes and ends ----------------------------------------------------------------------------
 
 
-def test_after_a_fork_both_follow(top: Cgroup) -> None:
+def test_follow_after_a_fork_works_in_both(top: Cgroup) -> None:
     with following(top) as names:
         names()
         top.make_sub("a")
@@ -381,9 +386,12 @@ def test_what_is_refused(top: Cgroup, how: dict[str, Any], message: str) -> None
 
 
 def test_what_else_is_refused(top: Cgroup) -> None:
-    with pytest.raises(InvalidValue, match="not a Cgroup"):
+    with pytest.raises(InvalidValue, match="root must be a Cgroup"):
         Sampler.follow("pids:/", [Pids.max])  # type: ignore[arg-type]
-    with Sampler.follow(top, [parameter_of(top)]) as sampler, pytest.raises(InvalidValue, match="cannot be recorded"):
+    with (
+        Sampler.follow(top, [parameter_of(top)]) as sampler,
+        pytest.raises(InvalidValue, match="cannot record a sampler that follows a subtree"),
+    ):
         sampler.record(1)
     with pytest.raises(CgroupError), Sampler.follow(top, ["nothing"]):  # type: ignore[list-item]
         pass
@@ -395,7 +403,7 @@ def test_what_else_is_refused(top: Cgroup) -> None:
 def test_follow_more_than_one_call_lists_goes_on_at_the_next(
     make_cgroup: MakeCgroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cgroups.sampling import subtree
+    from cgroups.observe import subtree
 
     monkeypatch.setattr(subtree, "FIRST_ROUND_S", 0.0)
     monkeypatch.setattr(subtree, "ROUND_S", 0.002)

@@ -182,7 +182,7 @@ def test_what_is_below(make_ready: MakeCgroup, spawn: Spawn) -> None:
 
 
 @where(usable("pids"))
-def test_it_is_killed_after_a_grace(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_guard_kills_after_the_grace(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("pids")
     child = spawn("/bin/sh", "-c", "trap : TERM; echo; while :; do sleep 0.05; done", stdout=subprocess.PIPE)
     assert child.stdout.readline()
@@ -194,7 +194,7 @@ def test_it_is_killed_after_a_grace(make_ready: MakeCgroup, spawn: Spawn) -> Non
 
 
 @where(usable("pids"))
-def test_what_ends_within_the_grace_is_not_killed(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_guard_process_that_ends_within_the_grace_is_not_killed(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("pids")
     program = "trap 'exit 7' TERM; echo; while :; do sleep 0.05; done"
     child = spawn("/bin/sh", "-c", program, stdout=subprocess.PIPE)
@@ -209,7 +209,7 @@ def test_what_ends_within_the_grace_is_not_killed(make_ready: MakeCgroup, spawn:
 
 
 @where(usable("pids"))
-def test_a_guard_that_is_closed_kills_no_more(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_guard_closed_kills_no_more(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("pids")
     child = spawn("/bin/sh", "-c", "trap : TERM; echo; while :; do sleep 0.05; done", stdout=subprocess.PIPE)
     assert child.stdout.readline()
@@ -221,7 +221,7 @@ def test_a_guard_that_is_closed_kills_no_more(make_ready: MakeCgroup, spawn: Spa
 
 
 @where(usable("pids"))
-def test_a_function_is_called_once(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_guard_function_is_called_once(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("pids")
     seen: list[Event] = []
     with Guard(cgroup, Pids.current, above=0, action=seen.append, interval=0.01) as guard:
@@ -237,7 +237,7 @@ def test_a_function_is_called_once(make_ready: MakeCgroup, spawn: Spawn) -> None
 
 
 @where(usable("pids"))
-def test_what_a_function_raises_is_not_lost(make_ready: MakeCgroup, spawn: Spawn) -> None:
+def test_guard_function_that_raises_raises(make_ready: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_ready("pids")
     child = spawn("sleep", "1000")
     cgroup.add_process(child.pid)
@@ -276,24 +276,24 @@ def test_a_target_that_goes(head: str, make_ready: MakeCgroup) -> None:
     cgroup = make_ready(head)
     with Guard(cgroup, lambda _: 0.0, above=1) as guard:
         cgroup.remove()
-        # It cannot fire any more: nobody waits for ever.
+        # It cannot fire any more: nobody waits without a limit.
         assert guard.wait(SOON) is None
         guard._thread.join(SOON)
         assert not guard._thread.is_alive()
 
 
-def test_what_cannot_be_guarded(head: str, make_ready: MakeCgroup) -> None:
+def test_guard_invalid_target_is_refused(head: str, make_ready: MakeCgroup) -> None:
     cgroup = make_ready(head)
     if not cgroup.hierarchy.has("memory"):
         with pytest.raises(SubsystemNotAttached), Guard(cgroup, Memory.usage_in_bytes, above=1):
             pass
     with pytest.raises(CgroupGone), Guard(cgroup.child("nonesuch"), Cpuacct.usage, above=1):
         pass
-    with pytest.raises(InvalidValue, match="not one number"), Guard(cgroup, Core.procs, above=1):
+    with pytest.raises(InvalidValue, match="must be one number"), Guard(cgroup, Core.procs, above=1):
         pass
     guard = Guard(cgroup, lambda _: 0, above=1)
     assert guard.source is None
-    with guard, pytest.raises(ValueError, match="started already"):
+    with guard, pytest.raises(ValueError, match=r"start\(\) was already called"):
         guard.start()
 
 
@@ -310,7 +310,9 @@ def test_nothing_is_left(head: str, make_ready: MakeCgroup, open_descriptors: Ca
 # ---- without root -------------------------------------------------------------------------------------
 
 
-def test_an_owner_guards_what_is_theirs(head: str, make_ready: MakeCgroup, run_script: Callable[..., str]) -> None:
+def test_guard_of_an_owner_signals_its_processes(
+    head: str, make_ready: MakeCgroup, run_script: Callable[..., str]
+) -> None:
     cgroup = make_ready(head)
     run_script(
         OWNER
@@ -328,10 +330,10 @@ made.remove()
     )
 
 
-def test_what_is_not_theirs_is_not_signalled(
+def test_guard_of_an_owner_signals_no_others(
     head: str, make_ready: MakeCgroup, run_script: Callable[..., str], spawn: Spawn
 ) -> None:
-    """The guard says so when it is closed; the process of another user goes on."""
+    """The guard raises when it is closed; the process of another user continues."""
     cgroup = make_ready(head)
     child = spawn("sleep", "1000")
     cgroup.add_process(child.pid)

@@ -1,4 +1,4 @@
-"""Finding, making, walking and removing cgroups, on every hierarchy that this host has."""
+"""Finding, creation, walking and removing cgroups, on every hierarchy that this host has."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_the_name_of_a_control_file_is_taken(head: str, make_cgroup: MakeCgroup)
         parent.make_sub("cgroup.procs")
 
 
-def test_a_symbolic_link_is_not_followed(head: str, make_cgroup: MakeCgroup, tmp_path: Path) -> None:
+def test_find_symbolic_link_is_not_followed(head: str, make_cgroup: MakeCgroup, tmp_path: Path) -> None:
     # There can be none in a cgroup file system; but a mount point may be reached by one.
     cgroup = make_cgroup(head, "/inner")
     (tmp_path / "link").symlink_to(str(cgroup.path))
@@ -327,7 +327,7 @@ def test_remove(every_head: str, make_cgroup: MakeCgroup) -> None:
     assert top.children() == []
 
 
-def test_a_removed_cgroup_is_gone(head: str, make_cgroup: MakeCgroup) -> None:
+def test_get_removed_cgroup_is_gone(head: str, make_cgroup: MakeCgroup) -> None:
     top = make_cgroup(head)
     cgroup = top.make_sub("a")
     assert Parameters.get(Core.procs, cgroup) == []
@@ -352,7 +352,7 @@ def test_a_removed_cgroup_is_gone(head: str, make_cgroup: MakeCgroup) -> None:
         assert cgroup.name in str(caught.value)
 
 
-def test_a_cgroup_made_again_answers_again_with_another_inode(every_head: str, make_cgroup: MakeCgroup) -> None:
+def test_cgroup_created_again_has_another_inode(every_head: str, make_cgroup: MakeCgroup) -> None:
     top = make_cgroup(every_head)
     cgroup = Hierarchy.find_or_create(spec(every_head, top, "/a"))
     parameter, value = (Core.max_depth, 3) if cgroup.version == 2 else (Parameters.notify_on_release, True)

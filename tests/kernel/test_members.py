@@ -189,7 +189,7 @@ def test_kill_of_what_forks_and_exits_while_its_cgroup_is_renamed(
 
 
 def tell(child: "subprocess.Popen[bytes]") -> None:
-    """Let a program that waits for a line go on."""
+    """Let a program that waits for a line continue."""
     assert child.stdin is not None
     child.stdin.write(b"\n")
     child.stdin.flush()

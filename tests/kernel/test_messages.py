@@ -116,7 +116,7 @@ def test_cpuset_beyond_the_machine_and_the_parent(make_cgroup: MakeCgroup) -> No
         with pytest.raises(cgroups.CgroupError) as caught:
             Parameters.set(Cpuset.cpus, child, [0])
         assert caught.value.errno == errno.EACCES
-        assert f"{cgroup} has none" in str(caught.value)
+        assert f"{cgroup} has no CPUs" in str(caught.value)
         assert f"cgroups set {cgroup} cpuset.cpus" in caught.value.for_command()
         child.remove()
 

@@ -15,7 +15,7 @@ from cgroups import Cgroup, Hierarchy, Memory, Parameters
 Run = Callable[..., str]
 
 
-def test_a_bind_mount_of_a_subtree_as_the_only_mount(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+def test_find_bind_mount_of_a_subtree_is_found(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
     inner, elsewhere = make_cgroup(head, "/inner"), make_cgroup(head)
     assert inner.parent is not None
     run_unshared(
@@ -45,7 +45,7 @@ def test_a_bind_mount_of_a_subtree_as_the_only_mount(head: str, make_cgroup: Mak
     assert inner.parent.children() == [inner]
 
 
-def test_several_mounts_of_one_hierarchy(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+def test_find_several_mounts_of_one_hierarchy(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
     cgroup = make_cgroup(head)
     run_unshared(
         """
@@ -148,7 +148,7 @@ def test_changes_are_noticed(head: str, make_cgroup: MakeCgroup, run_unshared: R
     )
 
 
-def test_a_table_of_over_a_mebibyte(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+def test_scan_table_of_over_a_mebibyte(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
     cgroup = make_cgroup(head)
     run_unshared(
         """
@@ -192,7 +192,7 @@ raise AssertionError(f"the hierarchy {name} is left behind")
 """
 
 
-def test_a_named_hierarchy(run_unshared: Run) -> None:
+def test_find_named_hierarchy(run_unshared: Run) -> None:
     if "\tcgroup\n" not in Path("/proc/filesystems").read_text():
         pytest.skip("this kernel has no v1 file system")
     run_unshared(
@@ -228,7 +228,7 @@ def test_a_named_hierarchy(run_unshared: Run) -> None:
     run_unshared(END_HIERARCHY, f"cgroups-test-{os.getpid()}")
 
 
-def test_a_thread_with_a_mount_namespace_of_its_own(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+def test_find_thread_with_its_own_mount_namespace(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
     cgroup = make_cgroup(head)
     run_unshared(
         """
@@ -262,7 +262,7 @@ def test_a_thread_with_a_mount_namespace_of_its_own(head: str, make_cgroup: Make
     )
 
 
-def test_a_forked_child_does_not_steal_the_event(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+def test_find_forked_child_does_not_steal_the_event(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
     """Both see a change that happens after the fork, whoever looks first."""
     cgroup = make_cgroup(head)
     run_unshared(
@@ -302,9 +302,7 @@ def test_a_forked_child_does_not_steal_the_event(head: str, make_cgroup: MakeCgr
 
 
 @pytest.mark.parametrize("level", ["mount point", "directory above"])
-def test_an_over_mounted_hierarchy_is_not_found(
-    head: str, level: str, make_cgroup: MakeCgroup, run_unshared: Run
-) -> None:
+def test_find_over_mounted_hierarchy_is_none(head: str, level: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
     cgroup = make_cgroup(head)
     run_unshared(
         """
@@ -325,10 +323,10 @@ def test_an_over_mounted_hierarchy_is_not_found(
     )
 
 
-def test_a_hierarchy_over_mounted_by_another(run_unshared: Run) -> None:
+def test_find_hierarchy_over_mounted_by_another(run_unshared: Run) -> None:
     heads = [hierarchy.spec_head for hierarchy in Hierarchy.scan()]
     if len(heads) < 2:
-        pytest.skip("one hierarchy alone is mounted here")
+        pytest.skip("only one hierarchy is mounted here")
     run_unshared(
         """
         tmp, below, above = sys.argv[1:]
@@ -341,7 +339,7 @@ def test_a_hierarchy_over_mounted_by_another(run_unshared: Run) -> None:
     )
 
 
-def test_a_part_of_a_hierarchy_mounted_over_the_whole(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
+def test_find_part_mounted_over_the_whole(head: str, make_cgroup: MakeCgroup, run_unshared: Run) -> None:
     """The two are of one device: only what is on top can be reached at that path."""
     cgroup = make_cgroup(head, "/inner")
     assert cgroup.parent is not None
@@ -362,7 +360,7 @@ def test_a_part_of_a_hierarchy_mounted_over_the_whole(head: str, make_cgroup: Ma
 
 
 def in_namespace(script: str, spawn: Callable[..., subprocess.Popen[bytes]], cgroup: Cgroup) -> None:
-    """Runs a command that says ready, waits to be moved into the cgroup, and is told to go on."""
+    """Run a command that prints ready, waits until it is moved into the cgroup, and then continues."""
     pipe = subprocess.PIPE
     child = spawn(*script, stdin=pipe, stdout=pipe, stderr=pipe, cwd="/")
     assert child.stdout is not None
@@ -399,7 +397,7 @@ def test_process_info_private_namespace_over_the_mounts_of_before_finds_its_root
     with open("/proc/self/mountinfo") as file:
         assert " /../../.. " in file.read()
     top, beside, tmp, root = outside.hierarchy.mount_point, {beside.location!r}, {str(tmp_path)!r}, {root!r}
-    host = Hierarchy._local
+    host = Host()
     if root != "/":
         mount("/", tmp, flags=MS_BIND | MS_REC)
         host, top = Host(tmp), tmp + top
@@ -483,14 +481,14 @@ def test_process_info_mounts_at_different_heights_uses_the_one_that_shows_it(
     in_namespace(script(ENTER + _dedent(text), head, cgroup.location, str(cgroup.version)), spawn, cgroup)
 
 
-def test_a_cgroup_namespace_with_a_mount_of_its_own(
+def test_find_cgroup_namespace_with_its_own_mount(
     head: str,
     make_cgroup: MakeCgroup,
     script: Callable[..., str],
     spawn: Callable[..., subprocess.Popen[bytes]],
     tmp_path: Path,
 ) -> None:
-    """Of the mount of before and that of the namespace, the second shows the root and wins."""
+    """The namespace's own mount shows the root, and wins over the older mount."""
     cgroup = make_cgroup(head)
     text = f"""
     mount("tmpfs", {str(tmp_path)!r}, "tmpfs")

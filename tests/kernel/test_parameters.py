@@ -1,7 +1,7 @@
 """Every parameter whose file a fresh cgroup has, against what a plain ``open().read()`` of the file says.
 
 The readings below know nothing of the package's tables: a file's kind is
-told by its name alone, and what a translated parameter has to say is written
+told by only its name, and what a translated parameter has to say is written
 out from the kernel's own documents.
 """
 
@@ -22,7 +22,7 @@ from cgroups import Cgroup, Hierarchy, ParameterNotSupported, Parameters, Subsys
 
 MakeCgroup = Callable[..., Cgroup]
 
-# Files that one vendor's kernel alone has.
+# Files that only one vendor's kernel has.
 VENDOR_FILES = {"memory.shown_ram_in_bytes"}
 
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -270,7 +270,7 @@ HUGE = re.compile(r"hugetlb\.(\w+)\.(failcnt)")
 
 
 def expected(parameter: Any, cgroup: Cgroup, present: list[str]) -> Any:
-    """What the parameter's value has to be, by the files alone."""
+    """Return the value that the parameter must have, from only the files."""
     read = lambda name: independent(cgroup, name)  # noqa: E731
     name = str(parameter)
     translation = TRANSLATED.get((cgroup.version, name))
@@ -285,7 +285,7 @@ def expected(parameter: Any, cgroup: Cgroup, present: list[str]) -> Any:
             default = int((Path(str(cgroup.path)) / present[0]).read_text().split()[1])
             return default if "bfq" in present[0] else 10 + -(-(default - 1) * 990 // 9999)
     elif name == "blkio.weight":
-        # `default N` of BFQ, a number alone of what was there before it.
+        # `default N` of BFQ, only a number of its predecessor.
         return int((Path(str(cgroup.path)) / present[0]).read_text().split()[-1])
     return read(present[0])
 
@@ -343,14 +343,14 @@ def test_each_value_is_what_the_file_says(controller_here: str, make_cgroup: Mak
     assert len(readable_here(cgroup)) >= 3
 
 
-def test_every_control_file_has_a_parameter(controller_here: str, make_cgroup: MakeCgroup) -> None:
+def test_control_files_have_a_parameter(controller_here: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(controller_here)
     known = {name for parameter in Subsystem.parameters() for name in parameter.files(cgroup.version)}
     assert names_in(cgroup) - known - VENDOR_FILES == set()
 
 
 def is_readable(path: Path) -> bool:
-    """Whether root gets a text: the mode says nothing about it, and EINVAL is for files that are only written."""
+    """Return whether root can read a text: the mode does not show it, and EINVAL means a write-only file."""
     try:
         return bool(path.read_text()) or bool(path.stat().st_mode & 0o444)
     except OSError as error:
@@ -359,8 +359,8 @@ def is_readable(path: Path) -> bool:
         return False
 
 
-def test_every_readable_control_file_parses(controller_here: str, make_cgroup: MakeCgroup) -> None:
-    """By a parameter that reads it and nothing else."""
+def test_control_files_readable_ones_parse(controller_here: str, make_cgroup: MakeCgroup) -> None:
+    """Each file is read by a parameter that reads only this file."""
     cgroup = make_cgroup(controller_here)
     here = readable_here(cgroup)
     parsed = {name for files in here.values() for name in files}
@@ -375,7 +375,7 @@ def test_every_readable_control_file_parses(controller_here: str, make_cgroup: M
     assert unread == set()
 
 
-def test_no_keyed_or_numeric_file_is_a_string(controller_here: str, make_cgroup: MakeCgroup) -> None:
+def test_control_files_keyed_or_numeric_are_not_strings(controller_here: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(controller_here)
     strings = []
     for parameter, files in readable_here(cgroup).items():
@@ -407,7 +407,7 @@ def test_roots_too(every_head: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["nonesuch", "rss "])
-def test_a_key_that_the_kernel_lacks(head: str, key: str, make_cgroup: MakeCgroup) -> None:
+def test_get_missing_key_raises(head: str, key: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(head)
     for parameter in readable_here(cgroup):
         if isinstance(parameter, Parameters.Keyed):

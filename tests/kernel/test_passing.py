@@ -18,7 +18,8 @@ import pytest
 from common import Spawn
 
 import cgroups
-from cgroups import Cgroup, CgroupError, CgroupOSError, Group, passing
+from cgroups import Cgroup, CgroupError, CgroupOSError, Group
+from cgroups.control import temporary
 
 RUN = [sys.executable, "-m", "cgroups", "run"]
 
@@ -56,7 +57,7 @@ def test_run_names_what_a_killed_runner_left(parents: list[Cgroup], spawn: Spawn
     remaining = [str(child) for parent in parents for child in parent.children() if f"-{killed.pid}-" in child.name]
     assert len(remaining) == len(parents)
     ran = subprocess.run([*RUN, *options(parents), "true"], cwd="/", capture_output=True, text=True, check=True)
-    named = re.findall(r"^(\S+) was left by a runner that was killed: 'cgroups remove -rk (\S+)' removes it$",
+    named = re.findall(r"^(\S+) was left by a killed runner; to remove it: cgroups remove -rk (\S+)$",
                        ran.stderr, re.MULTILINE)  # fmt: skip
     assert sorted(named) == sorted((spec, spec) for spec in remaining)
     # The advice is a command that works, and then nothing is named any more.
@@ -69,9 +70,10 @@ def test_run_names_what_a_killed_runner_left(parents: list[Cgroup], spawn: Spawn
 
 
 def test_claims_of_a_cgroup_that_is_young_or_locked_it_is_not_abandoned(parents: list[Cgroup]) -> None:
-    from cgroups.control import claims  # noqa: PLC0415 - of this test alone
+    from cgroups.control import claims  # noqa: PLC0415 - only for this test
 
-    [one, other] = [parents[0].make_sub(f"cgroups-run-{number}") for number in (1, 2)]
+    [one, other] = [parents[0].make_sub(f"cgroups-run-7-{number:016x}") for number in (1, 2)]
+    unlike = parents[0].make_sub("cgroups-run-7-short")  # no name that a run gives
     try:
         assert claims.abandoned(parents, "cgroups-run-") == []
         held = claims.Claims()
@@ -82,8 +84,8 @@ def test_claims_of_a_cgroup_that_is_young_or_locked_it_is_not_abandoned(parents:
         held.release()
         assert claims.abandoned(parents, "cgroups-run-") == [one, other]
     finally:
-        one.remove()
-        other.remove()
+        for cgroup in (one, other, unlike):
+            cgroup.remove()
 
 
 # ---- what stays in this process ----------------------------------------------------------
@@ -92,7 +94,10 @@ def test_claims_of_a_cgroup_that_is_young_or_locked_it_is_not_abandoned(parents:
 @pytest.mark.anywhere
 def test_run_and_temporary_leave_no_entry_of_atexit_and_no_memory(parents: list[Cgroup]) -> None:
     # Only what these files allocate: the interpreter itself keeps strings of re.sub() for a while.
-    files = [tracemalloc.Filter(True, f"*/cgroups/{name}.py") for name in ("passing", "running", "job", "_signals")]
+    files = [
+        tracemalloc.Filter(True, f"*/cgroups/{name}.py")
+        for name in ("control/temporary", "jobs/run", "jobs/job", "core/signals")
+    ]
 
     def kept() -> int:
         gc.collect()
@@ -125,7 +130,7 @@ ROUNDS = 50
 
 
 class Failing:
-    """Fails so many times, and then does what the function does."""
+    """A function that fails ``times`` times, and then calls the given one."""
 
     def __init__(self, function: Callable[..., Any], number: int, times: int) -> None:
         self.function, self.number, self.times = function, number, times
@@ -142,9 +147,9 @@ class Failing:
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], Failing]:
     def fail(number: int, times: int) -> Failing:
-        found = Failing(passing.remove, number, times)
-        monkeypatch.setattr(passing, "remove", found)
-        monkeypatch.setattr(passing, "_is_removed", lambda _: False)  # the quick way
+        found = Failing(temporary.remove, number, times)
+        monkeypatch.setattr(temporary, "remove", found)
+        monkeypatch.setattr(temporary, "_is_removed", lambda _: False)  # the quick way
         return found
 
     return fail
@@ -168,8 +173,8 @@ def test_removal_that_always_fails_is_bounded_and_its_first_error_is_told(
 ) -> None:
     broken = failing(errno.EIO, 1000)
     start = time.monotonic()
-    temporary = Group.temporary("job", ["pids"], parent=parents)
-    with pytest.raises(CgroupOSError, match="failure 1$"), temporary:
+    block = Group.temporary("job", ["pids"], parent=parents)
+    with pytest.raises(CgroupOSError, match="failure 1$"), block:
         pass
     assert time.monotonic() - start < 5
     assert 1 < broken.calls < 10
@@ -178,7 +183,7 @@ def test_removal_that_always_fails_is_bounded_and_its_first_error_is_told(
         raise KeyError("of the block")
     assert isinstance(caught.value.__context__, KeyError)
     broken.times = 0
-    passing._OPEN._end_all()
+    temporary._OPEN._end_all()
     assert left(parents) == []
 
 
@@ -221,12 +226,12 @@ for hierarchy in Hierarchy.scan():
 parents = sys.argv[1].split("|")
 for go in (lambda: run(["true"], parent=parents), lambda: Group.temporary("job", ["pids"], parent=parents).__enter__()):
     error = raises(CgroupError, go)
-    assert str(error).startswith(("cannot make ", "cannot enable ")), error
+    assert str(error).startswith(("cannot create ", "cannot enable ")), error
     print(type(error).__name__, error.errno)
 done = subprocess.run([sys.executable, "-m", "cgroups", "run", "--parent", parents[0], "true"],
                       capture_output=True, text=True)
 assert done.returncode == 125, done.stderr
-assert done.stderr.startswith(("cgroups: cannot make ", "cgroups: cannot enable ")), done.stderr
+assert done.stderr.startswith(("cgroups: cannot create ", "cgroups: cannot enable ")), done.stderr
 assert len(done.stderr.splitlines()) == 1, done.stderr
 print(done.stderr)
 """
@@ -244,9 +249,9 @@ def test_read_only_mount_cannot_create_is_the_one_error(
 def test_creation_that_fails_leaves_nothing_even_if_its_undoing_fails(
     parents: list[Cgroup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cgroups import creation  # noqa: PLC0415 - of this test alone
+    from cgroups.control import create  # noqa: PLC0415 - only for this test
 
-    monkeypatch.setattr(creation, "_undo", lambda *_: None)
+    monkeypatch.setattr(create, "_undo", lambda *_: None)
     with pytest.raises(CgroupError):
         cgroups.run(["true"], parent=parents, limits={"pids.max": -5})
     with pytest.raises(CgroupError), Group.temporary("job", [], limits={"pids.max": -5}, parent=parents):

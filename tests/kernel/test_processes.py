@@ -23,7 +23,7 @@ from cgroups import (
     SubsystemNotAvailable,
 )
 from cgroups.control.processes import check_outside
-from cgroups.deadline import Deadline
+from cgroups.core.deadline import Deadline
 
 THREADS = """
 import threading
@@ -108,7 +108,7 @@ def test_add_process_moves_all_threads(head: str, make_cgroup: MakeCgroup, spawn
     assert Parameters.get(Core.threads, cgroup) == threads
 
 
-def test_a_thread_id_moves_its_whole_process(head: str, make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_add_process_thread_id_moves_the_whole_process(head: str, make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_cgroup(head)
     child = start(spawn, THREADS)
     assert line(child) == b"ready"
@@ -161,7 +161,7 @@ def test_ids_that_cannot_be_are_refused(head: str, pid: object, make_cgroup: Mak
     assert cgroup.processes() == cgroup.threads() == []
 
 
-def test_a_process_that_is_gone(head: str, make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_add_process_exited_raises(head: str, make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     cgroup = make_cgroup(head)
     child = spawn("true")
     child.wait()
@@ -246,7 +246,7 @@ def test_own_of_an_unknown_controller() -> None:
         Hierarchy.own("nonesuch")
 
 
-def test_a_zombie_in_a_removed_cgroup(head: str, make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_process_info_zombie_in_a_removed_cgroup(head: str, make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     """v2 says ` (deleted)` after its path; v1 shows a process that has ended in the root."""
     top = make_cgroup(head)
     cgroup, namesake = sub(head, top, "a"), sub(head, top, "b (deleted)")
@@ -271,7 +271,7 @@ def test_a_zombie_in_a_removed_cgroup(head: str, make_cgroup: MakeCgroup, spawn:
     assert not info.exists
 
 
-def test_a_cpuset_without_cpus_says_so(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
+def test_add_process_cpuset_without_cpus_raises(make_cgroup: MakeCgroup, spawn: Spawn) -> None:
     if Hierarchy.find("cpuset") is None or Hierarchy.find_exn("cpuset").version == 2:
         pytest.skip("cpuset is not on a v1 hierarchy here: v2 uses the parent's CPUs")
     cgroup = make_cgroup("cpuset")
@@ -284,5 +284,5 @@ def test_a_cpuset_without_cpus_says_so(make_cgroup: MakeCgroup, spawn: Spawn) ->
 
 def test_ending_a_root_says_that_it_is_one(head: str) -> None:
     """Advice to move the caller out would be wrong, and the rest of the machine is inside too."""
-    with pytest.raises(InvalidValue, match="cannot kill: it is the root of its hierarchy"):
+    with pytest.raises(InvalidValue, match="cannot kill: this process is inside the root of the hierarchy"):
         check_outside([Hierarchy.find_exn(f"{head}:/")], "cannot kill", Deadline(10))

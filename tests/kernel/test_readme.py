@@ -1,4 +1,4 @@
-"""Each Python block of the README runs by itself, as it stands, in a fresh process; cgroups' names are replaced."""
+"""Each Python block of README and guide runs in a fresh process, as it stands; names of cgroups are replaced."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import guide_pages
 import pytest
+from guide_pages import Block
 
 import cgroups
 from cgroups import Cgroup, Hierarchy
 
-README = Path(__file__).parent.parent.parent / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL) if README.exists() else []
+BLOCKS = guide_pages.blocks("python")
 
 # Names of cgroups and of groups in the blocks.
-NAMES = re.compile(r'(?<=[":/])(job|watched|foobar)(?=["/])')
+NAMES = re.compile(r'(?<=[":/])(jobs?|watched|foobar)(?=["/])')
 
 # What a block may end in where this machine does not have what it shows.
-MISSING = {"Cgroup.delegated": "SystemdError", "PressureTrigger": "pressure stall information is off"}
+MISSING = {"Scope.obtain": "SystemdError", "PressureTrigger": "pressure stall information is off"}
 if cgroups.backend == "python":
     MISSING[".record("] = "NativeRequired"
 
@@ -38,7 +39,7 @@ def _ours(name: str) -> list[Cgroup]:
 
 @pytest.fixture
 def name() -> Iterator[str]:
-    """A name that is no other cgroup's, whose cgroups are gone after the test."""
+    """Yield a name that no cgroup has, and remove its cgroups after the test."""
     name = f"cgroups-test-{os.getpid()}-readme"
     yield name
     for one in _ours(name):
@@ -46,16 +47,16 @@ def name() -> Iterator[str]:
     assert _ours(name) == []
 
 
-def test_readme_has_blocks() -> None:
-    assert len(BLOCKS) >= 10
-    assert len({NAMES.sub("", block) for block in BLOCKS}) == len(BLOCKS)
+def test_pages_have_blocks() -> None:
+    assert len(BLOCKS) >= 19
+    assert len({NAMES.sub("", block.text) for block in BLOCKS}) == len(BLOCKS)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split("\n")[1].removeprefix("from cgroups import "))
-def test_readme_block_runs_by_itself(block: str, name: str, need: Callable[[str], None], tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_block_runs_by_itself(block: Block, name: str, need: Callable[[str], None], tmp_path: Path) -> None:
     for controller in ("memory", "cpuacct", "pids", "freezer"):
         need(controller)
-    text = NAMES.sub(rf"{name}-\1", block)
+    text = NAMES.sub(rf"{name}-\1", block.text)
     done = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning", "-c", text],
         capture_output=True,
@@ -65,5 +66,5 @@ def test_readme_block_runs_by_itself(block: str, name: str, need: Callable[[str]
         check=False,
     )
     if done.returncode != 0:
-        excuses = [error for word, error in MISSING.items() if word in block]
+        excuses = [error for word, error in MISSING.items() if word in block.text]
         assert any(error in done.stderr for error in excuses), done.stderr

@@ -42,7 +42,7 @@ def sampler(make_cgroup: MakeCgroup) -> Sampler:
 
 
 @NATIVE
-def test_no_tick_is_lost_while_the_interpreter_stands_still(sampler: Sampler) -> None:
+def test_recorder_blocked_interpreter_loses_no_tick(sampler: Sampler) -> None:
     """Three times at most: a machine that stands still itself loses some now and then, and the lock would each time."""
     for last in (False, False, True):
         try:
@@ -82,7 +82,7 @@ def test_each_frame_is_read_once(sampler: Sampler) -> None:
 
 
 @NATIVE
-def test_a_full_ring_costs_ticks_and_counts_them(sampler: Sampler) -> None:
+def test_recorder_full_ring_counts_lost_ticks(sampler: Sampler) -> None:
     with sampler.record(0.001, capacity=5) as recorder:
         until(lambda: recorder.overruns > 10)
         first = recorder.read().times.tolist()
@@ -142,7 +142,7 @@ def test_numpy_has_no_copy(sampler: Sampler) -> None:
 
 
 @NATIVE
-def test_it_ends_when_every_cgroup_is_gone(sampler: Sampler) -> None:
+def test_recorder_ends_when_every_cgroup_is_removed(sampler: Sampler) -> None:
     with sampler.record(0.001) as recorder:
         until(lambda: recorder.ticks)
         sampler.cgroups[0].remove()
@@ -175,7 +175,7 @@ def test_stop_ends_its_thread(sampler: Sampler) -> None:
 
 
 @NATIVE
-def test_two_threads_stop_it(sampler: Sampler) -> None:
+def test_recorder_stopped_by_two_threads(sampler: Sampler) -> None:
     before = threads()
     for _ in range(50):
         recorder = sampler.record(0.001)
@@ -189,7 +189,7 @@ def test_two_threads_stop_it(sampler: Sampler) -> None:
 
 
 @NATIVE
-def test_it_takes_no_signals(sampler: Sampler) -> None:
+def test_recorder_thread_takes_no_signals(sampler: Sampler) -> None:
     before = set(THREADS.iterdir())
     with sampler.record(3600):
         (thread,) = set(THREADS.iterdir()) - before
@@ -199,7 +199,7 @@ def test_it_takes_no_signals(sampler: Sampler) -> None:
 
 
 @NATIVE
-def test_a_closed_sampler_is_recorded_on(sampler: Sampler) -> None:
+def test_recorder_closed_sampler_is_still_recorded(sampler: Sampler) -> None:
     with sampler.record(0.001) as recorder:
         sampler.close()
         before = recorder.ticks
@@ -219,7 +219,7 @@ def in_child(what: Callable[[], bool]) -> None:
 
 
 @NATIVE
-def test_a_forked_child_has_no_thread_and_reads_what_was_recorded(sampler: Sampler) -> None:
+def test_recorder_forked_child_reads_what_was_recorded(sampler: Sampler) -> None:
     with sampler.record(0.001, capacity=100) as recorder:
         for _ in range(20):
             until(lambda: recorder.ticks)
@@ -291,7 +291,7 @@ ENDS = {
 
 @NATIVE
 @pytest.mark.parametrize("end", ENDS)
-def test_it_ends_with_the_interpreter(make_cgroup: MakeCgroup, script: Any, end: str) -> None:
+def test_recorder_ends_with_the_interpreter(make_cgroup: MakeCgroup, script: Any, end: str) -> None:
     command = script(EXITS.format(end=ENDS[end]), str(make_cgroup("cpuacct")))
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -301,26 +301,26 @@ def test_it_ends_with_the_interpreter(make_cgroup: MakeCgroup, script: Any, end:
 
 
 @pytest.mark.parametrize("interval", [0, -1, 1e-6, float("nan"), float("inf"), "1", None, True])
-def test_an_interval_that_is_none(sampler: Sampler, interval: Any) -> None:
-    with pytest.raises(InvalidValue, match="seconds are expected"):
+def test_recorder_invalid_interval_is_refused(sampler: Sampler, interval: Any) -> None:
+    with pytest.raises(InvalidValue, match="interval must be seconds"):
         sampler.record(interval)
 
 
 @pytest.mark.parametrize("capacity", [0, -1, 1.5, None, True, 1 << 60])
-def test_a_capacity_that_is_none(sampler: Sampler, capacity: Any) -> None:
-    with pytest.raises(InvalidValue, match="count of frames"):
+def test_recorder_invalid_capacity_is_refused(sampler: Sampler, capacity: Any) -> None:
+    with pytest.raises(InvalidValue, match="must be a number of frames"):
         sampler.record(1, capacity=capacity)
 
 
 @NATIVE
-def test_more_frames_than_memory(sampler: Sampler) -> None:
+def test_recorder_capacity_beyond_memory_raises(sampler: Sampler) -> None:
     with pytest.raises(MemoryError):
         sampler.record(1, capacity=1 << 39)
 
 
 @needs("python")
-def test_the_python_backend_has_no_such_thread(sampler: Sampler) -> None:
-    with pytest.raises(NativeRequired, match=r"thread of C.*call sample\(\) in a loop"):
+def test_recorder_python_backend_raises(sampler: Sampler) -> None:
+    with pytest.raises(NativeRequired, match=r"recording needs the native backend.*call sample\(\) in a loop"):
         sampler.record(1)
 
 

@@ -28,7 +28,7 @@ COUNTABLE = [head for head in ("pids", "") if Hierarchy.find(f"{head}:/") is not
 
 @pytest.fixture(params=sorted({Hierarchy.find_exn(f"{head}:/").hierarchy.spec_head for head in COUNTABLE}))
 def countable(request: pytest.FixtureRequest) -> str:
-    """What the spec of such a cgroup begins with."""
+    """Return the spec head of a hierarchy with a number that a test can set."""
     head: str = request.param
     return head
 
@@ -86,7 +86,9 @@ print(len(cgroups) * len(parameters), set(frame.status.tolist()[0]))
 
 
 @needs("native", "strace")
-def test_a_frame_is_one_pread_a_file(countable: str, make_cgroup: MakeCgroup, script: Any, tmp_path: Path) -> None:
+def test_sampler_frame_is_one_pread_per_file(
+    countable: str, make_cgroup: MakeCgroup, script: Any, tmp_path: Path
+) -> None:
     """And no other system call."""
     top = make_cgroup(countable)
     for number in range(5):
@@ -149,7 +151,7 @@ class Churn:
             raise self.failure
 
 
-def test_every_number_is_of_the_inode_of_its_row(countable: str, make_cgroup: MakeCgroup) -> None:
+def test_sampler_numbers_are_of_the_inode_of_their_row(countable: str, make_cgroup: MakeCgroup) -> None:
     """While half of the rows are removed and made again, as fast as it goes, and single reads share the files."""
     top = make_cgroup(countable)
     churn = Churn(top, [f"moving{number}" for number in range(10)])
@@ -181,7 +183,7 @@ def test_every_number_is_of_the_inode_of_its_row(countable: str, make_cgroup: Ma
     assert churn.made > 20 + 50 * SCALE
 
 
-def test_half_of_the_rows_are_removed_for_good(countable: str, make_cgroup: MakeCgroup) -> None:
+def test_sampler_half_of_the_rows_are_removed(countable: str, make_cgroup: MakeCgroup) -> None:
     top = make_cgroup(countable)
     rows = [top.make_sub(f"{number:02}") for number in range(20)]
     parameter = a_limit(top)
@@ -203,7 +205,7 @@ def test_half_of_the_rows_are_removed_for_good(countable: str, make_cgroup: Make
         assert {status for (status,) in frame.status.tolist()} == {Cell.OK, Cell.MAX}
 
 
-def test_more_files_than_may_be_kept(countable: str, make_cgroup: MakeCgroup, kept_budget: None) -> None:
+def test_sampler_more_files_than_the_budget(countable: str, make_cgroup: MakeCgroup, kept_budget: None) -> None:
     """Slower, and as right; what others have kept stays."""
     top = make_cgroup(countable)
     rows = [top.make_sub(f"{number:02}") for number in range(40)]
@@ -217,7 +219,7 @@ def test_more_files_than_may_be_kept(countable: str, make_cgroup: MakeCgroup, ke
                 assert [value for (value,) in sampler.sample().values.tolist()] == list(range(100, 140))
 
 
-def test_a_controller_that_is_taken_away_and_given_back(make_cgroup: MakeCgroup) -> None:
+def test_sampler_controller_disabled_and_enabled_again(make_cgroup: MakeCgroup) -> None:
     """On v2 its files go while the cgroup stays: ABSENT, and looked for again within a second."""
     root = Hierarchy.find(":/")
     enabled = Parameters.get(Core.subtree_control, root) if root is not None else ()

@@ -70,7 +70,7 @@ LIMIT, MEMSW = 1_000_000_000, 2_000_000_000
 def check(printed: str) -> None:
     """The values that the program read, and the limits that it set."""
     seen = json.loads(printed.splitlines()[-1])
-    # The process is in both cgroups, alone.
+    # Only this process is in both cgroups.
     assert seen["inside"] == [[seen["pid"]], [seen["pid"]]]
     assert isinstance(seen["cpu"], int)
     assert 0 <= seen["cpu"] <= seen["cpu_after"]

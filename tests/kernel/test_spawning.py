@@ -1,4 +1,4 @@
-"""Popen: the child starts inside its cgroups, and all else is as of subprocess."""
+"""Popen: the child starts inside its cgroups, and everything else is the same as in subprocess."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from cgroups import (
     Pids,
     Popen,
     Subsystem,
-    spawning,
 )
-from cgroups._interface import Spawned, Step
+from cgroups.control import start_errors
+from cgroups.core.interface import Spawned, Step
 
 PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
 SCALE = float(os.environ.get("CGROUPS_TESTS_SCALE", "1"))
@@ -50,7 +50,7 @@ def locations(text: bytes) -> list[str]:
 
 
 def is_inside(text: bytes, where: list[Cgroup]) -> bool:
-    """Whether each line of /proc/self/cgroup that is of one of these hierarchies names the cgroup."""
+    """Return whether each line of /proc/self/cgroup of one of these hierarchies names the cgroup."""
     seen = locations(text)
     return all(seen.count(cgroup.location) == 1 for cgroup in where)
 
@@ -58,7 +58,7 @@ def is_inside(text: bytes, where: list[Cgroup]) -> bool:
 # ---- where it starts --------------------------------------------------------------------------
 
 
-def test_it_is_in_each_of_them_at_its_first_look(everywhere: list[Cgroup]) -> None:
+def test_popen_child_starts_in_each_cgroup(everywhere: list[Cgroup]) -> None:
     for where in (
         everywhere,
         everywhere[:1],
@@ -84,13 +84,13 @@ def test_its_early_children_are_too(everywhere: list[Cgroup]) -> None:
 def test_when_it_began(everywhere: list[Cgroup]) -> None:
     before = time.monotonic_ns()
     with Popen(["true"], cgroup=everywhere) as process:
-        assert before < process.began_ns < time.monotonic_ns()
+        assert before < process.started_ns < time.monotonic_ns()
 
 
-def test_a_list_is_of_different_hierarchies(make_cgroup: MakeCgroup, head: str) -> None:
+def test_popen_invalid_cgroups_are_refused(make_cgroup: MakeCgroup, head: str) -> None:
     one, other = make_cgroup(head), make_cgroup(head)
     for wrong in ([one, other], [Group.of([one]), other]):
-        with pytest.raises(InvalidValue, match="one cgroup of each hierarchy"):
+        with pytest.raises(InvalidValue, match="at most one cgroup per hierarchy"):
             Popen(["true"], cgroup=wrong)
     for wrong in (None, [], [None], str(one), [str(one)], 7):
         with pytest.raises(InvalidValue, match="cgroup"):
@@ -112,7 +112,7 @@ def test_after_all_was_killed(everywhere: list[Cgroup]) -> None:
                 text, _ = process.communicate()
             assert process.returncode == 0
             assert is_inside(text, places)
-            assert process.began_ns > 0
+            assert process.started_ns > 0
 
 
 # ---- many, and beside busy threads -----------------------------------------------------------------
@@ -151,7 +151,9 @@ CAT = ["busybox", "cat"] if shutil.which("busybox") else ["cat"]
 @pytest.mark.anywhere
 @pytest.mark.usefixtures("busy_threads")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_thousand_beside_busy_threads(everywhere: list[Cgroup], open_descriptors: Callable[[], int]) -> None:
+def test_popen_thousand_starts_beside_busy_threads(
+    everywhere: list[Cgroup], open_descriptors: Callable[[], int]
+) -> None:
     """None is seen outside, by itself nor by its parent, and none is lost."""
     own = [cgroup.hierarchy.host.process_info(os.getpid()) for cgroup in everywhere[:1]][0]
     before = open_descriptors()
@@ -176,7 +178,7 @@ def test_a_thousand_beside_busy_threads(everywhere: list[Cgroup], open_descripto
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_several_threads_start_at_once(everywhere: list[Cgroup]) -> None:
+def test_popen_several_threads_start_at_once(everywhere: list[Cgroup]) -> None:
     results: list[int] = []
 
     def start() -> None:
@@ -192,7 +194,9 @@ def test_several_threads_start_at_once(everywhere: list[Cgroup]) -> None:
     assert results == [0] * 120
 
 
-def test_a_thread_with_the_smallest_stack(make_cgroup: MakeCgroup, head: str, run_script: Callable[..., str]) -> None:
+def test_popen_thread_with_the_smallest_stack(
+    make_cgroup: MakeCgroup, head: str, run_script: Callable[..., str]
+) -> None:
     run_script(
         """
         cgroup = Hierarchy.find_exn(sys.argv[1])
@@ -208,7 +212,7 @@ def test_a_thread_with_the_smallest_stack(make_cgroup: MakeCgroup, head: str, ru
     )
 
 
-def test_after_a_fork(make_cgroup: MakeCgroup, head: str) -> None:
+def test_popen_after_a_fork_works(make_cgroup: MakeCgroup, head: str) -> None:
     cgroup = make_cgroup(head)
     pid = os.fork()
     if pid == 0:
@@ -221,7 +225,7 @@ def test_after_a_fork(make_cgroup: MakeCgroup, head: str) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-# ---- as of subprocess ---------------------------------------------------------------------------------
+# ---- the same as in subprocess ------------------------------------------------------------------------
 
 Start = Callable[..., "subprocess.Popen[Any]"]
 
@@ -430,7 +434,7 @@ def test_pipes_text_and_timeouts(both: tuple[Start, Start]) -> None:
             assert process.wait() == 0
 
 
-def test_a_handler_of_the_parent_never_runs_in_the_child(make_cgroup: MakeCgroup, head: str) -> None:
+def test_popen_handler_of_the_parent_never_runs_in_the_child(make_cgroup: MakeCgroup, head: str) -> None:
     """Signals come all the time while children start; what is handled here is the default there."""
     cgroup = make_cgroup(head)
     handled = []
@@ -457,7 +461,7 @@ def test_a_handler_of_the_parent_never_runs_in_the_child(make_cgroup: MakeCgroup
     assert set(handled) == {os.getpid()}
 
 
-def test_a_handler_that_raises_leaves_no_process(make_cgroup: MakeCgroup, head: str) -> None:
+def test_popen_handler_that_raises_leaves_no_process(make_cgroup: MakeCgroup, head: str) -> None:
     """As Ctrl-C does, while the child looks for its program in thirty thousand directories."""
     cgroup = make_cgroup(head)
     env = {"PATH": "/no:" * 30_000 + os.environ["PATH"]}
@@ -505,7 +509,7 @@ def test_children_that_another_waits_for(action: str, everywhere: list[Cgroup], 
 
 
 def test_popen_lost_status_is_no_success(make_cgroup: MakeCgroup, head: str, run_script: Callable[..., str]) -> None:
-    """Where SIGCHLD is ignored the kernel tells nobody how a child ended."""
+    """If SIGCHLD is ignored, the kernel reaps children, and their exit statuses are lost."""
     run_script(
         """
         import asyncio, signal, warnings
@@ -577,7 +581,7 @@ def test_a_function_that_runs_before(everywhere: list[Cgroup], tmp_path: Path) -
 
 
 @pytest.mark.anywhere
-def test_it_is_audited_as_subprocess_is(run_script: Callable[..., str], make_cgroup: MakeCgroup, head: str) -> None:
+def test_popen_is_audited_like_subprocess(run_script: Callable[..., str], make_cgroup: MakeCgroup, head: str) -> None:
     cgroup = make_cgroup(head)
     told = run_script(
         """
@@ -600,7 +604,7 @@ def nothing_left(cgroup: Cgroup) -> None:
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_a_cgroup_that_is_gone(make_ready: MakeCgroup, every_head: str) -> None:
+def test_popen_removed_cgroup_raises(make_ready: MakeCgroup, every_head: str) -> None:
     cgroup = make_ready(every_head, "/gone")
     with Popen(["true"], cgroup=cgroup) as process:
         process.wait()
@@ -612,7 +616,7 @@ def test_a_cgroup_that_is_gone(make_ready: MakeCgroup, every_head: str) -> None:
     nothing_left(cgroup)
 
 
-def test_one_of_several_is_gone(everywhere: list[Cgroup]) -> None:
+def test_popen_one_of_several_cgroups_removed_raises(everywhere: list[Cgroup]) -> None:
     for at in range(len(everywhere)):
         where = [one.child("gone") if at == number else one for number, one in enumerate(everywhere)]
         with pytest.raises(CgroupGone, match="gone"):
@@ -648,9 +652,9 @@ def test_no_more_processes(make_cgroup: MakeCgroup, need: Need) -> None:
         nothing_left(cgroup)
 
 
-def test_a_cpuset_of_v1_without_cpus(make_cgroup: MakeCgroup) -> None:
+def test_popen_v1_cpuset_without_cpus_raises(make_cgroup: MakeCgroup) -> None:
     if Subsystem.find("cpuset").version != 1:
-        return
+        pytest.skip("cpuset is not on v1")
     cgroup = make_cgroup("cpuset")
     path_of(cgroup, "cpuset.cpus").write_text("\n")
     with pytest.raises(CgroupError, match=r"cpuset\.cpus") as raised:
@@ -659,9 +663,9 @@ def test_a_cpuset_of_v1_without_cpus(make_cgroup: MakeCgroup) -> None:
     nothing_left(cgroup)
 
 
-def test_the_rules_of_v2(make_cgroup: MakeCgroup, need: Need) -> None:
+def test_popen_v2_rules_are_explained(make_cgroup: MakeCgroup, need: Need) -> None:
     if Hierarchy.find(":/") is None:
-        return
+        pytest.skip("no unified hierarchy is mounted here")
     cgroup = make_cgroup("")
     inner = sub(cgroup, "inner")
     path_of(inner, "cgroup.type").write_text("threaded")
@@ -681,8 +685,10 @@ def test_the_rules_of_v2(make_cgroup: MakeCgroup, need: Need) -> None:
 
 
 @pytest.mark.parametrize("number", ["ENOSYS", "EPERM"])
-def test_without_clone3(number: str, run_script: Callable[..., str], make_cgroup: MakeCgroup, head: str) -> None:
-    """Where a filter does not know it, or denies it, the child moves itself."""
+def test_popen_without_clone3_child_moves_itself(
+    number: str, run_script: Callable[..., str], make_cgroup: MakeCgroup, head: str
+) -> None:
+    """If a filter does not know or denies clone3, the child moves itself."""
     cgroup = make_cgroup(head)
     run_script(
         """
@@ -769,12 +775,12 @@ def test_nobody(make_cgroup: MakeCgroup, head: str) -> None:
     assert os.stat("/proc/self").st_uid == os.getuid()
 
 
-def test_an_oom_of_the_whole_group_spares_the_parent(
+def test_popen_oom_of_the_whole_group_spares_the_parent(
     run_script: Callable[..., str], make_cgroup: MakeCgroup, need: Need
 ) -> None:
     """With memory.oom.group the kernel also ends whoever shares its memory with one of the group."""
     if Subsystem.find("memory").version != 2:
-        return
+        pytest.skip("memory is not on v2")
     need("memory")
     cgroup = make_cgroup("memory")
     run_script(
@@ -804,6 +810,6 @@ def test_an_oom_of_the_whole_group_spares_the_parent(
 def test_start_without_memory_to_execute_names_the_limit(make_cgroup: MakeCgroup, head: str) -> None:
     cgroup = make_cgroup(head)
     said = Spawned(0, 0, Step.EXECUTE, 0, errno.ENOMEM)
-    error = spawning._explained(said, [cgroup], "ls", None)
+    error = start_errors.explain_start(said, [cgroup], "ls", None)
     assert isinstance(error, CgroupError)
-    assert "a limit of memory there, or above, is too small to execute it" in str(error)
+    assert "a memory limit of the cgroup or an ancestor is too small to execute it" in str(error)

@@ -58,7 +58,7 @@ def brake(cgroup: Cgroup, digit: str) -> None:
 
 @contextmanager
 def attack(cgroup: Cgroup, act: Callable[[int], None]) -> Iterator[None]:
-    """What a user does as soon as a process is in the cgroup."""
+    """Run the attack of a user as soon as a process is in the cgroup."""
     over = threading.Event()
 
     def watch() -> None:
@@ -255,7 +255,7 @@ def test_start_stopped_by_the_new_user_raises_timeout(way: str, make_ready: Make
 
 @needs("native")
 def test_start_new_user_cannot_read_the_copy_of_the_memory(make_ready: MakeCgroup, head: str) -> None:
-    """From the change of the user until it executes, the child is not to be traced."""
+    """Between the change of its user and its exec, the child cannot be traced."""
     cgroup = make_ready(head)
     seen: list[tuple[str, int]] = []
 
@@ -274,7 +274,7 @@ def test_start_new_user_cannot_read_the_copy_of_the_memory(make_ready: MakeCgrou
 
 
 def test_start_killed_before_it_executes_is_an_error(make_ready: MakeCgroup, head: str) -> None:
-    """Of a copied child; and no more than that: the caller goes on."""
+    """Only the copied child is killed; the caller continues."""
     cgroup = Hierarchy.find_or_create(f"{make_ready(head)}/theirs", owner=(USER, USER))
     for _ in range(3):
         with attack(cgroup, lambda pid: os.kill(pid, signal.SIGKILL)):
@@ -313,7 +313,8 @@ DAEMON = """
 import signal
 theirs, seconds = Hierarchy.find_exn(sys.argv[1]), float(sys.argv[2])
 end, started, failed = time.monotonic() + seconds, 0, 0
-while time.monotonic() < end:
+# On a slow machine one start, or one who runs out of memory, may take longer.
+while started + failed == 0 or time.monotonic() < end or not Parameters.get(Memory.events, theirs).oom_kill:
     try:
         Popen(["true"], cgroup=theirs).wait()
         started += 1
@@ -323,7 +324,8 @@ print(started, failed)
 """
 
 
-HOG = ["tail", "-n", "1", "/dev/zero"]  # waits in memory for the end of a line
+# Waits for a word, then waits in memory for the end of a line.
+HOG = ["sh", "-c", "read -r _ && exec tail -n 1 /dev/zero"]
 
 
 def test_start_oom_of_the_whole_group_spares_the_caller(
@@ -344,13 +346,17 @@ def test_start_oom_of_the_whole_group_spares_the_caller(
             while not over.is_set():
                 for digit in (b"1", b"0"):
                     file.write(digit)
-                    time.sleep(0.0003)
+                    time.sleep(0.0003 * SLOW)
 
     def hog() -> None:
         while not over.is_set():
             try:
-                with subprocess.Popen(HOG, user=USER, group=USER, extra_groups=[]) as process:
+                with subprocess.Popen(
+                    HOG, stdin=subprocess.PIPE, user=USER, group=USER, extra_groups=[], bufsize=0
+                ) as process:
+                    assert process.stdin is not None
                     theirs.add_process(process.pid)
+                    process.stdin.write(b"\n")
                     while process.poll() is None and not over.wait(0.001):
                         pass
                     process.kill()

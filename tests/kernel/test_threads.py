@@ -44,9 +44,9 @@ def fill(top: Cgroup, head: str, count: int) -> tuple[object, list[tuple[Cgroup,
     return parameter, made
 
 
-def test_no_thread_reads_a_foreign_value(head: str, make_cgroup: MakeCgroup, kept_budget: None) -> None:  # noqa: ARG001
+def test_threads_read_no_foreign_value(head: str, make_cgroup: MakeCgroup, kept_budget: None) -> None:  # noqa: ARG001
     """A descriptor that one thread has given up is another thread's file a moment later."""
-    from cgroups._backend import backend  # noqa: PLC0415 - how many are kept is nothing that users need
+    from cgroups.core.backend import backend  # noqa: PLC0415 - how many are kept is nothing that users need
 
     parameter, made = fill(make_cgroup(head), head, CGROUPS)
     cgroups.set_fd_budget(BUDGET)
@@ -84,7 +84,7 @@ def len_of_heads() -> int:
     return 1 + (Hierarchy.find(":/") is not None and any(one.version == 1 for one in Hierarchy.scan()))
 
 
-def test_the_same_cgroup_from_all_threads(head: str, make_cgroup: MakeCgroup) -> None:
+def test_threads_read_the_same_cgroup(head: str, make_cgroup: MakeCgroup) -> None:
     """One object, read and set and re-created meanwhile: a value that was set, or that it is gone."""
     top = make_cgroup(head)
     parameter, [(cgroup, first), (_, second)] = fill(top, head, 2)
@@ -122,8 +122,8 @@ def test_the_same_cgroup_from_all_threads(head: str, make_cgroup: MakeCgroup) ->
 
 
 @pytest.mark.anywhere
-def test_a_fork_while_threads_read(head: str, make_cgroup: MakeCgroup, run_script: Callable[..., str]) -> None:
-    """Parent and child both go on, whichever locks were held at that moment."""
+def test_threads_fork_during_reads(head: str, make_cgroup: MakeCgroup, run_script: Callable[..., str]) -> None:
+    """Parent and child both continue, whichever locks were held at that moment."""
     parameter, made = fill(make_cgroup(head), head, 16)
     names = " ".join(f"{str(cgroup)}={value}" for cgroup, value in made)
     run_script(
@@ -252,7 +252,8 @@ run(count)
 # The files of a cgroup object go with it; no more than the budget is kept.
 assert descriptors() <= before, (before, descriptors())
 grown = resident() - size
-assert grown < 1 << 20, grown
+# The sanitizer of addresses keeps what is freed.
+assert grown < 1 << 20 or "asan" in os.environ.get("LD_PRELOAD", ""), grown
 kept = [fd for fd in os.listdir("/proc/self/fd") if int(fd) > 2]
 checked = 0
 for fd in kept:
@@ -272,7 +273,7 @@ def test_nothing_leaks(head: str, make_cgroup: MakeCgroup, run_script: Callable[
     run_script(LEAKS, head, top.location, str(OPERATIONS))
 
 
-def test_a_cgroup_object_gives_its_descriptors_back(head: str, make_cgroup: MakeCgroup) -> None:
+def test_cgroup_collected_closes_its_descriptors(head: str, make_cgroup: MakeCgroup) -> None:
     parameter, made = fill(make_cgroup(head), head, 10)
     specs = [str(cgroup) for cgroup, _ in made]
     made.clear()

@@ -22,8 +22,8 @@ from cgroups import (
     Parameters,
     Pids,
     Subsystem,
-    transaction,
 )
+from cgroups.control import update
 
 
 @pytest.fixture
@@ -59,10 +59,10 @@ def has_swap_limits() -> bool:
 def test_memory_and_swap(
     first: Any, second: Any, turned: bool, make_cgroup: MakeCgroup, need: Need, writes: list[str]
 ) -> None:
-    """From any pair of limits to any other, whichever is named first."""
+    """Any pair of limits can follow any other, whichever limit is named first."""
     need("memory")
     if not has_swap_limits():
-        return
+        pytest.skip("v1 has no limit of memory and swap together here")
     cgroup = make_cgroup("memory")
 
     def values(pair: Any) -> dict[Any, Any]:
@@ -79,11 +79,11 @@ def test_memory_and_swap(
     assert len(writes) == 6
 
 
-def test_the_order_of_v1(make_cgroup: MakeCgroup, need: Need, writes: list[str]) -> None:
+def test_update_v1_memory_and_swap_order(make_cgroup: MakeCgroup, need: Need, writes: list[str]) -> None:
     """Memory first when lowering, memory and swap first when raising."""
     need("memory")
     if Subsystem.find("memory").version != 1 or not has_swap_limits():
-        return
+        pytest.skip("memory.memsw.limit_in_bytes is v1's")
     cgroup = make_cgroup("memory")
     both = (Memory.limit_in_bytes, Memory.memsw_limit_in_bytes)
     cgroup.update(dict(zip(both, (40 * MIB, 80 * MIB))))
@@ -114,13 +114,13 @@ def test_quota_and_period_within_a_parent_s_and_over_a_child_s(
         assert (Parameters.get(both[0], cgroup), Parameters.get(both[1], cgroup)) == pair
 
 
-def test_a_burst_is_within_the_quota(make_cgroup: MakeCgroup, need: Need) -> None:
+def test_update_burst_stays_within_the_quota(make_cgroup: MakeCgroup, need: Need) -> None:
     need("cpu")
     cgroup = make_cgroup("cpu")
     try:
         Parameters.get(Cpu.cfs_burst_us, cgroup)
     except CgroupError:
-        return  # a kernel before 5.14
+        pytest.skip("this kernel has no burst of CPU time")
     for quota, burst in ((100_000, 90_000), (20_000, 10_000), (500_000, 400_000), (10_000, 0)):
         cgroup.update({Cpu.cfs_burst_us: burst, Cpu.cfs_quota_us: quota})
         assert (Parameters.get(Cpu.cfs_quota_us, cgroup), Parameters.get(Cpu.cfs_burst_us, cgroup)) == (quota, burst)
@@ -175,7 +175,7 @@ def test_across_hierarchies(limited: Group) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_before_anything_is_written(bad: Any, limited: Group, writes: list[str]) -> None:
+def test_update_invalid_value_writes_nothing(bad: Any, limited: Group, writes: list[str]) -> None:
     before = now(limited)
     with pytest.raises(InvalidValue):
         limited.update(bad)
@@ -183,7 +183,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(bad: Any, limited:
     assert now(limited) == before
 
 
-def test_what_cannot_be_put_back_is_refused(limited: Group, writes: list[str]) -> None:
+def test_update_unrestorable_parameter_is_refused(limited: Group, writes: list[str]) -> None:
     write_only: Any = Core.kill if limited.cgroups[0].version == 2 else Subsystem.Devices.deny
     with pytest.raises((InvalidValue, LookupError)):
         limited.update({Pids.max: 40, write_only: True})
@@ -192,7 +192,7 @@ def test_what_cannot_be_put_back_is_refused(limited: Group, writes: list[str]) -
 
 @pytest.mark.parametrize("last", [0, 1, 2])
 @pytest.mark.parametrize("kind", [InvalidValue, KeyboardInterrupt])
-def test_what_was_written_is_put_back(
+def test_update_refused_restores_what_was_written(
     last: int, kind: type[BaseException], limited: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = Cgroup.write_text
@@ -213,7 +213,7 @@ def test_what_was_written_is_put_back(
 
 
 def test_what_the_kernel_refuses(make_cgroup: MakeCgroup, need: Need) -> None:
-    """A CPU that there is not, after a number that it takes."""
+    """A missing CPU, after a number that the kernel accepts."""
     need("cpuset")
     cgroup = make_cgroup("cpuset")
     before = Parameters.get(Cpuset.cpus, cgroup), Parameters.get(Cpuset.mems, cgroup)
@@ -223,7 +223,7 @@ def test_what_the_kernel_refuses(make_cgroup: MakeCgroup, need: Need) -> None:
     assert (Parameters.get(Cpuset.cpus, cgroup), Parameters.get(Cpuset.mems, cgroup)) == before
 
 
-def test_what_could_not_be_put_back_is_said(limited: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_update_failed_restore_is_reported(limited: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     write = Cgroup.write_text
     count = itertools.count()
 
@@ -236,12 +236,12 @@ def test_what_could_not_be_put_back_is_said(limited: Group, monkeypatch: pytest.
     with pytest.raises(InvalidValue) as raised:
         limited.update({Pids.max: 40, Cpu.shares: 1024})
     assert raised.value.hint is not None
-    assert raised.value.hint.startswith("a reason; pids.max could not be put back to 30: ")
+    assert raised.value.hint.startswith("a reason; pids.max could not be restored to 30: ")
 
 
 def test_swap_of_v2_is_relative_to_memory(make_cgroup: MakeCgroup, need: Need, writes: list[str]) -> None:
     if Subsystem.find("memory").version != 2:
-        return
+        pytest.skip("memory is not on v2")
     need("memory")
     cgroup = make_cgroup("memory")
     cgroup.update({Memory.memsw_limit_in_bytes: 80 * MIB, Memory.limit_in_bytes: 40 * MIB})
@@ -253,21 +253,21 @@ def test_swap_of_v2_is_relative_to_memory(make_cgroup: MakeCgroup, need: Need, w
     assert writes == []
 
 
-def test_an_order_has_no_circles(make_cgroup: MakeCgroup, need: Need) -> None:
+def test_update_order_has_no_cycle(make_cgroup: MakeCgroup, need: Need) -> None:
     """However the parameters are given, each is in the order once."""
     need("cpu")
     cgroup = make_cgroup("cpu")
-    order: Callable[..., Any] = transaction._ordered
+    order: Callable[..., Any] = update._ordered
     given = (Cpu.cfs_quota_us, Cpu.cfs_period_us, Cpu.shares)
     for parameters in itertools.permutations(given):
-        steps = [transaction.Step(one, cgroup, 50_000) for one in parameters]
+        steps = [update.Setting(one, cgroup, 50_000) for one in parameters]
         assert sorted(map(str, (step.parameter for step in order(steps)))) == sorted(map(str, given))
 
 
-def test_a_limit_beyond_another_names_both(make_cgroup: MakeCgroup, need: Need) -> None:
+def test_set_limit_beyond_another_names_both(make_cgroup: MakeCgroup, need: Need) -> None:
     need("memory")
     if Subsystem.find("memory").version != 1 or not has_swap_limits():
-        return
+        pytest.skip("memory.memsw.limit_in_bytes is v1's")
     cgroup = make_cgroup("memory")
     Parameters.set(Memory.limit_in_bytes, cgroup, 1 << 30)
     Parameters.set(Memory.memsw_limit_in_bytes, cgroup, 1 << 30)

@@ -37,7 +37,7 @@ LIMIT_64M, QUOTA_50MS = (Memory.limit_in_bytes, 64 * MIB), (Cpu.cfs_quota_us, 50
 
 
 def unlimited(unit: int = mmap.PAGESIZE) -> str:
-    """How v1 shows no limit."""
+    """Return the number by which v1 shows no limit."""
     return str(((1 << 63) - 1) // unit * unit)
 
 
@@ -49,7 +49,7 @@ def file_of(cgroup: Cgroup, name: str) -> Path:
 
 
 class Program(NamedTuple):
-    """Sets a value; the files that say so on v1 and on v2; and what is read, where that is another value there."""
+    """A value to set, the texts of the files on v1 and v2, and the value read if it differs."""
 
     parameter: Any
     value: Any
@@ -176,19 +176,19 @@ PROGRAMS = [
 
 # One of them each: with the programs above, all that can be set on both versions.
 ELSEWHERE = {
-    "blkio.weight": "test_a_weight_is_scaled",
+    "blkio.weight": "test_weight_is_scaled",
     "blkio.weight_device": "of one disk, where its scheduler or the cost controller takes it: test_excepted_files.py",
     "cpu.uclamp_min": "no kernel of the tests has it; the same file on both",
     "cpu.uclamp_max": "no kernel of the tests has it; the same file on both",
     "io.prio_class": "no kernel of the tests has it; the same words on both",
     "misc.max": "no machine of the tests has such a resource; the same file on both: test_excepted_files.py",
     "rdma.max": "no machine of the tests has such a resource; the same file on both: test_excepted_files.py",
-    "memory.oom_control": "test_what_v2_reads_and_does_not_set",
-    "cpuset.cpu_exclusive": "test_what_v2_reads_and_does_not_set",
+    "memory.oom_control": "test_set_v2_read_only_translation_raises",
+    "cpuset.cpu_exclusive": "test_set_v2_read_only_translation_raises",
 }
 
 
-def test_every_parameter_that_both_versions_set_is_in_a_program() -> None:
+def test_programs_have_every_parameter_of_both_versions() -> None:
     on_both = {str(one) for one in Subsystem.parameters() if isinstance(one, Parameters.Writable) and is_on_both(one)}
     programs = {str(program.parameter) for program in PROGRAMS}
     of_other_page_sizes = {name for name in on_both if name.startswith("hugetlb.") and name.split(".")[1] != "2MB"}
@@ -216,7 +216,7 @@ def run(program: Program, cgroup: Cgroup) -> list[object]:
 
 
 @pytest.mark.parametrize("controller", list(dict.fromkeys(program.parameter.controller for program in PROGRAMS)))
-def test_the_same_program_sets_the_same(controller: str, need: Need, make_cgroup: MakeCgroup) -> None:
+def test_program_sets_the_same_on_both_versions(controller: str, need: Need, make_cgroup: MakeCgroup) -> None:
     need(controller)
     problems = []
     for program in PROGRAMS:
@@ -231,7 +231,7 @@ def test_the_same_program_sets_the_same(controller: str, need: Need, make_cgroup
     assert not problems
 
 
-def test_two_throttles_leave_each_other_alone(need: Need, make_cgroup: MakeCgroup) -> None:
+def test_throttles_are_independent(need: Need, make_cgroup: MakeCgroup) -> None:
     """On v2 they are keys of one file."""
     need("blkio")
     if DISK is None:
@@ -248,7 +248,7 @@ def test_two_throttles_leave_each_other_alone(need: Need, make_cgroup: MakeCgrou
     ]
 
 
-def test_a_weight_is_scaled(need: Need, make_cgroup: MakeCgroup) -> None:
+def test_weight_is_scaled(need: Need, make_cgroup: MakeCgroup) -> None:
     need("blkio")
     cgroup = make_cgroup("blkio")
     lines = {"blkio.weight": "{}", "blkio.bfq.weight": "{}", "io.bfq.weight": "default {}", "io.weight": "default {}"}
@@ -292,10 +292,10 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("first", "parameter", "value"), REFUSED, ids=lambda value: str(value) if hasattr(value, "files") else ""
 )
-def test_the_same_program_is_refused(
+def test_program_is_refused_on_both_versions(
     first: Any, parameter: Any, value: Any, need: Need, make_cgroup: MakeCgroup
 ) -> None:
-    """Whether the package knows, or the kernel says so: the error is the same, and nothing has changed."""
+    """The error is the same whether the package or the kernel refuses, and nothing has changed."""
     need(parameter.controller)
     cgroup = make_cgroup(parameter.controller)
     for one, given in first:

@@ -1,4 +1,4 @@
-"""What the unified hierarchy alone has: freezing, killing, threaded cgroups, limits on the tree, pressure, enabling."""
+"""Features of only v2: freezing, killing, threaded cgroups, limits on the tree, pressure, enabling."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def cgroup(make_cgroup: MakeCgroup) -> Cgroup:
 # ---- core files --------------------------------------------------------------------------
 
 
-def test_a_fresh_cgroup(cgroup: Cgroup) -> None:
+def test_get_new_cgroup_has_defaults(cgroup: Cgroup) -> None:
     assert Parameters.get(Core.type, cgroup) == "domain"
     assert dict(Parameters.get(Core.events, cgroup)) == {"populated": 0, "frozen": 0}
     assert Parameters.get(Core.stat, cgroup).nr_descendants == 0
@@ -76,10 +76,10 @@ def test_a_fresh_cgroup(cgroup: Cgroup) -> None:
     assert Parameters.get(Core.stat["nr_descendants"], cgroup) == 2
 
 
-def test_a_root_has_no_type(cgroup: Cgroup) -> None:
+def test_get_type_of_the_root_raises(cgroup: Cgroup) -> None:
     root = cgroup.hierarchy.root()
     if has(root, "cgroup.type"):
-        return  # the root of a cgroup namespace, which is none of the hierarchy
+        pytest.skip("the visible root is that of a cgroup namespace")
     for parameter in (Core.type, Core.events, Core.freeze, Freezer.state):
         with pytest.raises(ParameterNotSupported, match="root"):
             Parameters.get(parameter, root)
@@ -165,7 +165,7 @@ def test_threaded_cgroups(cgroup: Cgroup, spawn: Spawn) -> None:
     assert inner.threads() == [last]
     assert cgroup.threads() == [child.pid]
     assert cgroup.processes() == [child.pid]
-    # Processes are listed at the domain alone, and the error says so.
+    # Only the domain lists processes, and the error names it.
     for attempt in (inner.processes, lambda: Parameters.get(Core.procs, inner)):
         with pytest.raises(CgroupOSError, match=r"type 'threaded'.*domain") as caught:
             attempt()
@@ -184,7 +184,7 @@ def test_threaded_cgroups(cgroup: Cgroup, spawn: Spawn) -> None:
     child.wait()
 
 
-def test_a_threaded_cgroup_is_removed(cgroup: Cgroup) -> None:
+def test_remove_threaded_cgroup(cgroup: Cgroup) -> None:
     inner = sub(cgroup, "inner")
     Parameters.set(Core.type, inner, "threaded")
     cgroup.remove(recursive=True)
@@ -254,7 +254,7 @@ def test_cpu_stat_needs_no_controller(cgroup: Cgroup) -> None:
     assert text(root, "cgroup.subtree_control") == before
 
 
-def test_a_controller_that_the_cgroup_lacks(cgroup: Cgroup) -> None:
+def test_get_missing_controller_names_the_ancestor(cgroup: Cgroup) -> None:
     """On v1 its own hierarchy has it, on v2 an ancestor does not enable it: the error names which."""
     if "memory" in cgroup.subsystems:
         assert Parameters.get(Memory.max, cgroup) is MAX
@@ -265,11 +265,11 @@ def test_a_controller_that_the_cgroup_lacks(cgroup: Cgroup) -> None:
     if where.version == 1:
         assert caught.value.hint == f"find memory:{cgroup.location}"
     elif where.version == 2:
-        assert ":/ does not: write +memory" in str(caught.value.hint)
+        assert ":/ does not enable it: write +memory" in str(caught.value.hint)
 
 
 def test_subtree_control_replaces_and_is_undone(cgroup: Cgroup) -> None:
-    """With whatever controllers there are; the one that there is not is refused, and the others are put back."""
+    """An unknown controller is refused, and the existing ones are restored."""
     there = Parameters.get(Core.controllers, cgroup)
     inner = sub(cgroup, "inner")
     for wanted in (there, there[:1], (), there):
@@ -286,7 +286,7 @@ def test_subtree_control_replaces_and_is_undone(cgroup: Cgroup) -> None:
 
 
 def on_v2(controllers: tuple[str, ...]) -> list[str]:
-    """Those of them that a cgroup below the root can have without the root being written to, or may be."""
+    """Return the controllers of a cgroup below the root that need no write to the root, or for which it is allowed."""
     root = Hierarchy.find(":/")
     if root is None:
         return []
@@ -356,10 +356,8 @@ def test_enabling_that_is_not_permitted_names_who_may(cgroup: Cgroup, run_script
     assert cgroup.descendants() == []
 
 
-def test_a_controller_that_the_visible_root_lacks_is_not_available(
-    cgroup: Cgroup, run_unshared: Callable[..., str]
-) -> None:
-    """Where a part of the hierarchy is mounted, what is above cannot be enabled: it says so, and makes nothing."""
+def test_find_controller_missing_in_the_visible_root_raises(cgroup: Cgroup, run_unshared: Callable[..., str]) -> None:
+    """If only a part of the hierarchy is mounted, a controller missing above raises, and nothing is created."""
     lacking = [name for name in cgroup.hierarchy.root().subsystems if name not in cgroup.subsystems]
     run_unshared(
         """
@@ -378,7 +376,7 @@ def test_a_controller_that_the_visible_root_lacks_is_not_available(
     )
 
 
-def test_a_controller_of_a_threaded_cgroup(cgroup: Cgroup, make_cgroup: MakeCgroup) -> None:
+def test_set_subtree_control_of_a_threaded_cgroup(cgroup: Cgroup, make_cgroup: MakeCgroup) -> None:
     threaded = sub(cgroup, "threaded")
     Parameters.set(Core.type, threaded, "threaded")
     before = [one.location for one in cgroup.walk()]

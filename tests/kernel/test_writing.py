@@ -161,7 +161,7 @@ WRITE_ONLY = {"memory.reclaim", "devices.allow", "devices.deny", "cgroup.kill"}
 
 PER_DEVICE = {"blkio.weight_device", "io.bfq_weight"}
 
-# Read on v2 and not to be set there: PARAMETERS with an equivalent for reading alone.
+# Readable but not writable on v2: PARAMETERS with an equivalent only for reading.
 READ_ONLY_ON_V2 = {"memory.oom_control", "cpuset.cpu_exclusive"}
 
 
@@ -191,7 +191,7 @@ def equal(got: Any, wanted: Any) -> bool:
 
 
 def set_and_check(parameter: Any, case: Case, cgroup: Cgroup) -> str | None:
-    """What went wrong, if anything did."""
+    """Return the error of a call, if it raised one."""
     if cgroup.version == 2 and str(parameter) in READ_ONLY_ON_V2:
         before = texts(parameter, cgroup)
         with pytest.raises(ParameterNotSupported) as caught:
@@ -287,14 +287,14 @@ def test_each_resettable_parameter_is_reset(controller_here: str, make_cgroup: M
         try:
             Parameters.reset(parameter, cgroup)
         except ParameterNotSupported as error:
-            # v2 has counters that never restart, and then says so.
+            # v2 has counters that never restart; a reset then raises.
             assert cgroup.version == 2, parameter
             assert error.hint, parameter
         else:
             assert Parameters.get(parameter, cgroup) <= before, parameter
 
 
-def test_what_a_parameter_is_not_is_a_type_error(controller_here: str, make_cgroup: MakeCgroup) -> None:
+def test_get_and_set_wrong_kind_is_a_type_error(controller_here: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(controller_here)
     for parameter in here(Parameters.Parameter, cgroup):
         calls = [
@@ -313,14 +313,14 @@ def test_what_a_parameter_is_not_is_a_type_error(controller_here: str, make_cgro
 # ---- one by one ------------------------------------------------------------------------------
 
 
-def test_a_page_is_the_unit_of_limits(need: Callable[[str], None], make_cgroup: MakeCgroup) -> None:
+def test_set_limit_is_rounded_to_pages(need: Callable[[str], None], make_cgroup: MakeCgroup) -> None:
     need("memory")
     cgroup = make_cgroup("memory")
     Parameters.set(Memory.limit_in_bytes, cgroup, 64 * MIB + 1)
     assert Parameters.get(Memory.limit_in_bytes, cgroup) == 64 * MIB // mmap.PAGESIZE * mmap.PAGESIZE
 
 
-def test_the_period_and_the_quota_leave_each_other_alone(need: Callable[[str], None], make_cgroup: MakeCgroup) -> None:
+def test_set_period_and_quota_are_independent(need: Callable[[str], None], make_cgroup: MakeCgroup) -> None:
     need("cpu")
     cgroup = make_cgroup("cpu")
     Parameters.set(Cpu.cfs_period_us, cgroup, 50_000)
@@ -430,7 +430,7 @@ def test_release_agent_is_of_the_root(head: str, make_cgroup: MakeCgroup) -> Non
         assert isinstance(Parameters.get(Parameters.release_agent, cgroup.hierarchy.root()), str)
 
 
-def test_a_controller_that_is_not_here(head: str, make_cgroup: MakeCgroup) -> None:
+def test_get_missing_controller_raises(head: str, make_cgroup: MakeCgroup) -> None:
     cgroup = make_cgroup(head)
     if "hugetlb" in cgroup.subsystems:
         with pytest.raises(ParameterNotSupported):

@@ -1,7 +1,7 @@
-"""What test_every_file.py writes to each control file: legal and illegal values, and the files that are excepted.
+"""The values that test_every_file.py writes to each control file, legal and illegal, and the excepted files.
 
-A file and not a fixture, so that the unit tier can hold it against what the
-kernels of all modes have (seen.txt), and against the tables of the package.
+This is a file and not a fixture for the unit tier.  That tier compares it with
+the files of the kernels of all modes (seen.txt), and with the package's tables.
 """
 
 from __future__ import annotations
@@ -14,15 +14,7 @@ from typing import Any, NamedTuple
 
 from common import DISK, MIB
 
-from cgroups import (
-    MAX,
-    AccessDenied,
-    CgroupError,
-    CpuMax,
-    Device,
-    DeviceTable,
-    InvalidValue,
-)
+from cgroups import MAX, AccessDenied, CgroupError, CpuMax, Device, DeviceTable, InvalidValue
 
 HERE = Path(__file__).parent
 
@@ -56,7 +48,7 @@ def _refused(*values: Any, error: type[CgroupError] = InvalidValue) -> list[tupl
 
 
 def _unlimited(unit: int) -> str:
-    """How v1 shows no limit: 2^63 - 1, rounded down."""
+    """Return the number by which v1 shows no limit: 2^63 - 1, rounded down."""
     return str(((1 << 63) - 1) // unit * unit)
 
 
@@ -194,7 +186,7 @@ def _huge(size: str, name: str, unlimited: str) -> Row:
 
 
 def row_of(version: int, file: str) -> Row | None:
-    """What is written to a file, if anything is."""
+    """Return the texts to write to a file, if any."""
     if match := re.fullmatch(r"hugetlb\.(\w+)\.(rsvd\.)?(limit_in_bytes|max)", file):
         size, reserved, name = match[1], match[2] or "", match[3]
         if (name == "max") == (version == 2):
@@ -210,11 +202,11 @@ _THREADS = Excepted("a list, where a write moves a thread", "test_processes.py::
 _COUNTER = Excepted("a counter, that any write restarts", "test_excepted_files.py::test_counters_start_again")
 _TRIGGER = Excepted(
     "a write asks for notifications of the open file",
-    "test_excepted_files.py::test_a_pressure_file_takes_triggers_alone",
+    "test_excepted_files.py::test_pressure_file_takes_only_triggers",
 )
 _PEAK = Excepted(
-    "from 6.12 a write restarts it for one open file alone, before it is refused",
-    "test_excepted_files.py::test_a_peak_of_v2_does_not_restart",
+    "from 6.12 a write restarts it for only one open file, before it is refused",
+    "test_excepted_files.py::test_peak_v2_does_not_restart",
 )
 _NONE_HERE = Excepted(
     "no machine of the tests has such a resource", "test_excepted_files.py::test_limits_of_resources_that_are_not_here"
@@ -229,7 +221,7 @@ EXCEPTED: dict[int, dict[str, Excepted]] = {
         ),
         "memory.force_empty": Excepted("write-only", "test_excepted_files.py::test_reclaiming"),
         "memory.kmem.limit_in_bytes": Excepted(
-            "ignored since 5.16", "test_excepted_files.py::test_a_limit_on_kernel_memory_is_ignored"
+            "ignored since 5.16", "test_excepted_files.py::test_kmem_limit_is_ignored"
         ),
         "memory.use_hierarchy": Excepted(
             "False is refused since 5.11", "test_excepted_files.py::test_use_hierarchy_cannot_be_switched_off"
@@ -238,7 +230,7 @@ EXCEPTED: dict[int, dict[str, Excepted]] = {
             "all but 0 is refused since 6.13", "test_excepted_files.py::test_moving_charges_is_kept_or_refused"
         ),
         "memory.shown_ram_in_bytes": Excepted(
-            "one vendor's", "test_excepted_files.py::test_a_vendor_s_file_is_read_by_name"
+            "one vendor's", "test_excepted_files.py::test_vendor_file_is_read_by_name"
         ),
         **{
             f"memory.{kind}{name}": _COUNTER
@@ -257,7 +249,7 @@ EXCEPTED: dict[int, dict[str, Excepted]] = {
             "write-only", "test_excepted_files.py::test_reset_stats_leaves_the_throttles_counters"
         ),
         "blkio.bfq.weight_device": Excepted(
-            "refused where the disk has another scheduler", "test_excepted_files.py::test_a_weight_on_one_disk"
+            "refused where the disk has another scheduler", "test_excepted_files.py::test_weight_on_one_disk"
         ),
         "misc.max": _NONE_HERE,
         "rdma.max": _NONE_HERE,
@@ -270,14 +262,14 @@ EXCEPTED: dict[int, dict[str, Excepted]] = {
             "what can be enabled depends on the parent", "test_v2.py::test_subtree_control_replaces_and_is_undone"
         ),
         "cpuset.cpus.partition": Excepted(
-            "takes CPUs from every other cgroup", "test_excepted_files.py::test_a_partition_is_made_or_refused"
+            "takes CPUs from every other cgroup", "test_excepted_files.py::test_partition_is_made_or_refused"
         ),
         "memory.reclaim": Excepted("write-only", "test_excepted_files.py::test_reclaiming"),
         "memory.peak": _PEAK,
         "memory.swap.peak": _PEAK,
         **{f"{name}.pressure": _TRIGGER for name in ("memory", "cpu", "io", "irq")},
-        "io.cost.qos": Excepted("of a disk, for good", "test_excepted_files.py::test_the_cost_controller_of_a_disk"),
-        "io.cost.model": Excepted("of a disk, for good", "test_excepted_files.py::test_the_cost_controller_of_a_disk"),
+        "io.cost.qos": Excepted("of a disk, for good", "test_excepted_files.py::test_cost_controller_of_a_disk"),
+        "io.cost.model": Excepted("of a disk, for good", "test_excepted_files.py::test_cost_controller_of_a_disk"),
         "misc.max": _NONE_HERE,
         "rdma.max": _NONE_HERE,
     },
@@ -317,7 +309,7 @@ def refused_at_root(version: int, file: str) -> type[CgroupError] | None:
     return REFUSED_AT_ROOT[version].get(re.sub(r"^hugetlb\.\w+\.", "hugetlb.SIZE.", file))
 
 
-# ---- the kernel's own answer to a word that is no value -----------------------------------------
+# ---- the kernel's own answer to an invalid word -------------------------------------------------
 
 TAKES_ANY_TEXT = re.compile(
     r"memory\.(force_empty|(swap\.)?peak)|(memory|hugetlb)\..*(failcnt|max_usage_in_bytes)|release_agent"
@@ -346,7 +338,7 @@ NOT_SEEN: dict[tuple[int, str], str] = {
 
 
 def is_known(version: int, file: str) -> bool:
-    """Whether a file was seen, whatever the size of its pages, or is expected elsewhere."""
+    """Return whether a file was seen, with any page size, or is expected on another host."""
     line = version, re.sub(r"^hugetlb\.\w+\.", "hugetlb.2MB.", file)
     return line in seen() or line in NOT_SEEN
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+GUIDE = Path(__file__).resolve().parents[2] / "cgroups" / "guide"
+
 SMOKE = """
 import cgroups, sys
-from cgroups import _interface, _backend
+from cgroups.core import interface as _interface, backend as _backend
 assert cgroups.backend == sys.argv[1], cgroups.backend
 assert _backend.backend.parse(_interface.Shape.VALUE, b"42\\n") == [("", 42)]
 """
@@ -59,6 +61,9 @@ def test_the_wheel_is_abi3_and_has_the_package_alone(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"cgroups"}
     assert not [name for name in names if name.endswith((".c", ".h"))]
+    assert {f"cgroups/guide/{page.name}" for page in GUIDE.glob("*.md")} == {
+        name for name in names if "/guide/" in name
+    }
 
 
 def test_the_sdist_has_what_a_build_needs(sdist: Path) -> None:
@@ -67,6 +72,7 @@ def test_the_sdist_has_what_a_build_needs(sdist: Path) -> None:
     checkout = Path(__file__).resolve().parents[2]
     wanted = {f"csrc/{path.name}" for path in (checkout / "csrc").glob("*.[ch]")}
     wanted |= {"csrc/ffi_build.py", "setup.py", "pyproject.toml", "LICENSE", "README.md", "cgroups/py.typed"}
+    wanted |= {f"cgroups/guide/{page.name}" for page in GUIDE.glob("*.md")}
     assert wanted <= names
 
 

@@ -1,7 +1,7 @@
 """Hypothesis profiles, and what the property tests share: texts as control files have them, and broken ones.
 
 ``HYPOTHESIS_PROFILE`` chooses: ``default`` takes seconds, ``ci`` a minute or
-so, ``soak`` as long as it is left alone.  A failing example is printed as a
+so, ``soak`` until it is interrupted.  A failing example is printed as a
 blob, and replays from ``.hypothesis``.
 """
 
@@ -20,16 +20,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-import cgroups.subsystem
-from cgroups import Hugetlb, Subsystem, _python_backend
-from cgroups._interface import ROW, Failure, Shape
+import cgroups.parameters
+from cgroups import Hugetlb, Subsystem
 from cgroups.converter import Reader
-from cgroups.values import MAX
+from cgroups.core import reference
+from cgroups.core.interface import ROW, Failure, Shape
+from cgroups.core.values import MAX
 
 try:
-    from cgroups import _native_backend
+    from cgroups.core import native
 except ModuleNotFoundError:
-    _native_backend = None
+    native = None
 
 for _name, _examples in {"dev": 10, "default": 25, "ci": 130, "soak": 50_000}.items():
     settings.register_profile(
@@ -311,9 +312,9 @@ def _mutated(draw: st.DrawFn, originals: st.SearchStrategy[bytes]) -> bytes:
 @pytest.fixture(scope="session")
 def both() -> tuple[ModuleType, ModuleType]:
     """The native backend and the Python one, to be held against each other."""
-    if _native_backend is None:
+    if native is None:
         pytest.skip("the extension was not built")
-    return _native_backend, _python_backend
+    return native, reference
 
 
 @pytest.fixture(scope="session")
@@ -352,7 +353,7 @@ def mutate() -> Callable[[st.SearchStrategy[bytes]], st.SearchStrategy[bytes]]:
 
 @pytest.fixture(scope="session")
 def outcome() -> Callable[..., Any]:
-    """What a parse gave, for comparing: cells with their types, since 1 == 1.0 == True, or all of a failure."""
+    """Return the result of a parse for a comparison: cells with their types, since 1 == 1.0, or the failure."""
 
     def of(function: Callable[..., Any], *arguments: Any) -> Any:
         try:
@@ -373,7 +374,7 @@ def _readers() -> Iterator[tuple[str, Reader[Any]]]:
     pending: list[tuple[str, Any]] = [
         (f"{parameter} v{version}", binding) for parameter in tables for version, binding in parameter._bindings.items()
     ]
-    for found in pkgutil.iter_modules(cgroups.subsystem.__path__, "cgroups.subsystem."):
+    for found in pkgutil.iter_modules(cgroups.parameters.__path__, "cgroups.parameters."):
         pending += [
             (f"{found.name}.{name}", value) for name, value in vars(importlib.import_module(found.name)).items()
         ]

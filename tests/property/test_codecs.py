@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cgroups._interface import Failure, Shape
 from cgroups.converter import Reader
-from cgroups.subsystem import codecs
-from cgroups.values import Stat
+from cgroups.core.interface import Failure, Shape
+from cgroups.core.values import Stat
+from cgroups.parameters import formats
 
 Both = tuple[ModuleType, ModuleType]
 Texts = Callable[[Shape], st.SearchStrategy[Any]]
@@ -79,7 +79,7 @@ def test_known_keys_with_odd_values(reader: Reader[Any], both: Both) -> None:
 
 @given(st.dictionaries(st.text("abcdef_", min_size=1), st.integers(0, (1 << 64) - 1)), st.integers(1, 10**9))
 def test_stat_has_what_the_file_says(values: dict[str, int], factor: int) -> None:
-    codec = codecs.stat_of(Stat, aliases={"second_name": "a"}, scaled={"scaled_b": ("b", factor)})
+    codec = formats.stat_of(Stat, aliases={"second_name": "a"}, scaled={"scaled_b": ("b", factor)})
     expected = dict(values)
     if "a" in values:
         expected["second_name"] = values["a"]

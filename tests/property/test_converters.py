@@ -14,9 +14,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from cgroups import converter as c
-from cgroups.errors import InvalidValue, ParseError
-from cgroups.subsystem import codecs, cpu
-from cgroups.values import MAX, Device
+from cgroups.core.errors import InvalidValue, ParseError
+from cgroups.core.values import MAX, Device
+from cgroups.parameters import cpu, limit_formats
 
 # ---- converters of every kind, each with its values ----------------------------------
 
@@ -286,7 +286,7 @@ def test_overlapping_ranges_of_a_long_text_take_no_time() -> None:
 
 # ---- words of a command line ------------------------------------------------------------------------
 
-LITERALS = [*(c.int, c.bool, c.range), *(codecs.limit, codecs.limit_v1), cpu._max_codec, cpu._percent]
+LITERALS = [*(c.int, c.bool, c.range), *(limit_formats.limit, limit_formats.limit_v1), cpu._max_codec, cpu._percent]
 
 
 @given(

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from cgroups import _python_backend
-from cgroups._interface import Failure, Shape, Status
+from cgroups.core import reference
+from cgroups.core.interface import Failure, Shape, Status
 
 WHOLE = {
     Shape.VALUE: b"1234\n",
@@ -58,9 +58,9 @@ def test_read_of_a_text_that_the_kernel_ends_so_is_taken(
 
 
 def test_read_of_a_text_cut_once_reads_it_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of the Python backend; tests/native has the same of C."""
+    """The Python backend is tested here; tests/native has the same for C."""
     texts = [b"12", b"1234\n"]
-    monkeypatch.setattr(_python_backend, "_read_all", lambda _: texts.pop(0))
+    monkeypatch.setattr(reference.files, "read_all", lambda _: texts.pop(0))
     (tmp_path / "file").write_bytes(b"")
-    assert _python_backend.open_directory(str(tmp_path), 0).file("file").read(Shape.VALUE) == [("", 1234)]
+    assert reference.open_directory(str(tmp_path), 0).file("file").read(Shape.VALUE) == [("", 1234)]
     assert not texts

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cgroups import _python_backend
-from cgroups._interface import Failure, Shape, Status
-from cgroups.values import MAX
+from cgroups.core import reference
+from cgroups.core.interface import Failure, Shape, Status
+from cgroups.core.values import MAX
 
 Both = tuple[ModuleType, ModuleType]
 
@@ -28,7 +28,7 @@ odd = st.sampled_from(["max", "-1", "x", "", str(1 << 64), "007", "0" * 25 + "7"
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[bytes]:
-    """What one file says at one read after the other."""
+    """Return the texts of one file at consecutive reads."""
     names = draw(keys)
     texts = []
     for _ in range(draw(st.integers(2, 6))):
@@ -51,7 +51,7 @@ def histories(draw: st.DrawFn) -> list[bytes]:
 
 def _full(text: bytes) -> Any:
     try:
-        cells = _python_backend.parse(Shape.KEYED, text)
+        cells = reference.parse(Shape.KEYED, text)
     except Failure as failure:
         return failure.status, failure.offset, failure.excerpt
     if text and not text.endswith(b"\n"):  # cut, and so may be its last number
@@ -148,7 +148,7 @@ def test_mebibyte_reads_alike(shape: Shape, both: Both, tmp_path: Path) -> None:
     assert len(text) >= MEBIBYTE
     (tmp_path / "file").write_bytes(text)
     native, python = both
-    native._arenas.clear()  # so that the buffers have to grow from their smallest
+    native.arena._arenas.clear()  # so that the buffers have to grow from their smallest
     cells = native.open_directory(str(tmp_path), 0).file("file").read(shape)
     assert cells
     assert cells == python.open_directory(str(tmp_path), 0).file("file").read(shape)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cgroups._interface import Failure, Status
+from cgroups.core.interface import Failure, Status
 
 Both = tuple[ModuleType, ModuleType]
 
@@ -101,6 +101,7 @@ def test_other_escapes_are_decoded_alike(both: Both, root: str) -> None:
     assert outcome(native, line) == outcome(python, line)
 
 
+@pytest.mark.slow
 def test_mutated_table_parses_alike(both: Both, mutate: Callable[..., Any], fixtures: Path) -> None:
     native, python = both
     captured = (fixtures / "linux-6.18-v1" / "proc_self_mountinfo").read_bytes()

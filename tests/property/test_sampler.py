@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cgroups import _python_backend
-from cgroups._interface import Flag, FramePlaces, Shape, Target
+from cgroups.core import reference
+from cgroups.core.interface import Flag, FrameLayout, Shape, Target
 
 KEYS = ("anon", "file", "some", "full", "8:0", "avg10", "total", "rbytes", "Read", "Total", "")
 
@@ -45,7 +45,9 @@ texts = st.one_of(
     st.text(alphabet="anon file=some8:0. 17max-\n\t\x01", max_size=40),
 )
 
-flags = st.sampled_from([0, Flag.CENTI, Flag.UNSET, Flag.ADD, Flag.SECOND, Flag.CENTI | Flag.UNSET, Flag.SIGNED])
+flags = st.sampled_from(
+    [0, Flag.CENTI, Flag.MINUS_ONE_IS_MAX, Flag.ADD, Flag.FALLBACK, Flag.CENTI | Flag.MINUS_ONE_IS_MAX, Flag.SIGNED]
+)
 
 
 @st.composite
@@ -61,15 +63,15 @@ def programs(draw: st.DrawFn) -> tuple[Shape, list[Target]]:
             scale = draw(st.sampled_from([1, 10, 1000, 1 << 40]))
             threshold = draw(st.sampled_from([0, 100, 1 << 62]))
             column = draw(st.integers(-1, 3))
-            same = Flag.SAME if again else 0
+            same = Flag.SHARED_NUMBER if again else 0
             targets.append(Target(row, key, 0 if key else ordinal, column, draw(flags) | same, scale, threshold))
     return shape, targets
 
 
 def test_a_frame_has_room_for_what_c_has_of_it() -> None:
-    native = pytest.importorskip("cgroups._native_backend")
-    assert native.ffi.sizeof("struct cg_frame") <= FramePlaces.HEAD
-    assert native.ffi.offsetof("struct cg_frame", "unknown") == FramePlaces.UNKNOWN
+    native = pytest.importorskip("cgroups._native")
+    assert native.ffi.sizeof("struct cg_frame") <= FrameLayout.HEAD
+    assert native.ffi.offsetof("struct cg_frame", "unknown") == FrameLayout.UNKNOWN
 
 
 def frame_of(sampler: Any, rows: int) -> tuple[Any, ...]:
@@ -87,6 +89,7 @@ def frame_of(sampler: Any, rows: int) -> tuple[Any, ...]:
 ONE_COLUMN = [(Shape.VALUE, [Target("", "", 0, 0, 0, 1, 0)])] * 2
 
 
+@pytest.mark.slow
 @settings(max_examples=16 * settings().max_examples)
 @given(
     st.lists(programs(), min_size=1, max_size=3),
@@ -99,12 +102,12 @@ def test_both_samplers_see_the_same(
     made: list[tuple[Shape, list[Target]]],
     rounds: list[list[str | None]],
 ) -> None:
-    native = pytest.importorskip("cgroups._native_backend")
+    native = pytest.importorskip("cgroups.core.native")
     place = tmp_path_factory.mktemp("tree")
     (place / "a").mkdir()
     samplers = []
     native.set_fd_budget(0)  # a plain file that is gone, and was kept open, would still answer
-    for backend in (native, _python_backend):
+    for backend in (native, reference):
         sampler = backend.Sampler(4)
         sources = [(f"f{at}", backend.Program(shape, targets)) for at, (shape, targets) in enumerate(made)]
         samplers.append((sampler, backend.open_directory(str(place), 0), sources))
@@ -126,6 +129,7 @@ KEYED = (Shape.KEYED, [Target("", "anon", 0, 0, 0, 1, 0)])
 NESTED = (Shape.NESTED, [Target("some", "total", 0, 0, 0, 1, 0)])
 
 
+@pytest.mark.slow
 @settings(max_examples=8 * settings().max_examples)
 @given(programs(), st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
 @example(VALUE, [("5\n", "5\n"), ("5.00\n", "-5\n"), ("max\n", "1.25\n")])
@@ -136,7 +140,7 @@ def test_sampler_that_has_learned_sees_what_a_fresh_one_sees(
     tmp_path_factory: pytest.TempPathFactory, made: tuple[Shape, list[Target]], rounds: list[tuple[str, str]]
 ) -> None:
     """A layout takes what the shape takes, no more; also where a row meets the layout that another one has taught."""
-    native = pytest.importorskip("cgroups._native_backend")
+    native = pytest.importorskip("cgroups.core.native")
     place = tmp_path_factory.mktemp("tree")
     directory, program = native.open_directory(str(place), 0), native.Program(*made)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from cgroups.subsystem import block, cpu
+from cgroups.parameters import block, cpu
 
 
 def test_cpu_weight_survives_shares() -> None:

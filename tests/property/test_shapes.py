@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cgroups._interface import Shape, Status
+from cgroups.core.interface import Shape, Status
 
 Both = tuple[ModuleType, ModuleType]
 Outcome = Callable[..., Any]
@@ -48,6 +48,7 @@ def test_captured_text_parses_alike(shape: Shape, both: Both, captured_texts: An
         assert result == outcome(python.parse, shape, text)
 
 
+@pytest.mark.slow
 @shapes
 def test_mutated_text_parses_alike(shape: Shape, both: Both, mutated_texts: Any, outcome: Outcome) -> None:
     native, python = both

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cgroups.errors import InvalidValue
-from cgroups.spec import NAME_MAX, check_controller, check_name, parse_spec, split_path
+from cgroups.core.errors import InvalidValue
+from cgroups.core.specs import NAME_MAX, check_controller, check_name, parse_spec, split_path
 
 any_text = (
     st.text()

@@ -1,4 +1,4 @@
-"""What runs where a real systemd is init: inside a guest of tests/vm alone, which says in which place."""
+"""What runs where a real systemd is init: only inside a guest of tests/vm, which says in which place."""
 
 from __future__ import annotations
 
@@ -13,12 +13,24 @@ import pytest
 PLACE = os.environ.get("CGROUPS_TESTS_PLACE", "")
 """``root``, ``hybrid`` (root too), ``session`` (of a user) or ``service`` (of the user's manager); '' elsewhere."""
 
+WHOLE = os.environ.get("CGROUPS_TESTS_WHOLE") == "1"
+"""Whether tests that say little new in a place run there too: by hand, since each takes ten seconds."""
+
+
+def at(*places: str, whole: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None] | None]:
+    """Collect a test in some places only, and in others if the whole tier was asked for."""
+    return lambda test: test if PLACE in places or (WHOLE and PLACE in whole) else None
+
+
+USERS = ("session", "service")
+EVERYWHERE = (*USERS, "root")
+
 collect_ignore_glob = [] if PLACE else ["test_*.py"]
 
 # Long enough for the slowest, and said where it hangs.
-SECONDS = 90
+SECONDS = 300 if os.environ.get("CGROUPS_TESTS_WHOLE") == "1" else 90
 
-# A process of its own for each: the caller may be moved.
+# A process of its own for each.
 PRELUDE = """
 import faulthandler, os, subprocess, sys, time, warnings
 faulthandler.dump_traceback_later({seconds}, exit=True)
@@ -35,7 +47,7 @@ def state(unit=UNIT):
     return dict(line.split("=", 1) for line in lines)
 
 def obtain(name=NAME, controllers=("memory", "pids"), user=USER, timeout=60):
-    return Cgroup.delegated(name, controllers, user=user, timeout=timeout)
+    return Scope.obtain(name, controllers, user=user, timeout=timeout)
 
 def raises(kind, call, *args, **keywords):
     try:
@@ -49,6 +61,17 @@ def is_gone(unit=UNIT):
     deadline = time.monotonic() + 60
     while state(unit)["LoadState"] != "not-found":
         assert time.monotonic() < deadline, state(unit)
+        time.sleep(0.2)
+    return True
+
+def scopes():
+    words = [*SYSTEMCTL, "list-units", "--no-legend", "--plain", "--all", "cgroups-run-*", "job-*"]
+    return [line.split()[0] for line in subprocess.run(words, capture_output=True, text=True).stdout.splitlines()]
+
+def no_scopes():
+    deadline = time.monotonic() + 60
+    while scopes():
+        assert time.monotonic() < deadline, scopes()
         time.sleep(0.2)
     return True
 

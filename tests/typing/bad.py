@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cgroups
 from cgroups import MAX, Cgroup, Converter, CpuMax, Device, Hierarchy, Host, Hugetlb, Memory, Parameters, Subsystem
-from cgroups.subsystem.parameter import Readable, ReadWrite, Writable
+from cgroups.parameters.kinds import Readable, ReadWrite, Writable
 
 
 def finding() -> None:

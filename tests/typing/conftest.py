@@ -66,7 +66,7 @@ def pyright(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Iterable[Path
 
     def check(files: Iterable[Path]) -> Faults:
         files = list(files)
-        for path in files:  # pyright takes files below its project alone
+        for path in files:  # pyright accepts only files below its project
             shutil.copy(path, place / path.name)
         settings: dict[str, Any] = {
             "include": [path.name for path in files],

@@ -11,6 +11,7 @@ from typing_extensions import assert_type
 import cgroups
 from cgroups import (
     MAX,
+    Block,
     Cgroup,
     Converter,
     Core,
@@ -21,6 +22,7 @@ from cgroups import (
     DeviceTable,
     Event,
     Events,
+    Frame,
     Group,
     Guard,
     Hierarchy,
@@ -33,11 +35,15 @@ from cgroups import (
     Parameters,
     PressureLevel,
     PressureTrigger,
+    Rate,
+    Rates,
+    Sampler,
     Subsystem,
     Threshold,
+    rates,
 )
-from cgroups.subsystem.parameter import Readable, ReadReset, ReadWrite, Resettable, Writable
-from cgroups.values import MemoryStat, PressureLine
+from cgroups.core.values import MemoryStat, PressureLine
+from cgroups.parameters.kinds import Readable, ReadReset, ReadWrite, Resettable, Writable
 
 
 def the_seed(pid: int) -> None:
@@ -51,6 +57,25 @@ def the_seed(pid: int) -> None:
     assert_type(memory_used, int)
     Subsystem.Parameters.set(Subsystem.Memory.limit_in_bytes, memory_cgroup, 1_000_000_000)
     Subsystem.Parameters.set(Subsystem.Memory.memsw_limit_in_bytes, memory_cgroup, 2_000_000_000)
+
+
+async def sampling(cgroups: list[Cgroup]) -> None:
+    with Sampler(cgroups, [Memory.current]) as sampler:
+        frame = sampler.sample()
+        assert_type(frame, Frame)
+        assert_type(frame.cgroups, tuple[Cgroup, ...])
+        assert_type(rates(frame, sampler.sample()), Rates)
+        for cgroup, rate in rates(frame, sampler.sample()).items():
+            assert_type(cgroup, Cgroup)
+            assert_type(rate, Rate)
+            assert_type(rate.cgroup.effective(Memory.max).value, Limit)
+        with sampler.record(0.1) as recorder:
+            assert_type(recorder.read(), Block)
+            assert_type(recorder.read().frame(0), Frame)
+        async for later in sampler.every(1):
+            assert_type(later, Frame)
+    with Sampler.follow(cgroups[0], [Memory.current]) as followed:
+        assert_type(followed.sample().cgroups, tuple[Cgroup, ...])
 
 
 async def watching(cgroup: Cgroup, group: Group) -> None:
@@ -93,6 +118,8 @@ def finding() -> str | None:
     assert_type(Hierarchy.process_info(1), list[Cgroup])
     assert_type(Hierarchy.own("memory"), Cgroup)
     assert_type(Host("/captured").find_exn(":/a"), Cgroup)
+    assert_type(Hierarchy.resolve("ssh.service"), Cgroup)
+    assert_type(Host("/captured").resolve("pid:1", "memory", timeout=1), Cgroup)
     return found.path
 
 
@@ -195,7 +222,7 @@ async def starting(cgroup: Cgroup, group: Group) -> None:
     assert_type(cgroups.Popen("true", cgroup=[cgroup, group], shell=True, text=True), cgroups.Popen[str])
     with cgroups.Popen(["true"], cgroup=cgroup, encoding="utf-8") as process:
         assert_type(process.communicate()[0], str)
-    assert_type(process.began_ns, int)
+    assert_type(process.started_ns, int)
     other = await cgroups.aio.Popen(["true"], cgroup=group)
     assert_type(await other.communicate(b""), tuple[bytes | None, bytes | None])
     assert_type(group.get(Memory.usage_in_bytes), int)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from cgroups import Subsystem
-from cgroups.subsystem.parameter import Readable, Resettable, Writable
+from cgroups.parameters.kinds import Readable, Resettable, Writable
 
 Faults = "dict[str, dict[int, str]]"
 
@@ -187,9 +187,9 @@ from typing_extensions import assert_type
 
 from cgroups import MAX, Cgroup, CpuMax, Device, DeviceRule, DeviceTable, Hugetlb, Max, OomControl
 from cgroups import Parameters, Subsystem
-from cgroups.subsystem.hugetlb import HugetlbEvents
-from cgroups.subsystem.pids import PidsEvents
-from cgroups.values import (
+from cgroups.parameters.hugetlb import HugetlbEvents
+from cgroups.parameters.pids import PidsEvents
+from cgroups.core.values import (
     CgroupEvents, CgroupStat, CpuacctStat, CpuacctUsage, CpuStat, MemoryEvents, MemoryStat, NumaStat, Pressure
 )
 

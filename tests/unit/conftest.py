@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from cgroups import Cgroup, CgroupError, Host
-from cgroups._interface import Failure, Status
+from cgroups.core.interface import Failure, Status
 
 V1_CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
 
@@ -49,13 +49,13 @@ def _copy_v2(capture: Path, root: Path) -> Path:
 
 @pytest.fixture
 def v1_root(tmp_path: Path, fixtures: Path) -> Path:
-    """The captured hybrid host: v1 controllers, each alone, and an empty unified hierarchy."""
+    """The captured hybrid host: v1 controllers, each on its own hierarchy, and an empty unified one."""
     return _copy_v1(fixtures / "linux-6.18-v1", tmp_path / "v1")
 
 
 @pytest.fixture
 def v2_root(tmp_path: Path, fixtures: Path) -> Path:
-    """The captured host with the unified hierarchy alone."""
+    """The captured host with only the unified hierarchy."""
     return _copy_v2(fixtures / "linux-6.1-v2", tmp_path / "v2")
 
 
@@ -149,7 +149,7 @@ class Recorded:
         return writes
 
     def put(self, name: str, text: str) -> None:
-        """What the file says, until the test is over."""
+        """Set the text of a file for the rest of the test."""
         path = self.directory / name
         self._undo.callback(path.write_bytes, path.read_bytes()) if path.exists() else self._undo.callback(path.unlink)
         path.write_text(text)
@@ -159,7 +159,7 @@ class Recorded:
         self.recorder.refusals[(name, text)] = errno
 
     def when(self, name: str, text: str, reaction: Callable[[], object]) -> None:
-        """What a write changes."""
+        """Set the effect of a write."""
         self.recorder.reactions[(name, text)] = reaction
 
 
@@ -211,7 +211,10 @@ def _open_fds() -> int:
 
 @pytest.fixture
 def open_fds() -> Callable[[], int]:
-    """How many descriptors are open once the collector has run: a host and its hierarchies refer to each other."""
+    """Return a function that counts the open descriptors after a garbage collection.
+
+    A host and its hierarchies form a reference cycle.
+    """
     return _open_fds
 
 
@@ -287,7 +290,7 @@ class Command:
         return Ran(done.returncode, done.stdout or "", done.stderr or "")
 
     def on_terminal(self, *words: str, root: Path, columns: int = 120, styled: bool = False, **environment: str) -> str:
-        """What it draws on a terminal; without bold and colours, unless ``styled``."""
+        """Return the output on a terminal; without bold and colours, unless ``styled``."""
         ours, its = pty.openpty()
         variables = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", **environment}
         with subprocess.Popen(self.words(*words, root=root), stdout=its, stdin=its, env=variables) as child:

@@ -12,7 +12,8 @@ from types import ModuleType
 import pytest
 
 import cgroups
-from cgroups._interface import Backend, Directory, File
+from cgroups.core.backend import Backend
+from cgroups.core.interface import Directory, File
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -48,17 +49,17 @@ def built() -> None:
 
 @pytest.mark.parametrize("choice", [None, "", "auto", "native"])
 @pytest.mark.usefixtures("built")
-def test_the_native_one_is_chosen(choice: str | None) -> None:
+def test_backend_native_chosen_is_used(choice: str | None) -> None:
     result = run(SHOW, choice, "-W", "error")
     assert (result.stdout, result.stderr) == ("native\n", "")
 
 
-def test_the_python_one_is_chosen() -> None:
+def test_backend_python_chosen_is_used() -> None:
     result = run(WITHOUT_EXTENSION + SHOW, "python", "-W", "error")
     assert (result.stdout, result.stderr) == ("python\n", "")
 
 
-def test_python_needs_no_cffi() -> None:
+def test_backend_python_without_cffi_is_imported() -> None:
     native = "name.partition('.')[0] in ('cffi', '_cffi_backend') or name.endswith('._native')"
     code = f"{SHOW}; import sys; print([name for name in sys.modules if {native}])"
     result = run(WITHOUT_CFFI + code, "python")
@@ -66,23 +67,23 @@ def test_python_needs_no_cffi() -> None:
 
 
 @pytest.mark.parametrize("choice", ["nonsense", "Native", "c", " native"])
-def test_an_unknown_one_raises(choice: str) -> None:
+def test_backend_unknown_choice_raises(choice: str) -> None:
     result = run(SHOW, choice)
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
-    assert last == f"ValueError: CGROUPS_BACKEND={choice!r}: not one of auto, native, python"
+    assert last == f"ValueError: CGROUPS_BACKEND must be one of auto, native, python, got {choice!r}"
 
 
 @pytest.mark.parametrize("choice", [None, "auto"])
-def test_auto_falls_back_and_says_so_once(choice: str | None) -> None:
-    result = run(WITHOUT_EXTENSION + SHOW + "; import cgroups.subsystem, cgroups.host", choice, "-W", "always")
+def test_backend_auto_without_extension_falls_back_and_warns_once(choice: str | None) -> None:
+    result = run(WITHOUT_EXTENSION + SHOW + "; import cgroups.subsystem, cgroups.hierarchy", choice, "-W", "always")
     assert result.stdout == "python\n"
     assert result.stderr.count("RuntimeWarning") == 1
     assert "reading is several times slower" in result.stderr
     assert "CGROUPS_BACKEND=python" in result.stderr
 
 
-def test_auto_falls_back_in_the_command_with_a_line_of_its_own() -> None:
+def test_backend_auto_fallback_in_the_command_prints_one_line() -> None:
     """No line of this package's source, nor of the script that imports it."""
     result = run("import sys; sys.argv[0] = '/usr/bin/cgroups'; " + WITHOUT_EXTENSION + SHOW, None, "-W", "always")
     assert result.stdout == "python\n"
@@ -90,7 +91,7 @@ def test_auto_falls_back_in_the_command_with_a_line_of_its_own() -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_native_never_falls_back() -> None:
+def test_backend_native_without_extension_raises() -> None:
     result = run(WITHOUT_EXTENSION + SHOW, "native", "-W", "error")
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'cgroups._native'"
@@ -98,7 +99,7 @@ def test_native_never_falls_back() -> None:
 
 @pytest.mark.parametrize("choice", ["auto", "native"])
 @pytest.mark.usefixtures("built")
-def test_auto_does_not_hide_a_broken_installation(choice: str) -> None:
+def test_backend_auto_broken_installation_raises(choice: str) -> None:
     """Only an extension that was not built is a reason to fall back; a missing cffi is an error."""
     result = run(WITHOUT_CFFI + SHOW, choice)
     assert result.returncode == 1
@@ -125,7 +126,7 @@ HEAVY = [
 
 
 @pytest.mark.parametrize("choice", ["native", "python"])
-def test_importing_is_light(choice: str, request: pytest.FixtureRequest) -> None:
+def test_import_cgroups_loads_few_modules(choice: str, request: pytest.FixtureRequest) -> None:
     if choice == "native":
         request.getfixturevalue("built")
     # Python itself has no fstatfs(2): its backend asks the C library.
@@ -139,15 +140,15 @@ def test_importing_is_light(choice: str, request: pytest.FixtureRequest) -> None
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32", "freebsd14", "cygwin"])
-def test_elsewhere_the_import_says_why(platform: str) -> None:
+def test_import_on_another_system_names_the_reason(platform: str) -> None:
     result = run(f"import sys; sys.platform = {platform!r}; {SHOW}", "python")
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
-    assert last == f"ImportError: cgroups: control groups are a feature of Linux, and this is {platform}"
+    assert last == f"ImportError: cgroups: control groups need Linux, and this platform is {platform}"
     assert result.stderr.count("Traceback") == 1
 
 
-def test_both_backends_have_the_whole_interface(implementation: ModuleType) -> None:
+def test_backends_have_the_whole_interface(implementation: ModuleType) -> None:
     names = {name for name in (*vars(Backend), *Backend.__annotations__) if not name.startswith("_")}
     assert names >= {"parse", "parse_mountinfo", "open_directory", "set_fd_budget", "NAME"}
     missing = [name for name in sorted(names) if not hasattr(implementation, name)]

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from cgroups import MAX, Cgroup, CpuMax, Device, DeviceRule, Host, Hugetlb, OomControl, Parameters, Subsystem
-from cgroups.subsystem.parameter import Parameter, Readable
+from cgroups.parameters.kinds import Parameter, Readable
 
+CAPTURES = Path(__file__).parents[1] / "fixtures"
 INNER = "/cgroups-capture/inner"
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 DISK = Device(254, 0)
@@ -80,7 +81,7 @@ def v2_value(text: str) -> Any:
 
 
 def largest_shares(weight: int) -> int:
-    """Of all shares that the container runtimes' formula gives this weight."""
+    """Return the largest shares to which the container runtimes' formula gives this weight."""
 
     def to_weight(shares: int) -> int:
         log = math.log2(shares)
@@ -218,33 +219,41 @@ def text_of(parameter: Parameter, version: int, directory: Path) -> str | None:
     return next((path.read_text() for path in paths if path.exists()), None)
 
 
-@pytest.mark.parametrize("parameter", READABLE, ids=str)
-def test_v1(parameter: Parameter, v1: Host) -> None:
-    controller = {"cgroup": "memory", "": "memory", "io": "blkio"}.get(parameter.controller, parameter.controller)
-    cgroup = v1.find(f"{controller}:{INNER}")
-    if cgroup is None or cgroup.version == 2 or not parameter.files(1):
-        return
+def controller_v1(parameter: Parameter) -> str:
+    """Return the controller in whose captured v1 cgroup a parameter is read."""
+    return {"cgroup": "memory", "": "memory", "io": "blkio"}.get(parameter.controller, parameter.controller)
+
+
+def is_captured_v1(parameter: Parameter) -> bool:
+    directory = CAPTURES / "linux-6.18-v1" / f"{controller_v1(parameter)}{INNER}"
+    return text_of(parameter, 1, directory) is not None
+
+
+def is_captured_v2(parameter: Parameter) -> bool:
+    if not parameter.files(2):
+        return str(parameter) in V2
+    return text_of(parameter, 2, CAPTURES / "linux-6.1-v2/job/a") is not None
+
+
+@pytest.mark.parametrize("parameter", list(filter(is_captured_v1, READABLE)), ids=str)
+def test_get_captured_v1_file_is_its_text(parameter: Parameter, v1: Host) -> None:
+    cgroup = v1.find_exn(f"{controller_v1(parameter)}:{INNER}")
     text = text_of(parameter, 1, Path(cgroup.path or ""))
-    if text is None:
-        return
+    assert text is not None
     single = operations if "io_service" in str(parameter) else v1_value
     check(parameter, cgroup, V1.get(str(parameter), single)(text))
 
 
-@pytest.mark.parametrize("parameter", READABLE, ids=str)
-def test_v2(parameter: Parameter, job: Cgroup) -> None:
-    if str(parameter) not in V2 and not parameter.files(2):
-        return
+@pytest.mark.parametrize("parameter", list(filter(is_captured_v2, READABLE)), ids=str)
+def test_get_captured_v2_file_is_its_text(parameter: Parameter, job: Cgroup) -> None:
     text = text_of(parameter, 2, Path(job.path or ""))
-    if text is None and parameter.files(2):
-        return
     if "io_service" in str(parameter):
         check(parameter, job, ({}, 0))
         return
     check(parameter, job, V2.get(str(parameter), v2_value)(text or ""))
 
 
-def test_all_captured_files_were_looked_at(v1: Host, job: Cgroup) -> None:
+def test_captured_files_are_all_covered(v1: Host, job: Cgroup) -> None:
     """So that the two tests above cannot pass by reading nothing."""
     for version, table in ((1, V1), (2, V2)):
         names = {str(parameter) for parameter in READABLE if parameter.files(version)}
@@ -260,12 +269,12 @@ def test_all_captured_files_were_looked_at(v1: Host, job: Cgroup) -> None:
     assert unread == {
         *("devices.allow", "devices.deny", "blkio.reset_stats", "memory.force_empty"),
         *("memory.pressure_level", "cgroup.event_control"),
-        "memory.shown_ram_in_bytes",  # one vendor's kernel alone has it
+        "memory.shown_ram_in_bytes",  # only one vendor's kernel has it
     }
 
 
-def test_hugetlb(job: Cgroup) -> None:
-    """Of both sizes in the capture, whichever this machine has."""
+def test_get_hugetlb_of_any_size_reads_the_capture(job: Cgroup) -> None:
+    """Both sizes of the capture are read, whichever this machine has."""
     for size in ("2MB", "1GB"):
         huge = Hugetlb(size)
         limits = (huge.limit_in_bytes, huge.max, huge.rsvd_limit_in_bytes, huge.rsvd_max)
@@ -278,7 +287,7 @@ def test_hugetlb(job: Cgroup) -> None:
         assert numa.totals == {"total": 0}
 
 
-def test_numa_totals(v1: Host) -> None:
+def test_get_numa_stat_has_totals(v1: Host) -> None:
     """v1's own sums are kept, in bytes as well."""
     cgroup = v1.find_exn(f"memory:{INNER}")
     text = Path(f"{cgroup.path}/memory.numa_stat").read_text()
@@ -287,14 +296,14 @@ def test_numa_totals(v1: Host) -> None:
     assert Parameters.get(Subsystem.Memory.numa_stat, cgroup).totals == expected
 
 
-def test_the_default_of_a_weight_table(v1: Host, job: Cgroup) -> None:
+def test_get_weight_table_has_its_default(v1: Host, job: Cgroup) -> None:
     cgroup = v1.find_exn(f"blkio:{INNER}")
     assert Parameters.get(Subsystem.Blkio.weight_device, cgroup).default == 100
     assert Parameters.get(Subsystem.Io.weight, job).default == 100
     assert Parameters.get(Subsystem.Blkio.weight_device, job).default == 20
 
 
-def test_the_root_s_files(shared_v2: Host) -> None:
+def test_get_root_files_are_read(shared_v2: Host) -> None:
     root = shared_v2.find_exn(":/")
     assert Parameters.get(Subsystem.Io.stat, root) == {Device(11, 0): {}}
     assert Parameters.get(Subsystem.Blkio.throttle_io_serviced, root) == {}

@@ -11,8 +11,8 @@ import pytest
 
 import cgroups
 from cgroups import Host, Parameters, Subsystem
-from cgroups.cli import render
-from cgroups.cli.reading import _is_own
+from cgroups.cli.common import render
+from cgroups.cli.get import _is_own
 
 CAPTURE = "/cgroups-capture"
 
@@ -49,7 +49,7 @@ def _why(ran: Any) -> dict[str, str]:
     return {name: why.strip() for name, _, why in (line.partition(" ") for line in lines)}
 
 
-def test_info_says_what_is_missing_and_why(command: Any, v2_root: Path) -> None:
+def test_info_missing_controllers_have_a_reason(command: Any, v2_root: Path) -> None:
     listed = (v2_root / "proc/cgroups").read_text()
     assert "net_cls\t0\t3\t1" in listed
     listed = listed.replace("net_cls\t0\t3\t1", "net_cls\t0\t3\t0").replace("net_prio\t0\t3\t1", "net_prio\t7\t3\t1")
@@ -147,7 +147,7 @@ def test_get_named_parameters(command: Any, v2_root: Path) -> None:
     }
 
 
-def test_every_name_that_get_prints_is_one_that_it_takes(command: Any, v2_root: Path) -> None:
+def test_get_printed_names_are_accepted_again(command: Any, v2_root: Path) -> None:
     lines = [line.partition(" ")[::2] for line in command.run("get", ":/job/a", root=v2_root).out.splitlines()]
     again = command.run("get", ":/job/a", *(name for name, _ in lines), root=v2_root)
     assert again.code == 0, again.err
@@ -155,7 +155,7 @@ def test_every_name_that_get_prints_is_one_that_it_takes(command: Any, v2_root: 
 
 
 @pytest.mark.parametrize("spec", [":/job/a", ":/", f"memory:{CAPTURE}", f"cpuacct:{CAPTURE}/inner", f"blkio:{CAPTURE}"])
-def test_get_of_all_that_there_is(command: Any, v1_root: Path, v2_root: Path, spec: str) -> None:
+def test_get_all_of_a_cgroup_is_printed(command: Any, v1_root: Path, v2_root: Path, spec: str) -> None:
     root = v2_root if spec.startswith(":") else v1_root
     cgroup = Host(str(root)).find_exn(spec)
     ran = command.run("get", "--json", spec, root=root)
@@ -173,7 +173,7 @@ def test_get_of_all_that_there_is(command: Any, v1_root: Path, v2_root: Path, sp
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_get_of_all_names_each_control_file_once(version: int) -> None:
+def test_get_all_names_each_control_file_once(version: int) -> None:
     shown = [one for one in Subsystem.parameters() if _is_own(one, version)]
     named: dict[str, list[str]] = {}
     for parameter in shown:
@@ -207,11 +207,11 @@ def test_get_of_all_names_each_control_file_once(version: int) -> None:
         (2, "cgroup.irq_pressure", True),
     ],
 )
-def test_get_of_all_shows_a_control_file_under_its_own_name(version: int, name: str, shown: bool) -> None:
+def test_get_all_names_are_those_of_control_files(version: int, name: str, shown: bool) -> None:
     assert _is_own(Subsystem.parameter_named(name), version) is shown
 
 
-def test_get_of_all_has_single_values_first_and_then_tables(command: Any, v2_root: Path) -> None:
+def test_get_all_has_single_values_before_tables(command: Any, v2_root: Path) -> None:
     found = json.loads(command.run("get", "--json", ":/job/a", root=v2_root).out)
     tables = [isinstance(value, dict) for value in found.values()]
     assert set(tables) == {True, False}
@@ -225,7 +225,7 @@ def test_get_of_all_has_single_values_first_and_then_tables(command: Any, v2_roo
 
 
 @pytest.mark.slow
-def test_a_list_of_processes_is_a_count_on_a_terminal(command: Any, v2_root: Path) -> None:
+def test_get_processes_on_a_terminal_is_a_count(command: Any, v2_root: Path) -> None:
     ids = [*range(100, 143)]
     (v2_root / "sys/fs/cgroup/job/a/cgroup.procs").write_text("".join(f"{pid}\n" for pid in ids))
     drawn = command.on_terminal("get", ":/job/a", root=v2_root)
@@ -239,13 +239,13 @@ def test_a_list_of_processes_is_a_count_on_a_terminal(command: Any, v2_root: Pat
     assert [word for word in named.split() if word.isdigit()] == whole.split()
 
 
-def test_get_leaves_out_what_v2_always_is(command: Any, v2_root: Path) -> None:
+def test_get_all_v2_constants_are_left_out(command: Any, v2_root: Path) -> None:
     # A constant is no control file: it is read when it is named.
     assert "memory.use_hierarchy" not in command.run("get", ":/job/a", root=v2_root).out
     assert command.run("get", ":/job/a", "memory.use_hierarchy", root=v2_root).out == "memory.use_hierarchy true\n"
 
 
-def test_get_of_all_goes_on_after_what_is_broken_and_says_so(command: Any, v2_root: Path) -> None:
+def test_get_all_broken_file_is_reported_and_the_rest_printed(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/memory.high").write_text("\x00garbage\n")
     ran = command.run("get", ":/job/a", root=v2_root)
     assert ran.code == 1
@@ -255,7 +255,7 @@ def test_get_of_all_goes_on_after_what_is_broken_and_says_so(command: Any, v2_ro
     assert "pids.current" in ran.out
 
 
-def test_a_table_without_rows_is_there(command: Any, v2_root: Path) -> None:
+def test_get_table_without_rows_is_printed(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/io.max").write_text("")
     assert command.run("get", ":/job/a", "io.max", root=v2_root).out == "io.max\n"
     assert json.loads(command.run("get", "--json", ":/job/a", "io.max", root=v2_root).out) == {"io.max": {}}
@@ -289,7 +289,7 @@ def test_get_on_a_terminal_has_units(command: Any, v2_root: Path) -> None:
         ((1 << 64) - 1, "16.0 EiB"),
     ],
 )
-def test_sizes(size: int, text: str) -> None:
+def test_size_is_readable(size: int, text: str) -> None:
     assert render.size(size) == text
 
 
@@ -308,12 +308,12 @@ def test_sizes(size: int, text: str) -> None:
         (1000 * 86400 * 10**9, "1000d00h"),
     ],
 )
-def test_durations(nanoseconds: int, text: str) -> None:
+def test_duration_is_readable(nanoseconds: int, text: str) -> None:
     assert render.duration(nanoseconds) == text
 
 
 @pytest.mark.slow
-def test_a_narrow_terminal_cuts_nothing_and_wraps_no_name(command: Any, v2_root: Path) -> None:
+def test_table_narrow_terminal_cuts_nothing_and_wraps_no_name(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/memory.max").write_text("1610612736\n")
     (v2_root / "sys/fs/cgroup/job/a/cpuset.cpus").write_text("0,2,4,6,8,10,12,14,16,18,20\n")
     for columns in (20, 40, 60):
@@ -328,7 +328,7 @@ def test_a_narrow_terminal_cuts_nothing_and_wraps_no_name(command: Any, v2_root:
 
 
 @pytest.mark.slow
-def test_no_colour_where_none_is_wanted(command: Any, v2_root: Path) -> None:
+def test_table_no_color_has_no_colour(command: Any, v2_root: Path) -> None:
     for words in (["info"], ["tree"], ["get", ":/job/a", "memory.max"], ["parameters", "pids"]):
         # NO_COLOR leaves bold, by its own words; a dumb terminal has not even that.
         drawn = command.on_terminal(*words, root=v2_root, styled=True, NO_COLOR="1")
@@ -350,7 +350,7 @@ def _process(root: Path, pid: int, name: str, command: bytes | None, state: str 
         (directory / "cmdline").write_bytes(command)
 
 
-def test_ps(command: Any, v2_root: Path) -> None:
+def test_ps_lists_processes(command: Any, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/cgroup.procs").write_text("0\n10\n11\n12\n13\n14\n")
     _process(v2_root, 10, "sleep", b"sleep\x0060\x00")
     # 11 has ended before it is looked at, 12 while it is.
@@ -372,7 +372,7 @@ def test_ps(command: Any, v2_root: Path) -> None:
     assert "sleep 60" in command.on_terminal("ps", ":/job/a", root=v2_root)
 
 
-def test_ps_of_an_empty_cgroup(command: Any, v1_root: Path) -> None:
+def test_ps_empty_cgroup_has_only_a_header(command: Any, v1_root: Path) -> None:
     (v1_root / f"sys/fs/cgroup/memory{CAPTURE}/cgroup.procs").write_text("")
     assert command.run("ps", f"memory:{CAPTURE}", root=v1_root) == command.Ran(0, "PID  USER  STATE  COMMAND\n", "")
     assert json.loads(command.run("ps", "--json", f"memory:{CAPTURE}", root=v1_root).out) == []
@@ -392,5 +392,5 @@ def test_ps_of_an_empty_cgroup(command: Any, v1_root: Path) -> None:
         ("", ""),
     ],
 )
-def test_printable(text: str, shown: str) -> None:
+def test_printable_escapes_control_characters(text: str, shown: str) -> None:
     assert render.printable(text) == shown

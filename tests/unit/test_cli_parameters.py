@@ -11,7 +11,7 @@ import pytest
 from cgroups import Parameters, Subsystem
 
 
-def test_every_parameter_is_listed_with_what_it_is(command: Any) -> None:
+def test_parameters_lists_every_parameter_with_its_description(command: Any) -> None:
     found = json.loads(command.run("parameters", "--json").out)
     assert [one["name"] for one in found] == [str(one) for one in Subsystem.parameters()]
     for data, parameter in zip(found, Subsystem.parameters()):
@@ -35,17 +35,17 @@ def test_every_parameter_is_listed_with_what_it_is(command: Any) -> None:
         ("notify_on_release", ["read", "set"], "bool", ["notify_on_release"], []),
     ],
 )
-def test_some_that_are_known(
+def test_parameters_known_rows_are_listed(
     command: Any, name: str, access: list[str], unit: str, v1: list[str], v2: list[str]
 ) -> None:
     [found] = [one for one in json.loads(command.run("parameters", "--json").out) if one["name"] == name]
     assert [found[key] for key in ("access", "unit", "v1_files", "v2_files")] == [access, unit, v1, v2]
 
 
-def test_in_a_pipe_each_is_a_line(command: Any) -> None:
+def test_parameters_in_a_pipe_has_one_line_each(command: Any) -> None:
     ran = command.run("parameters", "memory")
     heading, *lines = ran.out.splitlines()
-    assert re.split(r"\s\s+", heading) == ["PARAMETER", "ACCESS", "UNIT", "V1", "V2", "WHAT IT IS"]
+    assert re.split(r"\s\s+", heading) == ["PARAMETER", "ACCESS", "UNIT", "V1", "V2", "DESCRIPTION"]
     assert [line.split()[0] for line in lines] == [str(one) for one in Subsystem.parameters("memory")]
     [line] = [line for line in lines if line.startswith("memory.max ")]
     doc = "the hard limit on memory"
@@ -53,19 +53,19 @@ def test_in_a_pipe_each_is_a_line(command: Any) -> None:
 
 
 @pytest.mark.parametrize("controller", ["memory", "cgroup", "io", "net_cls"])
-def test_of_one_controller(command: Any, controller: str) -> None:
+def test_parameters_of_one_controller_lists_only_its_own(command: Any, controller: str) -> None:
     found = json.loads(command.run("parameters", controller, "--json").out)
     assert [one["name"] for one in found] == [str(one) for one in Subsystem.parameters(controller)]
     assert found
 
 
-def test_of_hugetlb_on_a_machine_without_huge_pages(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cgroups.subsystem.controllers.huge_page_sizes", list)
+def test_parameters_of_hugetlb_without_huge_pages_is_empty(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cgroups.parameters.registry.huge_page_sizes", list)
     assert json.loads(command.run("parameters", "hugetlb", "--json").out) == []
     assert command.run("parameters", "hugetlb").code == 0
 
 
-def test_on_a_terminal_nothing_is_cut(command: Any, v2_root: Any) -> None:
+def test_parameters_on_a_terminal_cuts_nothing(command: Any, v2_root: Any) -> None:
     drawn = command.on_terminal("parameters", "memory", root=v2_root, columns=40)
     assert "…" not in drawn
     lines = drawn.splitlines()
@@ -75,7 +75,7 @@ def test_on_a_terminal_nothing_is_cut(command: Any, v2_root: Any) -> None:
         assert [line for line in lines if line.split()[0] == str(parameter)]
 
 
-def test_a_controller_that_there_is_not_names_the_nearest(command: Any) -> None:
+def test_parameters_unknown_controller_suggests_the_nearest(command: Any) -> None:
     assert "did you mean memory?" in command.misused(command.run("parameters", "memroy"))
     everything = command.misused(command.run("parameters", "xyzzy"))
     assert "memory, cpu, cpuacct" in everything

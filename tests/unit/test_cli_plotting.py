@@ -25,7 +25,7 @@ def recorded(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("suffix", "begins"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")])
-def test_a_chart(suffix: str, begins: bytes, recorded: Path) -> None:
+def test_plot_draws_a_chart(suffix: str, begins: bytes, recorded: Path) -> None:
     pytest.importorskip("matplotlib")
     chart = recorded.with_name(f"out{suffix}")
     done = run("plot", str(recorded), "-o", str(chart))
@@ -33,7 +33,7 @@ def test_a_chart(suffix: str, begins: bytes, recorded: Path) -> None:
     assert chart.read_bytes().startswith(begins)
 
 
-def test_a_chart_of_one_column(recorded: Path) -> None:
+def test_plot_one_column_draws_only_it(recorded: Path) -> None:
     pytest.importorskip("matplotlib")
     one, both = recorded.with_name("one.svg"), recorded.with_name("both.svg")
     assert run("plot", str(recorded), "-o", str(both)).returncode == 0
@@ -47,16 +47,47 @@ def test_a_chart_of_one_column(recorded: Path) -> None:
     assert both.read_text().count('id="axes_') == 2
 
 
+def vitals(path: Path) -> Path:
+    """A recording of vitals."""
+    path.write_text(
+        "time,monotonic,cgroup,cpu,memory,limit,oom_kills\n"
+        + "".join(f"{t}.5,{t}.5,/{name},0.5,{t * 4096},65536,{int(t == 5)}\n" for t in range(10) for name in ("a", "b"))
+    )
+    return path
+
+
+def test_plot_vitals_in_light_and_dark(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = vitals(tmp_path / "in.csv")
+    light, dark = tmp_path / "light.svg", tmp_path / "dark.svg"
+    assert run("plot", str(path), "-o", str(light)).returncode == 0
+    assert run("plot", str(path), "-o", str(dark), "--dark").returncode == 0
+    assert light.read_text().count('id="axes_') == dark.read_text().count('id="axes_') == 2
+    assert "fill: #ffffff" in light.read_text()
+    assert "fill: #0d1117" in dark.read_text()
+    assert "fill: #ffffff" not in dark.read_text()
+
+
+def test_plot_parameter_and_column_are_one_option(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path, chart = vitals(tmp_path / "in.csv"), tmp_path / "out.svg"
+    for option in ("-p", "--parameter", "-c", "--column"):
+        done = run("plot", str(path), "-o", str(chart), option, "memory")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert chart.read_text().count('id="axes_') == 1
+        chart.unlink()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("{}/in.csv", "-o", "{}/out.txt"), ".svg, .png, .pdf"),
-        (("{}/in.csv", "-o", "{}/out.svg", "-c", "none"), "there is no column 'none'"),
+        (("{}/in.csv", "-o", "{}/out.svg", "-c", "none"), "unknown column 'none'"),
         (("{}/none.csv", "-o", "{}/out.svg"), "No such file"),
         (("{}/other.csv", "-o", "{}/out.svg"), "not a file that 'cgroups record' has written"),
     ],
 )
-def test_charts_that_cannot_be(words: tuple[str, ...], message: str, recorded: Path) -> None:
+def test_plot_invalid_words_are_refused(words: tuple[str, ...], message: str, recorded: Path) -> None:
     recorded.with_name("other.csv").write_text("a,b\n1,2\n")
     done = run("plot", *(word.format(recorded.parent) for word in words))
     assert done.returncode == 1

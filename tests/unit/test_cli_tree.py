@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cgroups import Cgroup, Host
-from cgroups.cli import facts
+from cgroups.cli.common import facts
 
 CAPTURE = "/cgroups-capture"
 
@@ -65,7 +65,7 @@ def _use(directory: Path, **files: str) -> None:
         (directory / name.replace("__", ".")).write_text(text)
 
 
-def test_what_each_cgroup_of_v2_uses(command: Any, v2_root: Path) -> None:
+def test_tree_v2_has_usage_of_each_cgroup(command: Any, v2_root: Path) -> None:
     job = v2_root / "sys/fs/cgroup/job"
     _use(job, cgroup__procs="", memory__current="1610612736\n", pids__current="3\n")
     _use(job, cpu__stat="usage_usec 185250000\nuser_usec 1\nsystem_usec 1\n")
@@ -101,7 +101,7 @@ def test_what_each_cgroup_of_v2_uses(command: Any, v2_root: Path) -> None:
         ("pids", "pids.current", "pids", "7\n", "7"),
     ],
 )
-def test_what_a_hierarchy_of_v1_counts(
+def test_tree_v1_has_usage_that_its_hierarchy_counts(
     command: Any, v1_root: Path, controller: str, file: str, column: str, text: str, shown: str
 ) -> None:
     inner = v1_root / f"sys/fs/cgroup/{controller}{CAPTURE}/inner"
@@ -116,7 +116,7 @@ def test_what_a_hierarchy_of_v1_counts(
     assert columns.count("-") == 2
 
 
-def test_tree_shows_names_as_they_are_and_never_lets_them_steer_the_terminal(command: Any, v1_root: Path) -> None:
+def test_tree_names_with_control_characters_are_escaped(command: Any, v1_root: Path) -> None:
     base = os.fsencode(v1_root / "sys/fs/cgroup/memory")
     for name in (b"[red]a", b"\xff", b"e\x1b[2J", "é".encode(), b"x" * 200, b":smile:"):
         os.mkdir(base + b"/" + name)
@@ -134,7 +134,7 @@ def test_tree_shows_names_as_they_are_and_never_lets_them_steer_the_terminal(com
 
 
 @pytest.mark.slow
-def test_a_tree_deeper_than_python_recurses(command: Any, v1_root: Path) -> None:
+def test_tree_deeper_than_the_recursion_limit_is_drawn(command: Any, v1_root: Path) -> None:
     base = os.open(v1_root / "sys/fs/cgroup/memory", os.O_RDONLY)
     for _ in range(1200):
         os.mkdir("d", dir_fd=base)
@@ -151,7 +151,7 @@ def test_a_tree_deeper_than_python_recurses(command: Any, v1_root: Path) -> None
     assert len(_names(ran.out)) == 1 + 2 + 1200
 
 
-def test_what_vanishes_meanwhile_is_left_out(v1_root: Path) -> None:
+def test_tree_cgroup_that_vanishes_is_left_out(v1_root: Path) -> None:
     top = v1_root / "sys/fs/cgroup/memory/top"
     for name in ("a/b", "c/d", "e"):
         (top / name).mkdir(parents=True)
@@ -164,7 +164,9 @@ def test_what_vanishes_meanwhile_is_left_out(v1_root: Path) -> None:
     assert seen == ["/top", "/top/a", "/top/e"]
 
 
-def test_what_vanishes_before_its_children_are_listed(v1_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tree_cgroup_that_vanishes_before_its_children_are_listed_is_left_out(
+    v1_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     top = v1_root / "sys/fs/cgroup/memory/top"
     (top / "a/b").mkdir(parents=True)
     processes = Cgroup.processes
@@ -180,7 +182,7 @@ def test_what_vanishes_before_its_children_are_listed(v1_root: Path, monkeypatch
     assert [node.cgroup.location for node in nodes] == ["/top"]
 
 
-def test_a_root_that_vanishes_is_a_failure(command: Any, v1_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tree_root_that_vanishes_is_a_failure(command: Any, v1_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     top = v1_root / "sys/fs/cgroup/memory/top"
     top.mkdir()
     find = Host.find_exn

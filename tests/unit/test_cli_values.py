@@ -21,9 +21,10 @@ from cgroups import (
     ParameterNotSupported,
     Subsystem,
 )
-from cgroups.cli.values import SYNTAX, device_literal, named, plain, read, value_of, write
+from cgroups.cli.common.values import named, plain, read, value_of, write
+from cgroups.core.literals import device_literal
+from cgroups.core.values import CpuacctUsage, Pressure, PressureLine, Stat
 from cgroups.subsystem import Parameters
-from cgroups.values import CpuacctUsage, Pressure, PressureLine, Stat
 
 # ---- names ---------------------------------------------------------------------------
 
@@ -45,7 +46,7 @@ from cgroups.values import CpuacctUsage, Pressure, PressureLine, Stat
         ("notify_on_release", "notify_on_release", ()),
     ],
 )
-def test_a_word_names_a_parameter(word: str, parameter: str, keys: tuple[str, ...]) -> None:
+def test_named_word_is_its_parameter(word: str, parameter: str, keys: tuple[str, ...]) -> None:
     name = named(word)
     assert (str(name.parameter), name.keys) == (parameter, keys)
     assert str(name) == word.replace(", ", ",")
@@ -55,7 +56,7 @@ def test_a_word_names_a_parameter(word: str, parameter: str, keys: tuple[str, ..
     "word",
     ["", "nope", "memory.", "memory.nope", "memory.stat[", "memory.stat[]", "memory.stat[a]b", "hugetlb.3XB.max"],
 )
-def test_a_word_that_names_none(word: str) -> None:
+def test_named_unknown_word_is_refused(word: str) -> None:
     with pytest.raises(InvalidValue):
         named(word)
 
@@ -75,7 +76,7 @@ def _own_names() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("file", "parameter"), _own_names())
-def test_a_control_files_name_is_the_parameter_that_is_all_of_it(file: str, parameter: str) -> None:
+def test_named_control_file_is_the_parameter_of_the_whole_file(file: str, parameter: str) -> None:
     # memory.events.local is a table of counters, not the one of them that v1 calls failcnt.
     assert str(named(file).parameter) == parameter
 
@@ -106,13 +107,13 @@ def test_a_control_files_name_is_the_parameter_that_is_all_of_it(file: str, para
         (DeviceTable({}, total=0, others={"(unknown)": 1}), {"(unknown)": 1, "total": 0}),
     ],
 )
-def test_plain(value: Any, data: Any) -> None:
+def test_plain_value_is_json_data(value: Any, data: Any) -> None:
     result = plain(value)
     assert result == data
     assert type(result) is type(data)
 
 
-def test_keys_select_within_what_was_read(job: Cgroup) -> None:
+def test_read_keys_select_within_the_value(job: Cgroup) -> None:
     directory = Path(job.path or "")
     (directory / "io.max").write_text("8:0 rbps=1048576 wbps=max riops=max wiops=100\n")
     assert read(named("io.max[8:0,rbps]"), job) == 1048576
@@ -125,13 +126,13 @@ def test_keys_select_within_what_was_read(job: Cgroup) -> None:
 @pytest.mark.parametrize(
     "word", ["memory.stat[nope]", "memory.current[x]", "memory.pressure[some,nope]", "io.max[9:9]"]
 )
-def test_a_key_that_is_not_there(job: Cgroup, word: str) -> None:
+def test_read_missing_key_raises(job: Cgroup, word: str) -> None:
     with pytest.raises(ParameterNotSupported, match="has no key"):
         read(named(word), job)
 
 
 @pytest.mark.parametrize("word", ["memory.reclaim", "memory.force_empty", "devices.allow", "memory.pressure_level"])
-def test_a_parameter_that_cannot_be_read(job: Cgroup, word: str) -> None:
+def test_read_write_only_parameter_raises(job: Cgroup, word: str) -> None:
     with pytest.raises(ParameterNotSupported, match="cannot be read"):
         read(named(word), job)
 
@@ -202,7 +203,7 @@ def test_a_parameter_that_cannot_be_read(job: Cgroup, word: str) -> None:
         ("rdma.max", "mlx4_0=hca_handle:2", [("rdma.max", "mlx4_0 hca_handle=2 hca_object=max")]),
     ],
 )
-def test_a_word_is_written_as_the_kernel_takes_it_on_v2(
+def test_write_v2_word_has_the_kernels_form(
     recorded_v2: Any, parameter: str, word: str, writes: list[tuple[str, str]]
 ) -> None:
     for name in ("io.max", "io.weight", "io.latency", "io.cost.qos", "rdma.max", "misc.max"):
@@ -226,7 +227,7 @@ def test_a_word_is_written_as_the_kernel_takes_it_on_v2(
         ("blkio", "blkio.throttle_write_iops_device", "8:0=100", [("blkio.throttle.write_iops_device", "8:0 100")]),
     ],
 )
-def test_and_on_v1(
+def test_write_v1_word_has_the_kernels_form(
     recorded_v1: Callable[[str], Any], controller: str, parameter: str, word: str, writes: list[tuple[str, str]]
 ) -> None:
     recorded = recorded_v1(controller)
@@ -303,7 +304,7 @@ def test_and_on_v1(
         ("cgroup.subtree_control", "+memory"),
     ],
 )
-def test_a_word_that_is_no_value_writes_nothing(recorded_v2: Any, parameter: str, word: str) -> None:
+def test_write_invalid_word_writes_nothing(recorded_v2: Any, parameter: str, word: str) -> None:
     for name in ("io.max", "io.weight"):
         recorded_v2.put(name, "")
     with pytest.raises(CgroupError) as caught:
@@ -313,13 +314,13 @@ def test_a_word_that_is_no_value_writes_nothing(recorded_v2: Any, parameter: str
 
 
 @pytest.mark.parametrize("word", ["memory.current", "memory.stat", "memory.stat[anon]", "memory.peak", "cgroup.procs"])
-def test_what_cannot_be_set_says_so(recorded_v2: Any, word: str) -> None:
+def test_write_read_only_parameter_raises(recorded_v2: Any, word: str) -> None:
     with pytest.raises(ParameterNotSupported, match="cannot be set"):
         write(named(word), recorded_v2.cgroup, "1")
     assert recorded_v2.writes == []
 
 
-def test_the_controllers_of_subtree_control(recorded_v2: Any) -> None:
+def test_names_literal_splits_controllers(recorded_v2: Any) -> None:
     recorded_v2.put("cgroup.subtree_control", "cpu io\n")
     write(named("cgroup.subtree_control"), recorded_v2.cgroup, "cpu,memory")
     assert recorded_v2.writes == [("cgroup.subtree_control", "-io"), ("cgroup.subtree_control", "+memory")]
@@ -328,7 +329,7 @@ def test_the_controllers_of_subtree_control(recorded_v2: Any) -> None:
 
 
 @pytest.mark.parametrize(("word", "number"), [("0x100001", 0x100001), ("0X10", 16), ("65536", 65536)])
-def test_the_handle_of_net_cls(word: str, number: int) -> None:
+def test_handle_literal_takes_hexadecimal(word: str, number: int) -> None:
     assert value_of(named("net_cls.classid").parameter, 1, word) == number
 
 
@@ -351,7 +352,7 @@ def _is_taken_as_it_is(word: str, parameter: Parameters.Parameter, version: int)
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_every_parameter_that_can_be_set_has_its_syntax(version: int) -> None:
+def test_syntax_covers_every_writable_parameter(version: int) -> None:
     """A number, a bool or a table that is taken for a word could never be set."""
     taken = {
         str(parameter)
@@ -363,17 +364,12 @@ def test_every_parameter_that_can_be_set_has_its_syntax(version: int) -> None:
     assert taken <= WORDS_AS_THEY_ARE
 
 
-def test_the_syntax_is_of_parameters_that_there_are() -> None:
-    known = {str(parameter) for parameter in Subsystem.parameters() if isinstance(parameter, Parameters.Writable)}
-    assert set(SYNTAX) <= known
-
-
 @pytest.mark.parametrize("word", ["8:0", "254:17"])
-def test_a_device_by_its_numbers(word: str) -> None:
+def test_device_literal_takes_numbers(word: str) -> None:
     assert str(device_literal(word)) == word
 
 
 @pytest.mark.parametrize("word", ["", "8", "8:", ":0", "8:x", "-1:0", "sda", "/dev", "/dev/null", "/nope", "a:b"])
-def test_what_is_no_device(word: str) -> None:
+def test_device_literal_other_word_is_refused(word: str) -> None:
     with pytest.raises(InvalidValue, match="device"):
         device_literal(word)

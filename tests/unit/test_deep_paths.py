@@ -11,12 +11,12 @@ from types import ModuleType
 
 import pytest
 
-from cgroups import _python_backend
-from cgroups._backend import backend
-from cgroups._interface import Failure, Shape
+from cgroups.core import reference
+from cgroups.core.backend import backend
+from cgroups.core.interface import Failure, Shape
 
 NAME = "n" * 250
-BACKENDS = [_python_backend, backend] if backend.NAME == "native" else [_python_backend]
+BACKENDS = [reference, backend] if backend.NAME == "native" else [reference]
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda one: one.NAME)

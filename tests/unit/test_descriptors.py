@@ -1,4 +1,4 @@
-"""No descriptor is left: what is there is not said to be gone, and all goes on once there are some again."""
+"""No descriptor is left: no existing cgroup is reported gone, and all works again once descriptors are free."""
 
 from __future__ import annotations
 
@@ -101,13 +101,13 @@ SCENARIOS = {
     """,
     "follow_keeps_its_rows": """
         cgroups.set_fd_budget(0)
-        from cgroups.sampling import subtree
+        from cgroups.observe import subtree
         subtree.CHECK_NS = 0
         sampler = Sampler.follow(top, [Memory.current])
         before = sampler.sample().cgroups
         assert job in before
         hold_all()
-        sampler._subtree._stale = True  # as after an overflow of events
+        sampler._followed.subtree._stale = True  # as after an overflow of events
         for _ in range(3):
             frame = sampler.sample()
             assert frame.cgroups == before

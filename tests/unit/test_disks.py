@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from cgroups import Cgroup, Host
-from cgroups.cli import activity
-from cgroups.disks import Disks
-from cgroups.report import Usage, _without_uncounted
+from cgroups.cli.common import activity
+from cgroups.jobs.disks import Disks
+from cgroups.jobs.measure import _without_uncounted
+from cgroups.jobs.report import Usage
 
 FILE = "blkio.throttle.io_service_bytes_recursive"
 MIB = 1 << 20
@@ -104,10 +105,10 @@ def test_watch_shows_no_rate_of_a_device_that_is_not_counted(tree: Path, job: Cg
     looks.close()
 
 
-def test_numbers_of_an_uncounted_direction_are_none_and_the_reason_names_the_device() -> None:
+def test_report_uncounted_direction_is_none_and_names_the_device() -> None:
     found = {"read_bytes": 0, "reads": 0, "written_bytes": 5, "writes": 1}
     why = _without_uncounted(found, {"Read": ["vda", "vdb"], "Write": []})
-    assert why == "reads of vda, vdb may be uncounted: version 1 counts only where a throttle is"
+    assert why == "reads of vda, vdb may be uncounted: version 1 counts only under a throttle"
     usage = Usage(**found)  # type: ignore[arg-type]
     assert (usage.read_bytes, usage.reads, usage.written_bytes, usage.writes) == (None, None, 5, 1)
     assert _without_uncounted(found, {"Read": [], "Write": []}) is None

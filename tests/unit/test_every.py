@@ -27,7 +27,7 @@ async def take(sampler: Sampler, count: int, pause: float = 0) -> list[Frame]:
     return frames
 
 
-def test_a_frame_now_and_one_each_tick(sampler: Sampler) -> None:
+def test_every_yields_a_frame_now_and_at_each_tick(sampler: Sampler) -> None:
     started = time.monotonic_ns()
     frames = asyncio.run(take(sampler, 4))
     times = [frame.timestamp_ns - started for frame in frames]
@@ -36,13 +36,13 @@ def test_a_frame_now_and_one_each_tick(sampler: Sampler) -> None:
         assert taken >= tick * TICK * 1e9
 
 
-def test_ticks_that_pass_meanwhile_are_left_out(sampler: Sampler) -> None:
+def test_every_missed_ticks_are_skipped(sampler: Sampler) -> None:
     frames = asyncio.run(take(sampler, 3, pause=2.5 * TICK))
     for one, other in zip(frames, frames[1:]):
         assert other.timestamp_ns - one.timestamp_ns >= 2.5 * TICK * 1e9
 
 
-def test_others_run_meanwhile(sampler: Sampler) -> None:
+def test_every_other_tasks_run_between_ticks(sampler: Sampler) -> None:
     async def both() -> int:
         others = 0
 
@@ -60,10 +60,10 @@ def test_others_run_meanwhile(sampler: Sampler) -> None:
     assert asyncio.run(both()) > 3
 
 
-def test_an_interval_that_is_none(sampler: Sampler) -> None:
+def test_every_invalid_interval_is_refused(sampler: Sampler) -> None:
     async def first() -> None:
         async for _ in sampler.every(0):
             pass
 
-    with pytest.raises(InvalidValue, match="seconds are expected"):
+    with pytest.raises(InvalidValue, match="interval must be seconds"):
         asyncio.run(first())

@@ -30,11 +30,10 @@ from cgroups import (
     ParameterNotSupported,
     Parameters,
     Pids,
-    diagnosis,
-    mounts,
 )
-from cgroups._backend import backend
-from cgroups._interface import Failure, Status
+from cgroups.core import diagnosis, mounts, refusals
+from cgroups.core.backend import backend
+from cgroups.core.interface import Failure, Status
 
 INNER = "/cgroups-capture/inner"
 DISK = Device(8, 0)
@@ -160,7 +159,7 @@ def test_05_unlimited_is_one_value_on_both_versions(
 
 
 def test_06_busy_says_what_is_inside(recorded_v2: Any) -> None:
-    error = diagnosis.explain_remove(errno.EBUSY, recorded_v2.cgroup)
+    error = refusals.explain_remove(errno.EBUSY, recorded_v2.cgroup)
     assert type(error) is CgroupBusy
     assert "processes inside: 1; cgroups below: 0" in str(error)
     parent = recorded_v2.cgroup.parent
@@ -227,7 +226,7 @@ def test_10_no_internal_processes_before_the_kernel_makes_it_threaded(recorded_v
     """For cpu, cpuset and pids the kernel would say yes, and turn the cgroup into a threaded domain."""
     with pytest.raises(CgroupBusy) as caught:
         recorded_v2.cgroup.hierarchy.host.find_or_create("pids:/job/a/new")
-    for word in ("no internal processes", ":/job/a has some", "move them down first"):
+    for word in ("no internal processes", ":/job/a has processes", "move them down first"):
         assert word in str(caught.value)
     assert recorded_v2.writes == []
     assert not (recorded_v2.directory / "new").exists()

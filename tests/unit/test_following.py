@@ -88,6 +88,7 @@ def numbers(sampler: Sampler) -> dict[str, Any]:
     return {cgroup.name: frame[cgroup, Pids.max] for cgroup in frame.cgroups}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_kept_files")
 def test_follow_interrupted_at_any_line_keeps_names_and_numbers_together(top: Cgroup) -> None:
     wanted = {"job": 99, **{name: 100 + number for number, name in enumerate("abcd")}}
@@ -127,9 +128,46 @@ def test_follow_interrupted_again_and_again_recovers(top: Cgroup) -> None:
         assert numbers(sampler) == {"job": 99, "b": 2}
 
 
+@pytest.mark.usefixtures("no_kept_files")
+def test_follow_where_selects_the_rows(top: Cgroup) -> None:
+    make(top, "a", 1)
+    with Sampler.follow(top, [Pids.max], where=lambda cgroup: cgroup.name in ("a", "c")) as sampler:
+        assert numbers(sampler) == {"a": 1}
+        make(top, "b", 2)
+        make(top, "c", 3)
+        assert numbers(sampler) == {"a": 1, "c": 3}
+        shutil.rmtree(f"{top.path}/a")
+        assert numbers(sampler) == {"c": 3}
+
+
+@pytest.mark.usefixtures("no_kept_files")
+def test_follow_where_that_raises_loses_no_cgroup(top: Cgroup) -> None:
+    make(top, "a", 1)
+    fails = [False]
+
+    def where(_: Cgroup) -> bool:
+        if fails[0]:
+            raise Boom
+        return True
+
+    with Sampler.follow(top, [Pids.max], where=where) as sampler:
+        assert numbers(sampler) == {"job": 99, "a": 1}
+        make(top, "b", 2)
+        fails[0] = True
+        with pytest.raises(Boom):
+            sampler.sample()
+        fails[0] = False
+        assert numbers(sampler) == {"job": 99, "a": 1, "b": 2}
+
+
+def test_follow_where_must_be_a_function(top: Cgroup) -> None:
+    with pytest.raises(cgroups.InvalidValue, match="where must be a function"):
+        Sampler.follow(top, [Pids.max], where="a*")  # type: ignore[arg-type]
+
+
 def test_backend_frame_of_another_count_of_rows_is_refused(implementation: Any, tmp_path: Path) -> None:
     """C knows how many rows there are: a frame of other rows would show numbers under other names."""
-    from cgroups._interface import Shape, Target
+    from cgroups.core.interface import Shape, Target
 
     (tmp_path / "value").write_text("5\n")
     sampler = implementation.Sampler(1)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from cgroups import Cgroup, DeviceRule, Devices, Host, InvalidValue, Memory, Parameters, ParseError, converter, mounts
-from cgroups.subsystem.codecs import device_rule, device_rules, numa_stat
+from cgroups import Cgroup, DeviceRule, Devices, Host, InvalidValue, Memory, Parameters, ParseError, converter
+from cgroups.core import mounts
+from cgroups.parameters.device_formats import device_rule, device_rules
+from cgroups.parameters.formats import numa_stat
 
 NUMA = numa_stat(1)
 

@@ -20,18 +20,22 @@ def empty(recorded_v2: Any) -> Any:
     """The captured cgroup of v2, which enables nothing for those below yet."""
     recorded_v2.put("cgroup.subtree_control", "\n")
     recorded_v2.put("cgroup.procs", "")
+    file = recorded_v2.directory / "cgroup.subtree_control"
+    for name in ("memory", "pids", "cpu"):
+        enable = f"+{name}"
+        recorded_v2.when(file.name, enable, lambda name=name: file.write_text(f"{file.read_text().strip()} {name}\n"))
     yield recorded_v2
     (recorded_v2.directory / "one").rmdir()
 
 
-def test_all_of_its_controllers_are_enabled(empty: Any) -> None:
+def test_create_enables_all_controllers_of_the_group(empty: Any) -> None:
     group = Group("one", ["memory", "pids", "freezer", "cpu"], parent=empty.cgroup)
     assert len(group.cgroups) == 1
     group.create()
     assert enabled(empty) == ["+memory", "+pids", "+cpu"]
 
 
-def test_and_no_others_whatever_was_asked_about_it(empty: Any) -> None:
+def test_create_enables_no_other_controllers(empty: Any) -> None:
     group = Group("one", ["memory"], parent=empty.cgroup)
     assert group.cgroup_of("pids") == group.cgroup_of("memory")
     group.create()
@@ -55,7 +59,7 @@ def host(make_host: Callable[..., Host], tmp_path: Path) -> Host:
     return found
 
 
-def test_controllers_of_one_hierarchy_are_one_cgroup(host: Host) -> None:
+def test_group_controllers_of_one_hierarchy_are_one_cgroup(host: Host) -> None:
     parents = [host.find_exn(spec) for spec in ("cpu:/a", "memory:/a", ":/a")]
     group = Group("job", ["cpu", "cpuacct", "memory", "pids", ""], parent=parents)
     assert [str(cgroup) for cgroup in group] == ["cpu,cpuacct:/a/job", "memory:/a/job", ":/a/job"]
@@ -63,16 +67,24 @@ def test_controllers_of_one_hierarchy_are_one_cgroup(host: Host) -> None:
     assert group.cgroup_of("memory").path == f"{host.root}/sys/fs/cgroup/memory/a/job"
 
 
-def test_parents_that_contradict_each_other(host: Host) -> None:
+def test_group_contradicting_parents_are_refused(host: Host) -> None:
     memory, cpu = host.find_exn("memory:/a"), host.find_exn("cpu:/a")
     for parents in ([memory, memory], [memory, host.find_exn("memory:/")], [cpu, host.find_exn("cpuacct:/")]):
-        with pytest.raises(InvalidValue, match="one cgroup of each hierarchy"):
+        with pytest.raises(InvalidValue, match="must have one cgroup per hierarchy"):
             Group("job", ["memory"], parent=parents)
     with pytest.raises(SubsystemNotAvailable, match="no parent has memory") as raised:
         Group("job", ["cpu", "memory"], parent=cpu)
-    assert raised.value.hint == "there are cpu,cpuacct:/a; give one of it too"
+    assert raised.value.hint == "the parents are cpu,cpuacct:/a; add a cgroup of this hierarchy"
 
 
-def test_cgroups_of_two_hosts_are_not_one_group(host: Host, memory: Cgroup) -> None:
+def test_group_cgroups_of_two_hosts_are_refused(host: Host, memory: Cgroup) -> None:
     with pytest.raises(InvalidValue, match="host"):
         Group.of([host.find_exn("cpu:/a"), memory])
+
+
+def test_group_misspelled_controller_suggests_the_nearest() -> None:
+    if Host().hierarchy_of("memory") is None:
+        pytest.skip("no memory controller is mounted")
+    with pytest.raises(SubsystemNotAvailable, match="controller memroy") as raised:
+        Group("job", ["memroy"])
+    assert "did you mean memory?" in str(raised.value)

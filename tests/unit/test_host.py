@@ -29,7 +29,7 @@ from cgroups import (
     ProcessNotFound,
     Subsystem,
 )
-from cgroups.hierarchy import PID_MAX
+from cgroups.core.node import PID_MAX
 
 INNER = "/cgroups-capture/inner"
 
@@ -70,16 +70,16 @@ def test_specs_of_the_captured_hybrid_host(v1: Host) -> None:
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ("memory:/absent", "there is no directory"),
-        ("memory:/cgroups-capture/inner/absent/deep", "there is no directory"),
+        ("memory:/absent", "does not exist"),
+        ("memory:/cgroups-capture/inner/absent/deep", "does not exist"),
         ("nothing:/a", "nothing"),
         ("hugetlb:/cgroups-capture", "hugetlb"),
         ("name=other:/", "name=other"),
         ("cpu,memory:/", "cpu"),
-        ("memory:/cgroups-capture/tasks", "there is no directory"),  # a control file is no cgroup
+        ("memory:/cgroups-capture/tasks", "does not exist"),  # a control file is no cgroup
     ],
 )
-def test_absence_has_a_reason(v1: Host, spec: str, reason: str) -> None:
+def test_find_missing_controller_has_a_reason(v1: Host, spec: str, reason: str) -> None:
     assert v1.find(spec) is None
     with pytest.raises(CgroupNotFound) as caught:
         v1.find_exn(spec)
@@ -99,7 +99,7 @@ def test_find_on_the_captured_unified_host(v2: Host) -> None:
     assert v2.find("name=systemd:/job") is None
 
 
-def test_scan(v1: Host, v2: Host) -> None:
+def test_scan_lists_the_hierarchies(v1: Host, v2: Host) -> None:
     names = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"]
     scanned = v1.scan()
     assert [one.subsystems for one in scanned[:8]] == [(name,) for name in names]
@@ -119,7 +119,7 @@ def test_scan(v1: Host, v2: Host) -> None:
     assert unified != scanned[9]  # another host's
 
 
-def test_children_and_walk(v1: Host, v2: Host, v1_root: Path) -> None:
+def test_children_and_walk_list_the_cgroups(v1: Host, v2: Host, v1_root: Path) -> None:
     for name in ("b", "a", "c"):
         (v1_root / "sys/fs/cgroup/memory/cgroups-capture" / name).mkdir()
     (v1_root / "sys/fs/cgroup/memory/cgroups-capture/b/below").mkdir()
@@ -165,7 +165,7 @@ def test_process_info_of_names_with_colons(v1: Host, v1_root: Path, write_cgroup
 
 
 def test_process_info_of_a_removed_cgroup(v1: Host, v1_root: Path, write_cgroup: Any) -> None:
-    """A zombie's cgroup may be gone: the kernel says so, and it is no part of the name, unless it is."""
+    """A zombie's cgroup may be removed: the kernel marks it with a suffix, which a real name may also have."""
     [gone] = write_cgroup(v1, 9, "4:memory:/job (deleted)\n")
     assert gone.location == "/job"
     assert not gone.exists
@@ -197,7 +197,7 @@ def test_process_info_outside_the_cgroup_namespace(v1: Host, write_cgroup: Any) 
         assert "no mount of this namespace shows it" in str(caught.value)
 
 
-def test_process_info_of_what_is_not_mounted(v1: Host, write_cgroup: Any) -> None:
+def test_process_info_of_an_unmounted_hierarchy(v1: Host, write_cgroup: Any) -> None:
     infos = write_cgroup(v1, 9, "11:future:/a\n10:name=elogind:/1\n9:net_cls,net_prio:/b\n4:memory:/cgroups-capture\n")
     assert [str(one) for one in infos] == [
         "future:/a",
@@ -215,7 +215,7 @@ def test_process_info_of_broken_text(v1: Host, write_cgroup: Any) -> None:
     assert [one.location for one in write_cgroup(v1, 9, "junk\n4:memory\n\n4:memory:/\udcff")] == ["/\udcff"]
 
 
-def test_process_info_of_no_process(v1: Host) -> None:
+def test_process_info_of_a_missing_process(v1: Host) -> None:
     with pytest.raises(ProcessNotFound) as caught:
         v1.process_info(77)
     assert "process 77" in str(caught.value)
@@ -223,7 +223,7 @@ def test_process_info_of_no_process(v1: Host) -> None:
 
 
 @pytest.mark.parametrize("pid", [0, -1, PID_MAX + 1, 1 << 70, True, "1", 1.0, None])
-def test_process_info_of_what_is_no_pid(v1: Host, pid: Any) -> None:
+def test_process_info_of_an_invalid_pid(v1: Host, pid: Any) -> None:
     with pytest.raises(InvalidValue):
         v1.process_info(pid)
 
@@ -231,7 +231,7 @@ def test_process_info_of_what_is_no_pid(v1: Host, pid: Any) -> None:
 # ---- read-only --------------------------------------------------------------------------------------------
 
 
-def test_a_captured_tree_is_never_written_to(
+def test_changes_of_a_captured_tree_are_refused(
     v1: Host, v2: Host, job: Cgroup, tmp_path: Path, tree_of: Callable[[Path], dict[str, Any]]
 ) -> None:
     inner = v1.find_exn(f"memory:{INNER}")
@@ -267,7 +267,7 @@ def test_a_captured_tree_is_never_written_to(
     assert tree_of(tmp_path) == before
 
 
-def test_links_are_not_followed(v1: Host, v1_root: Path, tmp_path: Path) -> None:
+def test_get_symbolic_links_are_not_followed(v1: Host, v1_root: Path, tmp_path: Path) -> None:
     """Whoever may write to the tree cannot make a reader look elsewhere."""
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -290,7 +290,7 @@ def test_links_are_not_followed(v1: Host, v1_root: Path, tmp_path: Path) -> None
             v1.find_exn(spec)
 
 
-def test_a_mount_point_that_is_a_link_is_not_followed(tmp_path: Path, make_host: Any) -> None:
+def test_scan_mount_point_that_is_a_link_is_not_followed(tmp_path: Path, make_host: Any) -> None:
     """A mount point is resolved below the root, so a link in it must not lead out of it."""
     (tmp_path / "outside/a").mkdir(parents=True)
     host = make_host(tmp_path / "root", "/sys/fs/cgroup/memory / cgroup rw,memory")
@@ -307,8 +307,8 @@ def test_a_mount_point_that_is_a_link_is_not_followed(tmp_path: Path, make_host:
 
 
 @pytest.mark.parametrize("duplicate", [lambda one: pickle.loads(pickle.dumps(one)), copy.copy, copy.deepcopy])
-def test_a_name_crosses_to_another_process(shared_v1: Host, duplicate: Callable[[Any], Any]) -> None:
-    """What crosses is the name: the copy reads for itself, and need not exist."""
+def test_host_and_cgroup_copied_to_another_process_are_equal(shared_v1: Host, duplicate: Callable[[Any], Any]) -> None:
+    """Only the name is copied: the copy reads for itself, and its cgroup need not exist."""
     cgroup = shared_v1.find_exn(f"memory:{INNER}")
     hidden = [one for one in shared_v1.process_info(5447) if one.path is None]
     for one in (shared_v1, cgroup.hierarchy, cgroup, cgroup.child("gone"), *hidden):
@@ -319,7 +319,7 @@ def test_a_name_crosses_to_another_process(shared_v1: Host, duplicate: Callable[
     assert duplicate(Hierarchy.scan()) == Hierarchy.scan()
 
 
-def test_the_controllers_of_another_host(shared_v1: Host, shared_v2: Host) -> None:
+def test_subsystem_find_on_another_host_is_its_own(shared_v1: Host, shared_v2: Host) -> None:
     assert Subsystem.find("memory", host=shared_v1).version == 1
     assert Subsystem.find("memory", host=shared_v2).version == 2
     assert not Subsystem.find("memory", host=shared_v2).hierarchy == Subsystem.find("memory", host=shared_v1).hierarchy

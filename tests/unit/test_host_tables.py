@@ -28,7 +28,7 @@ INNER = "/cgroups-capture/inner"
 # ---- tables ---------------------------------------------------------------------------------------------------
 
 
-def test_a_bind_mounted_subtree(tmp_path: Path, make_host: Any, write_cgroup: Any) -> None:
+def test_mounts_bind_mounted_subtree_is_found(tmp_path: Path, make_host: Any, write_cgroup: Any) -> None:
     """The root field says which part of the hierarchy a mount shows."""
     host = make_host(tmp_path / "root", "/cg /docker/1234 cgroup rw,memory", directories=("/cg/inner",))
     root = host.find_exn("memory")
@@ -39,14 +39,14 @@ def test_a_bind_mounted_subtree(tmp_path: Path, make_host: Any, write_cgroup: An
     assert root.children() == [inner]
     with pytest.raises(CgroupNotFound) as caught:
         host.find_exn("memory:/docker/12345")
-    assert "shows /docker/1234" in str(caught.value)
+    assert "shows only /docker/1234" in str(caught.value)
     assert host.find("memory:/inner") is None
     mine, other = write_cgroup(host, 9, "4:memory:/docker/1234/inner\n4:memory:/user\n")
     assert (mine, mine.path) == (inner, inner.path)
     assert other.path is None
 
 
-def test_the_mount_that_shows_its_root_wins(tmp_path: Path, make_host: Any) -> None:
+def test_mounts_mount_that_shows_the_root_wins(tmp_path: Path, make_host: Any) -> None:
     mounts = ("/bind /job cgroup rw,memory", "/cg / cgroup rw,memory", "/again / cgroup rw,memory")
     host = make_host(tmp_path / "root", *mounts, directories=("/cg/job", "/again/job", "/cg/b"))
     [memory] = host.scan()
@@ -55,7 +55,7 @@ def test_the_mount_that_shows_its_root_wins(tmp_path: Path, make_host: Any) -> N
     assert host.find_exn("memory:/job").path == f"{host.root}/cg/job"
 
 
-def test_several_mounts_of_parts(tmp_path: Path, make_host: Any) -> None:
+def test_mounts_several_partial_mounts_are_all_used(tmp_path: Path, make_host: Any) -> None:
     """Without a mount of the root, each location is opened by a mount that shows it."""
     host = make_host(
         tmp_path / "root", "/one /a cgroup rw,memory", "/two /b cgroup rw,memory", directories=("/one/x", "/two/y")
@@ -66,7 +66,7 @@ def test_several_mounts_of_parts(tmp_path: Path, make_host: Any) -> None:
     assert host.find("memory:/c") is None
 
 
-def test_a_root_above_the_cgroup_namespace(tmp_path: Path, make_host: Any, write_cgroup: Any) -> None:
+def test_mounts_root_above_the_cgroup_namespace_is_found(tmp_path: Path, make_host: Any, write_cgroup: Any) -> None:
     """``/../..``: the mount shows what is above this namespace's root."""
     host = make_host(tmp_path / "root", "/cg /../.. cgroup2 rw", directories=("/cg/user/me",))
     cgroup, inside = write_cgroup(host, 9, "0::/../../user/me\n0::/mine\n")
@@ -76,7 +76,7 @@ def test_a_root_above_the_cgroup_namespace(tmp_path: Path, make_host: Any, write
     assert inside.path is None
 
 
-def test_co_mounted_controllers(tmp_path: Path, make_host: Any, write_cgroup: Any) -> None:
+def test_mounts_co_mounted_controllers_are_one_hierarchy(tmp_path: Path, make_host: Any, write_cgroup: Any) -> None:
     host = make_host(tmp_path / "root", "/cg / cgroup rw,cpu,cpuacct", directories=("/cg/a",))
     [both] = host.scan()
     assert both.subsystems == ("cpu", "cpuacct")
@@ -87,7 +87,7 @@ def test_co_mounted_controllers(tmp_path: Path, make_host: Any, write_cgroup: An
     assert write_cgroup(host, 9, "4:cpuacct,cpu:/a\n") == [host.find_exn("cpu:/a")]
 
 
-def test_a_named_hierarchy(tmp_path: Path, make_host: Any) -> None:
+def test_mounts_named_hierarchy_has_its_label(tmp_path: Path, make_host: Any) -> None:
     mount = "/cg / cgroup rw,xattr,release_agent=/sbin/agent,name=systemd"
     host = make_host(tmp_path / "root", mount, directories=("/cg/a",))
     [named] = host.scan()
@@ -98,14 +98,14 @@ def test_a_named_hierarchy(tmp_path: Path, make_host: Any) -> None:
     assert host.find("xattr:/") is None
 
 
-def test_a_directory_that_is_missing_hides_its_mount(tmp_path: Path, make_host: Any) -> None:
+def test_mounts_missing_directory_hides_its_mount(tmp_path: Path, make_host: Any) -> None:
     host = make_host(tmp_path / "root", "/gone / cgroup rw,memory", "/cg / cgroup rw,memory")
     (tmp_path / "root/gone").rmdir()
     [memory] = host.scan()
     assert memory.mount_point == f"{host.root}/cg"
 
 
-def test_names_with_blanks_and_bytes(tmp_path: Path, make_host: Any) -> None:
+def test_mounts_names_with_blanks_and_bytes_are_kept(tmp_path: Path, make_host: Any) -> None:
     directories = ("/c g/a b", "/c g/\udcff")
     host = make_host(tmp_path / "root", r"/c\040g / cgroup rw,memory", directories=directories)
     (tmp_path / r"root/c\040g").rmdir()
@@ -114,8 +114,8 @@ def test_names_with_blanks_and_bytes(tmp_path: Path, make_host: Any) -> None:
     assert host.find_exn("memory:/a b").path == f"{host.root}/c g/a b"
 
 
-def test_a_capture_of_a_unified_hierarchy_without_its_root_s_files(v1: Host, v1_root: Path) -> None:
-    """A capture may be of some cgroups only: a controller that nothing names is absent, and that is no error."""
+def test_mounts_capture_without_root_files_is_found(v1: Host, v1_root: Path) -> None:
+    """A capture may be of some cgroups only: an unnamed controller is absent, without an error."""
     (v1_root / "sys/fs/cgroup/unified/cgroup.controllers").unlink()
     assert v1.find("hugetlb:/cgroups-capture") is None
     assert v1.find_exn(f":{INNER}").exists
@@ -124,7 +124,7 @@ def test_a_capture_of_a_unified_hierarchy_without_its_root_s_files(v1: Host, v1_
 # ---- the table that cannot be read -------------------------------------------------------------------------------
 
 
-def test_a_missing_table_is_said(tmp_path: Path) -> None:
+def test_mount_table_missing_raises(tmp_path: Path) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     with pytest.raises(CgroupOSError) as caught:
         Host(str(tmp_path)).find("memory:/a")
@@ -133,7 +133,7 @@ def test_a_missing_table_is_said(tmp_path: Path) -> None:
     assert "ENOENT" in str(caught.value)
 
 
-def test_a_broken_table_is_said(tmp_path: Path, make_host: Any, write_cgroup: Any) -> None:
+def test_mount_table_broken_raises(tmp_path: Path, make_host: Any, write_cgroup: Any) -> None:
     host = make_host(tmp_path, "/cg / cgroup rw,memory")
     table = tmp_path / "proc/self/mountinfo"
     first = table.read_text()
@@ -146,7 +146,7 @@ def test_a_broken_table_is_said(tmp_path: Path, make_host: Any, write_cgroup: An
         assert "torn line" in str(caught.value)
 
 
-def test_an_unreadable_table_is_said(tmp_path: Path) -> None:
+def test_mount_table_unreadable_raises(tmp_path: Path) -> None:
     """A directory in its place stands for what cannot be read, for root too."""
     (tmp_path / "proc/self/mountinfo").mkdir(parents=True)
     with pytest.raises(cgroups.CgroupError) as caught:
@@ -155,7 +155,7 @@ def test_an_unreadable_table_is_said(tmp_path: Path) -> None:
     assert "EISDIR" in str(caught.value)
 
 
-def test_an_empty_table_has_no_hierarchies(tmp_path: Path, make_host: Any) -> None:
+def test_mount_table_empty_has_no_hierarchies(tmp_path: Path, make_host: Any) -> None:
     host = make_host(tmp_path)
     assert host.scan() == []
     assert host.find("memory:/") is None
@@ -165,7 +165,7 @@ def test_an_empty_table_has_no_hierarchies(tmp_path: Path, make_host: Any) -> No
         host.find_or_create("memory:/a")
 
 
-def test_the_table_of_process_1_where_there_is_one(tmp_path: Path, make_host: Any) -> None:
+def test_mount_table_of_process_1_is_preferred(tmp_path: Path, make_host: Any) -> None:
     """On a real procfs ``self`` would be the reader."""
     make_host(tmp_path, "/cg / cgroup rw,memory", directories=("/cg/a",))
     (tmp_path / "proc/1").mkdir()
@@ -177,7 +177,7 @@ def test_the_table_of_process_1_where_there_is_one(tmp_path: Path, make_host: An
 # ---- the object ----------------------------------------------------------------------------------------------------
 
 
-def test_hosts_by_their_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_equality_is_by_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path)
     assert Host("a") == Host(str(tmp_path / "a")) == Host(f"{tmp_path}/a/") == Host(f"{tmp_path}/b/../a")
@@ -188,19 +188,19 @@ def test_hosts_by_their_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("root", ["", "a\0b", b"/bytes", None, 5])
-def test_roots_that_cannot_be(root: Any) -> None:
+def test_host_invalid_root_is_refused(root: Any) -> None:
     with pytest.raises((InvalidValue, TypeError)):
         Host(root)
 
 
-def test_a_cgroup_of_another_host_is_another(v1_root: Path) -> None:
+def test_cgroup_of_another_host_is_not_equal(v1_root: Path) -> None:
     one, same = Host(str(v1_root)), Host(str(v1_root))
     assert one.find_exn("memory:/cgroups-capture") == same.find_exn("memory:/cgroups-capture")
     assert one.find_exn("memory:/cgroups-capture") != one.find_exn("pids:/cgroups-capture")
     assert one.find_exn("memory:/") != Cgroup(same.scan(["pids"])[0], "/")
 
 
-def test_a_cgroup_removed_and_made_again(v1: Host, v1_root: Path) -> None:
+def test_cgroup_removed_and_created_again_is_not_equal(v1: Host, v1_root: Path) -> None:
     cgroup = v1.find_exn(f"pids:{INNER}")
     directory = v1_root / f"sys/fs/cgroup/pids{INNER}"
     assert Parameters.get(Pids.current, cgroup) == 2
@@ -214,7 +214,7 @@ def test_a_cgroup_removed_and_made_again(v1: Host, v1_root: Path) -> None:
     assert cgroup.inode != inode
 
 
-def test_errors_of_a_cgroup_pickle(v1: Host) -> None:
+def test_errors_of_a_cgroup_can_be_pickled(v1: Host) -> None:
     with pytest.raises(CgroupNotFound) as caught:
         v1.find_exn("memory:/absent")
     copy = pickle.loads(pickle.dumps(caught.value))

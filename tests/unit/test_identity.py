@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgroups import Host, Identity
-from cgroups.identity import identify
+from cgroups.core.identity import identify
 
 ID = "4f0f5e1c9d2b7a6883e5d4c3b2a19081726354453627180990a1b2c3d4e5f607"
 OTHER = "a" * 64
@@ -190,7 +190,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("location", FORMS)
-def test_a_known_form(location: str) -> None:
+def test_identify_known_form_is_recognized(location: str) -> None:
     assert identify(location) == FORMS[location]
 
 
@@ -201,7 +201,7 @@ def test_a_known_form(location: str) -> None:
     + [f"/job/pod{HASH}", "/x.path", "/x.timer", "/x.target", "/x.device"]
     + ["/kubepods", "/kubepods/other", "/podcast", "/pod123", "/burstable", "/x.serviced", "/services", "/scope"],
 )
-def test_none_of_them(location: str) -> None:
+def test_identify_other_location_is_none(location: str) -> None:
     assert identify(location) is None
 
 
@@ -220,14 +220,14 @@ def test_none_of_them(location: str) -> None:
         ("/slurm/uid_1000/job_42/step_0/task_3", "slurm job 42 step 0"),
     ],
 )
-def test_names_for_people(location: str, name: str) -> None:
+def test_name_of_is_readable(location: str, name: str) -> None:
     identity = identify(location)
     assert identity is not None
     assert identity.name == name
 
 
-def test_of_a_cgroup_whatever_its_hierarchy(v1: Host, v2: Host) -> None:
-    """By its path alone: it need not exist, and v1's path is v2's."""
+def test_identity_of_a_cgroup_is_the_same_on_each_hierarchy(v1: Host, v2: Host) -> None:
+    """Only the path counts: the cgroup need not exist, and the path is the same on v1 and v2."""
     for root in (v1.find_exn("memory"), v1.find_exn("name=systemd"), v2.find_exn(":/")):
         assert root.identity is None
         assert root.child("x.slice").child("y.service").identity == Identity("unit", "y.service", "x.slice")
@@ -239,8 +239,8 @@ names = st.sampled_from(
 
 
 @given(st.lists(names, min_size=1, max_size=6), st.lists(st.sampled_from(["a", "b.c", "é\udcff"]), max_size=3))
-def test_any_path_is_taken(above: list[str], below: list[str]) -> None:
-    """What stands for something, and what follows it, are the whole path again."""
+def test_identify_any_path_keeps_the_whole_path(above: list[str], below: list[str]) -> None:
+    """The identified part and the rest are the whole path again."""
     location = "/" + "/".join([*above, *below])
     identity = identify(location)
     if identity is None:

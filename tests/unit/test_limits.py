@@ -57,7 +57,9 @@ def put(root: Path, files: dict[str, object]) -> None:
         (0, "max", 0, ":/job"),
     ],
 )
-def test_memory_on_v2(v2: Host, v2_root: Path, outer: object, inner: object, value: object, where: str | None) -> None:
+def test_effective_memory_on_v2(
+    v2: Host, v2_root: Path, outer: object, inner: object, value: object, where: str | None
+) -> None:
     put(v2_root / "sys/fs/cgroup/job", {"memory.max": outer, "a/memory.max": inner})
     found = v2.find_exn(":/job/a").effective(Memory.limit_in_bytes)
     assert (found.value, found.cgroup and str(found.cgroup), found.hidden) == (value, where, False)
@@ -73,7 +75,9 @@ def test_memory_on_v2(v2: Host, v2_root: Path, outer: object, inner: object, val
         (8192, 4096, 4096, f"memory:{INNER}"),
     ],
 )
-def test_memory_on_v1(v1: Host, v1_root: Path, top: int, inner: int, value: object, where: str | None) -> None:
+def test_effective_memory_on_v1(
+    v1: Host, v1_root: Path, top: int, inner: int, value: object, where: str | None
+) -> None:
     files = {"memory.limit_in_bytes": V1_MAX, "release_agent": ""}
     files |= {"cgroups-capture/memory.limit_in_bytes": top, f"{INNER[1:]}/memory.limit_in_bytes": inner}
     put(v1_root / "sys/fs/cgroup/memory", files)
@@ -81,7 +85,7 @@ def test_memory_on_v1(v1: Host, v1_root: Path, top: int, inner: int, value: obje
     assert (found.value, found.cgroup and str(found.cgroup), found.hidden) == (value, where, False)
 
 
-def test_cpu_is_compared_by_cpus_not_by_quota(v2: Host, v2_root: Path) -> None:
+def test_effective_cpu_is_compared_by_cpus_not_by_quota(v2: Host, v2_root: Path) -> None:
     cgroup = v2.find_exn(":/job/a")
     put(v2_root / "sys/fs/cgroup/job", {"cpu.max": "150000 100000", "a/cpu.max": "100000 50000"})
     assert cgroup.effective(Cpu.max) == Effective(CpuMax(150000, 100000), v2.find(":/job"), hidden=False)
@@ -90,7 +94,7 @@ def test_cpu_is_compared_by_cpus_not_by_quota(v2: Host, v2_root: Path) -> None:
     assert (found.value.quota, found.cgroup) == (MAX, None)
 
 
-def test_memory_and_swap_on_v2_are_two_limits(v2: Host, v2_root: Path) -> None:
+def test_effective_memory_and_swap_on_v2_are_two_limits(v2: Host, v2_root: Path) -> None:
     """Each has its own tightest: the least of the sums would be 6."""
     cgroup = v2.find_exn(":/job/a")
     put(v2_root / "sys/fs/cgroup/job", {"memory.max": 1 << 30, "memory.swap.max": 5 << 30})
@@ -103,7 +107,7 @@ def test_memory_and_swap_on_v2_are_two_limits(v2: Host, v2_root: Path) -> None:
     assert cgroup.effective(Memory.memsw_limit_in_bytes) == Effective(MAX, None, hidden=False)
 
 
-def test_levels_without_the_controller_do_not_limit(v2: Host, v2_root: Path) -> None:
+def test_effective_levels_without_the_controller_do_not_limit(v2: Host, v2_root: Path) -> None:
     job = v2_root / "sys/fs/cgroup/job"
     for name in ("a/pids.max", "a/cgroup.controllers"):
         (job / name).unlink()
@@ -115,14 +119,14 @@ def test_levels_without_the_controller_do_not_limit(v2: Host, v2_root: Path) -> 
     assert v2.find_exn(":/").effective(Pids.max) == Effective(MAX, None, hidden=False)
 
 
-def test_cgroups_above_that_are_hidden_are_said(v1: Host, v2: Host, v2_root: Path) -> None:
+def test_effective_hidden_ancestors_are_reported(v1: Host, v2: Host, v2_root: Path) -> None:
     """The true root lacks cgroup.events, and has release_agent: what a container sees as the root is another cgroup."""
     assert v1.find_exn(f"memory:{INNER}").effective(Memory.max).hidden
     put(v2_root / "sys/fs/cgroup", {"cgroup.events": "populated 1", "memory.max": 4096})
     assert v2.find_exn(":/job/a").effective(Memory.max) == Effective(4096, v2.find(":/"), hidden=True)
 
 
-def test_huge_pages(v2: Host, v2_root: Path) -> None:
+def test_effective_huge_pages_are_by_size(v2: Host, v2_root: Path) -> None:
     put(v2_root / "sys/fs/cgroup/job", {"hugetlb.2MB.max": 4 * MIB})
     for parameter in (Hugetlb("2MB").max, Hugetlb("2MB").limit_in_bytes):
         assert v2.find_exn(":/job/a").effective(parameter).value == 4 * MIB
@@ -135,18 +139,18 @@ def test_huge_pages(v2: Host, v2_root: Path) -> None:
         *("memory.max", None, Memory, Devices.allow),
     ],
 )
-def test_what_is_no_limit_of_all_below(job: Any, parameter: Any) -> None:
-    with pytest.raises(InvalidValue, match="not one limit|not a parameter"):
+def test_effective_parameter_without_one_limit_is_refused(job: Any, parameter: Any) -> None:
+    with pytest.raises(InvalidValue, match="cannot combine the values|must be a limit such as"):
         job.effective(parameter)
 
 
-def test_a_half_of_a_quota_names_the_whole(job: Any) -> None:
+def test_effective_half_of_a_quota_names_the_whole(job: Any) -> None:
     with pytest.raises(InvalidValue) as caught:
         job.effective(Cpu.cfs_quota_us)
     assert "Cpu.max" in str(caught.value.hint)
 
 
-def test_what_this_hierarchy_or_version_does_not_have(v1: Host, job: Any) -> None:
+def test_effective_parameter_missing_here_raises(v1: Host, job: Any) -> None:
     with pytest.raises(SubsystemNotAttached):
         v1.find_exn(f"pids:{INNER}").effective(Memory.max)
     with pytest.raises(ParameterNotSupported):
@@ -226,7 +230,7 @@ def test_capacity_on_v1(v1: Host, v1_root: Path, machine: Callable[..., None]) -
     }
 
 
-def test_a_limit_above_what_the_machine_has(v2: Host, v2_root: Path, machine: Callable[..., None]) -> None:
+def test_capacity_limit_above_the_machine_is_the_machine(v2: Host, v2_root: Path, machine: Callable[..., None]) -> None:
     machine(v2_root, 252)
     put(v2_root / "sys/fs/cgroup/job/a", {"memory.max": 1 << 40, "cpu.max": "900000 100000"})
     found = capacity(252, host=v2)
@@ -234,12 +238,12 @@ def test_a_limit_above_what_the_machine_has(v2: Host, v2_root: Path, machine: Ca
     assert found.cpus == len(found.cpuset)
 
 
-def test_capacity_where_what_is_above_is_hidden(v2: Host, v2_root: Path, machine: Callable[..., None]) -> None:
+def test_capacity_hidden_ancestors_are_reported(v2: Host, v2_root: Path, machine: Callable[..., None]) -> None:
     machine(v2_root, 252)
     put(v2_root / "sys/fs/cgroup", {"cgroup.events": "populated 1"})
     found = capacity(252, host=v2)
     assert found.sources["memory"].hidden
-    assert "hidden, and may allow less" in str(found.sources["memory"])
+    assert "hidden ancestors may allow less" in str(found.sources["memory"])
     # A cgroup that no mount shows: it may be limited, and nobody here can tell.
     (v2_root / "proc/252/cgroup").write_text("0::/../elsewhere\n")
     found = capacity(252, host=v2)
@@ -271,7 +275,7 @@ def test_capacity_of_this_process() -> None:
     assert 0 < found.memory <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_capacity_of_no_process(v2: Host, v2_root: Path) -> None:
+def test_capacity_invalid_or_missing_process_raises(v2: Host, v2_root: Path) -> None:
     for pid in (0, -1, True, 1 << 40):
         with pytest.raises(InvalidValue):
             capacity(pid, host=v2)
@@ -279,7 +283,7 @@ def test_capacity_of_no_process(v2: Host, v2_root: Path) -> None:
         capacity(253, host=v2)
 
 
-def test_a_cgroup_that_no_mount_shows(v2: Host, v2_root: Path) -> None:
+def test_effective_cgroup_outside_all_mounts_raises(v2: Host, v2_root: Path) -> None:
     (v2_root / "proc/252/cgroup").write_text("0::/../elsewhere\n")
     [hidden] = v2.process_info(252)
     with pytest.raises(CgroupNotFound):

@@ -26,9 +26,10 @@ from cgroups import (
     Parameters,
     Pids,
     ProcessNotFound,
+    capacities,
     capacity,
-    limits,
 )
+from cgroups.observe import effective
 
 MIB = 1 << 20
 INNER = "/cgroups-capture/inner"
@@ -62,7 +63,7 @@ def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, Cgroup], None]:
                 raise AccessDenied(message)
             return real(parameter, cgroup)
 
-        monkeypatch.setattr(limits.Parameters, "get", get)
+        monkeypatch.setattr(effective.Parameters, "get", get)
 
     return of
 
@@ -74,7 +75,7 @@ def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, Cgroup], None]:
     ("top", "inner", "value", "hidden"),
     [(1, 1, 4096, False), (0, 1, 8192, False), (0, 0, 8192, False), (1, 0, 4096, False)],
 )
-def test_v1_counts_for_an_ancestor_where_it_says_so(
+def test_effective_v1_ancestor_counts_with_use_hierarchy(
     v1: Host, v1_root: Path, top: int, inner: int, value: int, hidden: bool
 ) -> None:
     """Its own memory.use_hierarchy, before Linux 5.11."""
@@ -86,20 +87,20 @@ def test_v1_counts_for_an_ancestor_where_it_says_so(
     assert (found.value, found.hidden) == (value, hidden)
 
 
-def test_what_is_above_an_unbound_level_is_not_hidden(v1: Host, v1_root: Path) -> None:
+def test_effective_ancestors_above_an_unbound_level_are_not_hidden(v1: Host, v1_root: Path) -> None:
     tree = v1_root / "sys/fs/cgroup/memory"
     put(tree, {f"{INNER[1:]}/memory.limit_in_bytes": 8192, "cgroups-capture/memory.use_hierarchy": 0})
     assert not v1.find_exn(f"memory:{INNER}").effective(Memory.max).hidden
 
 
-def test_a_true_root_of_v1_has_no_limit(v1: Host, v1_root: Path) -> None:
+def test_effective_v1_root_has_no_limit(v1: Host, v1_root: Path) -> None:
     root = v1_root / "sys/fs/cgroup/pids"
     put(root, {"release_agent": ""})
     (root / "pids.max").unlink(missing_ok=True)
     assert v1.find_exn("pids").effective(Pids.max) == Effective(MAX, None, hidden=False)
 
 
-def test_a_file_that_this_kernel_lacks_is_said_at_any_level(v2_root: Path, job: Cgroup) -> None:
+def test_effective_file_missing_in_this_kernel_raises_at_any_level(v2_root: Path, job: Cgroup) -> None:
     """Also where the lowest does not have the controller."""
     for level in (job, job.parent):
         assert level is not None
@@ -112,12 +113,12 @@ def test_a_file_that_this_kernel_lacks_is_said_at_any_level(v2_root: Path, job: 
     assert job.effective(Memory.max).value == 100 * MIB
 
 
-def test_no_quota_is_one_value(v2_root: Path, job: Cgroup) -> None:
+def test_effective_no_quota_is_one_value(v2_root: Path, job: Cgroup) -> None:
     put(Path(str(job.path)), {"cpu.max": "max 100000", "../cpu.max": "max 50000"})
     assert job.effective(Cpu.max) == Effective(CpuMax(MAX, None), None, hidden=False)
 
 
-def test_a_kernel_without_control_groups(v2: Host, v2_root: Path) -> None:
+def test_capacity_kernel_without_cgroups_is_the_machine(v2: Host, v2_root: Path) -> None:
     """It has no /proc/PID/cgroup; and without /proc/PID there is no process."""
     put(v2_root, {"proc/9/status": "Cpus_allowed_list:\t1", "proc/meminfo": "MemTotal: 1024 kB"})
     assert v2.process_info(9) == []
@@ -129,7 +130,7 @@ def test_a_kernel_without_control_groups(v2: Host, v2_root: Path) -> None:
 # ---- permissions -----------------------------------------------------------------------------
 
 
-def test_an_ancestor_that_may_not_be_read_may_allow_less(deny: Any, v2: Host, job: Cgroup) -> None:
+def test_effective_unreadable_ancestor_is_reported(deny: Any, v2: Host, job: Cgroup) -> None:
     deny(Memory.max, job.parent)
     assert job.effective(Memory.max) == Effective(200 * MIB, job, hidden=True)
     deny(Memory.limit_in_bytes, job.parent)
@@ -144,14 +145,14 @@ def test_an_ancestor_that_may_not_be_read_may_allow_less(deny: Any, v2: Host, jo
     assert (found.memory, found.sources["memory"].hidden) == (100 * MIB, True)
 
 
-def test_a_cpuset_that_may_not_be_read_narrows_nothing(deny: Any, v2: Host, job: Cgroup) -> None:
+def test_capacity_unreadable_cpuset_narrows_nothing(deny: Any, v2: Host, job: Cgroup) -> None:
     put(Path(str(job.path)), {"cpuset.cpus.effective": "0-1"})
     assert capacity(252, host=v2).cpuset == (0, 1)
     deny(Cpuset.effective_cpus, job)
     assert capacity(252, host=v2).cpuset == (0, 1, 2, 3)
 
 
-def test_an_empty_cpuset_narrows_nothing(v2: Host, v2_root: Path, job: Cgroup) -> None:
+def test_capacity_empty_cpuset_narrows_nothing(v2: Host, v2_root: Path, job: Cgroup) -> None:
     put(Path(str(job.path)), {"cpuset.cpus.effective": ""})
     assert capacity(252, host=v2).cpuset == (0, 1, 2, 3)
 
@@ -160,7 +161,9 @@ def test_an_empty_cpuset_narrows_nothing(v2: Host, v2_root: Path, job: Cgroup) -
 
 
 @pytest.mark.parametrize("roots", [("/job/a", "/job"), ("/job", "/job/a"), ("/other", "/job")])
-def test_several_partial_mounts(v2_root: Path, job: Cgroup, tree: Any, tmp_path: Path, roots: tuple[str, ...]) -> None:
+def test_effective_several_partial_mounts_are_used(
+    v2_root: Path, job: Cgroup, tree: Any, tmp_path: Path, roots: tuple[str, ...]
+) -> None:
     """The limit of whatever is visible through any of them counts."""
     (v2_root / "sys/fs/cgroup/other").mkdir()
     lines = [f"{30 + at} 20 0:27 {root} /mnt{at} rw - cgroup2 cgroup2 rw\n" for at, root in enumerate(roots)]
@@ -174,7 +177,7 @@ def test_several_partial_mounts(v2_root: Path, job: Cgroup, tree: Any, tmp_path:
 
 
 @pytest.mark.parametrize("roots", [("/job/a", "/job"), ("/other", "/job"), ("/other/deep", "/job")])
-def test_a_cgroup_is_made_in_the_part_that_shows_it(tree: Any, tmp_path: Path, roots: tuple[str, ...]) -> None:
+def test_create_partial_mount_that_shows_the_parent_is_used(tree: Any, tmp_path: Path, roots: tuple[str, ...]) -> None:
     lines = [f"{30 + at} 20 0:27 {root} /mnt{at} rw - cgroup2 cgroup2 rw\n" for at, root in enumerate(roots)]
     host = tree(tmp_path, "".join(lines), *(f"/mnt{at}" for at in range(len(roots))))
     with pytest.raises(AccessDenied, match="read-only") as caught:
@@ -187,11 +190,11 @@ def test_a_cgroup_is_made_in_the_part_that_shows_it(tree: Any, tmp_path: Path, r
 # ---- processes that move, and a bare /proc -------------------------------------------------------
 
 
-def test_a_process_that_is_moved_while_one_looks(
+def test_capacity_process_moved_meanwhile_is_read_again(
     monkeypatch: pytest.MonkeyPatch, v2: Host, v2_root: Path, job: Cgroup
 ) -> None:
     """Looked at again where it is now; one that stays in a cgroup that is gone is a zombie."""
-    real, places = limits._capacity, []
+    real, places = capacities._capacity, []
 
     def moving(host: Host, found: list[Cgroup], pid: int | None) -> object:
         places.append([str(one) for one in found])
@@ -201,7 +204,7 @@ def test_a_process_that_is_moved_while_one_looks(
             raise CgroupGone(message)
         return real(host, found, pid)
 
-    monkeypatch.setattr(limits, "_capacity", moving)
+    monkeypatch.setattr(capacities, "_capacity", moving)
     assert capacity(252, host=v2).memory == 100 * MIB
     assert places == [[":/job/a"], [":/job"]]
     places.clear()
@@ -214,19 +217,21 @@ def test_a_process_that_is_moved_while_one_looks(
         capacity(252, host=v2)
 
 
-def test_a_proc_of_processes_alone(monkeypatch: pytest.MonkeyPatch, v2: Host, v2_root: Path, job: Cgroup) -> None:
+def test_capacity_proc_without_meminfo_knows_only_this_machine(
+    monkeypatch: pytest.MonkeyPatch, v2: Host, v2_root: Path, job: Cgroup
+) -> None:
     """As systemd's ProcSubset=pid mounts it: of this machine the size is known all the same, of another it is not."""
     (v2_root / "proc/meminfo").unlink()
     with pytest.raises(CgroupOSError, match="MemTotal|meminfo|capacity") as caught:
         capacity(252, host=v2)
     assert type(caught.value) is CgroupOSError
-    real = limits._field
-    monkeypatch.setattr(limits, "_field", lambda host, path, key: real(host, path.replace("meminfo", "none"), key))
+    real = capacities._field
+    monkeypatch.setattr(capacities, "_field", lambda host, path, key: real(host, path.replace("meminfo", "none"), key))
     found = capacity()
     assert 0 < found.memory <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_capture_that_has_its_own_process_alone(v2: Host, v2_root: Path, job: Cgroup) -> None:
+def test_capacity_capture_with_only_its_own_process_is_read(v2: Host, v2_root: Path, job: Cgroup) -> None:
     """``self`` and no ``thread-self``."""
     put(v2_root / "sys/fs/cgroup", {"cpuset.cpus.effective": "0-3", "job/a/cpuset.cpus.effective": "0-3"})
     put(v2_root, {"proc/self/cgroup": "0::/job/a", "proc/self/status": "Cpus_allowed_list:\t2"})
@@ -235,7 +240,7 @@ def test_a_capture_that_has_its_own_process_alone(v2: Host, v2_root: Path, job: 
     assert capacity(host=v2)[::2] == (1 << 30, (3,))
 
 
-def test_where_it_is_not_said_which_cpus_are_online(v2: Host, v2_root: Path, job: Cgroup) -> None:
+def test_capacity_without_online_cpus_uses_the_process_mask(v2: Host, v2_root: Path, job: Cgroup) -> None:
     (v2_root / "sys/devices/system/cpu/online").unlink()
     for name in ("job/a/cpuset.cpus.effective", "job/cpuset.cpus.effective"):
         (v2_root / "sys/fs/cgroup" / name).unlink(missing_ok=True)
@@ -253,7 +258,7 @@ def test_capacity_own_path_not_below_the_mount_is_what_its_root_says(v2: Host, v
     put(v2_root / "sys/fs/cgroup", {"memory.max": 64 * MIB, "cpu.max": "150000 100000"})
     found = capacity(252, host=v2)
     assert (found.memory, found.cpus) == (64 * MIB, 1.5)
-    assert found.sources["memory"] == limits.Source("memory.max", v2.find_exn(":/"), hidden=True)
+    assert found.sources["memory"] == capacities.LimitSource("memory.max", v2.find_exn(":/"), hidden=True)
 
 
 def test_capacity_of_a_removed_cgroup_is_not_its_roots(v2: Host, v2_root: Path, job: Cgroup) -> None:

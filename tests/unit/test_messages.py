@@ -8,6 +8,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,17 @@ from cgroups import (
     Memory,
     Parameters,
     SubsystemNotAvailable,
-    diagnosis,
-    errors,
-    managed,
 )
-from cgroups._interface import Failure, Status
 from cgroups.cli.app import app
+from cgroups.control import create
+from cgroups.core import diagnosis, errors, reasons, refusals, systemd
 from cgroups.core.advice import FORMS, advise
-from cgroups.errors import Advice, in_command, join_hints, printable, shown, visible
-from cgroups.events import feeds
-from cgroups.subsystem.binding import Binding
-from cgroups.subsystem.controllers import root_only_files
+from cgroups.core.declared import BOUNDS, ROOT_ONLY
+from cgroups.core.errors import Advice, in_command, join_hints, printable, shown, visible
+from cgroups.core.interface import Failure, Status
+from cgroups.core.tree import invisible
+from cgroups.observe import pressure_feeds
+from cgroups.parameters.bindings import Binding
 
 LONGEST = 172
 """Characters of a message without its path: about 160, and the longest names of v1 repeat."""
@@ -76,12 +77,12 @@ class Cases:
             yield from getattr(self, name)()
 
     def of_writes(self) -> Iterator[CgroupError]:
-        for number in {*ERRNOS, *diagnosis._WRITE_HINTS}:
+        for number in {*ERRNOS, *reasons.WRITE_REASONS}:
             yield diagnosis.explain(_failure(number), self.job, "memory.max", "write", "memory.limit_in_bytes", 8192)
-        for name in diagnosis._BOUNDS:
+        for name in BOUNDS:
             yield diagnosis.explain(_failure(errno.EINVAL), self.memory, name, "write", name, 8192)
-        for name in diagnosis.CPUSET_LISTS:
-            for number in diagnosis._CPUSET_ERRNOS:
+        for name in reasons.CPUSET_LISTS:
+            for number in reasons._CPUSET_ERRNOS:
                 for cgroup in (self.cpuset, self.job):
                     yield diagnosis.explain(_failure(number), cgroup, name, "write", name, "64-70")
         yield diagnosis.explain(_failure(errno.ENODEV), self.job, "io.max", "write", "io.max", "7:7 rbps=1")
@@ -106,38 +107,38 @@ class Cases:
             ("memory.pressure", self.job),
             ("hugetlb.2MB.max", self.job),
             ("memory.current", self.job.child("gone")),
-            *((name, self.cpuset) for name in sorted(root_only_files())),
+            *((name, self.cpuset) for name in sorted(ROOT_ONLY)),
         ):
             yield diagnosis.explain(_failure(errno.ENOENT), cgroup, name, "read")
-        yield diagnosis.invisible(Cgroup(self.memory.hierarchy, "/x", visible=False))
+        yield invisible(Cgroup(self.memory.hierarchy, "/x", visible=False))
 
     def of_moves(self) -> Iterator[CgroupError]:
-        for number in {*ERRNOS, *diagnosis._ATTACH_HINTS}:
+        for number in {*ERRNOS, *refusals._ATTACH_HINTS}:
             for cgroup in (self.job, self.memory):
-                yield diagnosis.explain_attach(_failure(number), cgroup, "cgroup.procs", "process", 4321)
+                yield refusals.explain_attach(_failure(number), cgroup, "cgroup.procs", "process", 4321)
 
     def of_removals(self) -> Iterator[CgroupError]:
         for number in {*ERRNOS, errno.ENOTEMPTY}:
             for cgroup in (self.job, self.above):
-                yield diagnosis.explain_remove(number, cgroup)
+                yield refusals.explain_remove(number, cgroup)
 
     def of_creations(self) -> Iterator[CgroupError]:
-        for number in {*ERRNOS, *diagnosis._CREATE_HINTS}:
-            yield diagnosis.explain_create(number, self.job.child("new"))
+        for number in {*ERRNOS, *refusals._CREATE_HINTS}:
+            yield refusals.explain_create(number, self.job.child("new"))
 
     def of_controllers(self) -> Iterator[CgroupError]:
-        for number in {*ERRNOS, *diagnosis._ENABLE_HINTS}:
+        for number in {*ERRNOS, *refusals._ENABLE_HINTS}:
             for step in ("+memory", "-memory"):
                 for target in (None, self.job):
-                    yield diagnosis.explain_control(_failure(number), self.above, step, target)
-        yield _raised(lambda: diagnosis.check_may_enable(self.job, "memory", self.job.child("new")))
+                    yield refusals.explain_control(_failure(number), self.above, step, target)
+        yield _raised(lambda: create.check_may_enable(self.job, "memory", self.job.child("new")))
 
     def of_watches(self) -> Iterator[CgroupError]:
-        for number in {*ERRNOS, *diagnosis._WATCH_HINTS}:
-            yield diagnosis.explain_watch(OSError(number, ""), "cannot watch :/job/a")
+        for number in {*ERRNOS, *refusals._WATCH_HINTS}:
+            yield refusals.explain_watch(OSError(number, ""), "cannot watch :/job/a")
             path = f"{self.job.path}/memory.pressure"
             tried = f"cannot watch memory.pressure of :/job/a for 'some 150000 2000000' ({path})"
-            yield feeds.refused_trigger(number, tried, path)
+            yield pressure_feeds.refused_trigger(number, tried, path)
 
     def of_errnos(self) -> Iterator[CgroupError]:
         path = f"{self.job.path}/cgroup.procs"
@@ -148,13 +149,29 @@ class Cases:
             ):
                 yield errors.from_errno(number, tried, path=path)
 
+    def of_names(self) -> Iterator[CgroupError]:
+        texts = (
+            *("nope.service", "nope", "nope/nope", "docker 4f0f", "x.timer", "memory", "memroy:/a", "jb"),
+            *("/nope", "/job/nope", "/sys/fs/cgroup/memory/nope", "/sys/fs/cgroup/nope", "/sys/fs/cgroup/job/a/nope"),
+            *("pid:x", "0", "4194304", "pid:4194304", ".", "container:x", "container:beef", "id:x", "id:4242424242"),
+        )
+        for host in (self.v1, self.v2):
+            for text in texts:
+                for controller in (None, "memory", "hugetlb"):
+                    with suppress(CgroupError):
+                        host.resolve(text, controller)
+                        continue
+                    yield _raised(lambda: host.resolve(text, controller))
+        yield _raised(lambda: self.v1.resolve("/job/a", "pids"))
+        yield _raised(lambda: self.v2.resolve("nope", timeout=0))
+
     def of_advice(self) -> Iterator[CgroupError]:
         for key in FORMS:
             yield CgroupError("cannot do it", hint=advise(key, **WORDS))
 
     def of_warnings(self) -> Iterator[CgroupError]:
         hint = advise("scope", user="--user ")
-        yield CgroupError(managed.warning_of(self.job).message, hint=hint)
+        yield CgroupError(systemd.warning_of(self.job).message, hint=hint)
 
 
 def _failure(number: int) -> Failure:
@@ -172,7 +189,7 @@ def messages(request: Any, v1: Host, v2: Host, monkeypatch: pytest.MonkeyPatch) 
     """All messages in both forms, with the root of their tree: for a caller who may write, and for one who may not."""
     if request.param == "user":
         monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    monkeypatch.setattr(managed, "is_manager", lambda *_: True)
+    monkeypatch.setattr(systemd, "is_manager", lambda *_: True)
     for controller in ("memory", "cpuset"):
         captured = Path(v1.root) / f"sys/fs/cgroup/{controller}/cgroups-capture"
         shutil.copytree(captured / "inner", captured.parent / "job/a", copy_function=shutil.copyfile)
@@ -183,7 +200,7 @@ def messages(request: Any, v1: Host, v2: Host, monkeypatch: pytest.MonkeyPatch) 
     return found
 
 
-def test_every_message_is_one_short_line_with_one_path(messages: list[tuple[str, str, str]]) -> None:
+def test_messages_are_one_short_line_with_one_path(messages: list[tuple[str, str, str]]) -> None:
     wrong = []
     for text, tree, path in messages:
         bare = re.sub(re.escape(tree) + r"[^ ),;:]*", "", text)
@@ -193,22 +210,23 @@ def test_every_message_is_one_short_line_with_one_path(messages: list[tuple[str,
     assert not wrong, "\n".join(f"{length} {text}" for length, text in sorted(set(wrong)))
 
 
-def test_a_short_message_keeps_the_words_of_the_kernel(job: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_short_ones_keep_the_words_of_the_kernel(job: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    monkeypatch.setattr(managed, "is_manager", lambda *_: False)
+    monkeypatch.setattr(systemd, "is_manager", lambda *_: False)
     for error in (
-        diagnosis.explain_create(errno.EACCES, job.child("new")),
+        refusals.explain_create(errno.EACCES, job.child("new")),
         diagnosis.explain(_failure(errno.EACCES), job, "memory.max", "write", "memory.max", 8192),
-        diagnosis.explain_attach(_failure(errno.EACCES), job, "cgroup.procs", "process", 4321),
+        refusals.explain_attach(_failure(errno.EACCES), job, "cgroup.procs", "process", 4321),
     ):
         assert "EACCES, Permission denied" in str(error)
 
 
-def test_every_message_is_plain_english(messages: list[tuple[str, str, str]]) -> None:
+def test_messages_are_plain_english(messages: list[tuple[str, str, str]]) -> None:
     assert not {text for text, *_ in messages for phrase in BANNED if re.search(phrase, text)}
 
 
-def test_what_every_message_advises_exists(messages: list[tuple[str, str, str]]) -> None:
+@pytest.mark.slow
+def test_messages_advise_what_exists(messages: list[tuple[str, str, str]]) -> None:
     for text, *_ in messages:
         for words in re.findall(r"(?:: |')cgroups ([a-z]+(?: [^;)']+)?)", text):
             check_command(words.split())
@@ -245,7 +263,7 @@ def test_the_command_is_advised_commands_and_python_functions() -> None:
 
 
 def hints_of_parameters() -> set[str]:
-    """What the tables of parameters advise, for a version without a file and for a file that cannot do it."""
+    """Return the hints in the tables of parameters, for a version without a file and for a limited file."""
     found: set[str] = set()
 
     def look(one: Any) -> None:
@@ -280,7 +298,7 @@ def test_hints_of_parameters_are_short_and_plain_and_advise_what_exists() -> Non
             check_command(words.split())
 
 
-def test_a_hint_names_parameters_as_the_command_does() -> None:
+def test_hint_names_parameters_in_the_form_of_the_command() -> None:
     assert in_command("Memory.max, Core.events, NetCls.classid, Hugetlb(size).failcnt or Parameters.release_agent") == (
         "memory.max, cgroup.events, net_cls.classid, hugetlb.SIZE.failcnt or release_agent"
     )
@@ -316,7 +334,7 @@ def test_advice_survives_pickle_and_copy() -> None:
 # ---- the real reason ---------------------------------------------------------------------------
 
 
-def test_enabling_a_controller_without_permission_names_the_owner_and_no_rule(
+def test_enable_without_permission_names_the_owner_and_no_rule(
     recorded_v2: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cgroup has processes, too, but moving them would not help this user."""
@@ -327,8 +345,8 @@ def test_enabling_a_controller_without_permission_names_the_owner_and_no_rule(
     assert "no internal processes" not in str(error)
 
 
-def test_enabling_a_controller_on_a_read_only_mount_says_so(recorded_v2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "is_read_only", lambda _: True)
+def test_enable_on_a_read_only_mount_names_it(recorded_v2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(create, "is_read_only", lambda _: True)
     error = _raised(lambda: recorded_v2.cgroup.hierarchy.host.find_or_create("pids:/job/a/new"))
     assert (type(error), error.errno) == (cgroups.AccessDenied, errno.EROFS)
     assert "mounted read-only" in str(error)
@@ -337,24 +355,22 @@ def test_enabling_a_controller_on_a_read_only_mount_says_so(recorded_v2: Any, mo
 
 
 @pytest.mark.parametrize("attempt", ["set", "create", "remove"])
-def test_a_read_only_file_system_is_not_explained_by_owner_and_mode(
+def test_write_read_only_file_system_is_not_explained_by_owner_and_mode(
     recorded_v2: Any, attempt: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     cgroup = recorded_v2.cgroup
     error = {
         "set": lambda: diagnosis.explain(_failure(errno.EROFS), cgroup, "memory.max", "write", None, 8192),
-        "create": lambda: diagnosis.explain_create(errno.EROFS, cgroup.child("new")),
-        "remove": lambda: diagnosis.explain_remove(errno.EROFS, cgroup),
+        "create": lambda: refusals.explain_create(errno.EROFS, cgroup.child("new")),
+        "remove": lambda: refusals.explain_remove(errno.EROFS, cgroup),
     }[attempt]()
     assert "mounted read-only" in str(error)
     assert "owned by" not in str(error)
 
 
-def test_a_refused_epoll_is_not_explained_by_the_count_of_descriptors(
-    job: Cgroup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from cgroups.events import events
+def test_events_refused_epoll_is_not_explained_by_descriptors(job: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cgroups.observe import events
 
     def refuse(number: int) -> Callable[..., Any]:
         def epoll() -> Any:
@@ -370,14 +386,14 @@ def test_a_refused_epoll_is_not_explained_by_the_count_of_descriptors(
     assert "ulimit -n" in str(_raised(lambda: cgroups.Events(job)))
 
 
-def test_a_refused_cgroup_type_is_not_explained_by_where_processes_are_listed(recorded_v2: Any) -> None:
+def test_set_refused_cgroup_type_is_not_explained_by_processes(recorded_v2: Any) -> None:
     recorded_v2.refuse("cgroup.type", "threaded", errno.EOPNOTSUPP)
     error = _raised(lambda: recorded_v2.cgroup.write_text("cgroup.type", "threaded"))
     assert "listed" not in str(error)
     assert "domain" in str(error)
 
 
-def test_a_throttle_on_a_partition_names_the_disk(
+def test_set_throttle_on_a_partition_names_the_disk(
     recorded_v2: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cgroup = recorded_v2.cgroup
@@ -395,7 +411,7 @@ def test_a_throttle_on_a_partition_names_the_disk(
     assert "no such device" not in str(error)
 
 
-def test_memsw_without_a_memory_limit_says_that_there_is_no_limit(recorded_v1: Callable[[str], Any]) -> None:
+def test_set_memsw_without_a_memory_limit_names_max(recorded_v1: Callable[[str], Any]) -> None:
     recorded = recorded_v1("memory")
     recorded.put("memory.limit_in_bytes", f"{2**63 - 4096}\n")
     recorded.refuse("memory.memsw.limit_in_bytes", "8192", errno.EINVAL)
@@ -406,9 +422,7 @@ def test_memsw_without_a_memory_limit_says_that_there_is_no_limit(recorded_v1: C
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EINVAL, errno.ERANGE])
-def test_a_refused_cpuset_names_the_cpus_of_the_machine_and_of_the_parent(
-    recorded_v1: Callable[[str], Any], number: int
-) -> None:
+def test_set_refused_cpuset_names_cpus_of_machine_and_parent(recorded_v1: Callable[[str], Any], number: int) -> None:
     recorded = recorded_v1("cpuset")
     parent = recorded.directory.parent
     online = Path(recorded.cgroup.hierarchy.host.root) / "sys/devices/system/cpu/online"
@@ -416,7 +430,7 @@ def test_a_refused_cpuset_names_the_cpus_of_the_machine_and_of_the_parent(
     online.write_text("0-1\n")
     recorded.refuse("cpuset.cpus", "7", number)
     before = (parent / "cpuset.cpus").read_text()
-    for text, said in (("0\n", "has 0"), ("\n", "has none")):
+    for text, said in (("0\n", "has 0"), ("\n", "has no CPUs")):
         (parent / "cpuset.cpus").write_text(text)
         try:
             error = _raised(lambda: Parameters.set(Cpuset.cpus, recorded.cgroup, [7]))
@@ -427,7 +441,7 @@ def test_a_refused_cpuset_names_the_cpus_of_the_machine_and_of_the_parent(
     assert "cgroups set cpuset:/cgroups-capture cpuset.cpus LIST" in error.for_command()
 
 
-def test_own_without_its_file_in_proc_does_not_blame_the_mounts(v2: Host, v2_root: Path) -> None:
+def test_own_without_proc_self_cgroup_does_not_blame_the_mounts(v2: Host, v2_root: Path) -> None:
     (v2_root / "proc/self").mkdir(exist_ok=True)
     error = _raised(lambda: v2.own("memory"))
     assert type(error) is SubsystemNotAvailable
@@ -439,7 +453,7 @@ def test_own_without_its_file_in_proc_does_not_blame_the_mounts(v2: Host, v2_roo
 # ---- names -------------------------------------------------------------------------------------
 
 
-def test_a_name_that_is_not_utf8_has_one_spelling(v2: Host) -> None:
+def test_messages_name_not_utf8_has_one_spelling(v2: Host) -> None:
     name = os.fsdecode(b"bad\xff")
     error = _raised(lambda: v2.find_exn(f":/{name}"))
     assert "bad\\xff" in str(error)
@@ -451,7 +465,7 @@ def test_a_name_that_is_not_utf8_has_one_spelling(v2: Host) -> None:
     assert visible("\U0001f48f") == "\U0001f48f"
 
 
-def test_a_message_is_one_line_whatever_is_in_it() -> None:
+def test_messages_newlines_are_escaped() -> None:
     error = CgroupError("cannot find a\nb\x1b[2J", hint="c\nd")
     assert str(error) == "cannot find a\\nb\\x1b[2J (c\\nd)"
 
@@ -477,8 +491,8 @@ def _parameter(name: str) -> Any:
     return parameter_named(name)
 
 
-def test_a_warning_is_a_line_of_the_command(command: Any, v2_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cgroups.cli import facts
+def test_command_warning_is_one_line(command: Any, v2_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cgroups.cli.common import facts
 
     def warn(_: object) -> None:
         warnings.warn("something is\nodd", UserWarning, stacklevel=1)
@@ -491,7 +505,7 @@ def test_a_warning_is_a_line_of_the_command(command: Any, v2_root: Path, monkeyp
     assert ran.err == "cgroups: warning: something is\\nodd\n"
 
 
-def test_a_full_disk_is_said_with_the_name_of_the_file(command: Any, v2_root: Path) -> None:
+def test_command_full_disk_names_the_output(command: Any, v2_root: Path) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         ran = command.program("tree", root=v2_root, stdout=full)
     assert ran.code == 1
@@ -506,7 +520,7 @@ def test_info_without_proc_cgroups_says_that_it_cannot_know(command: Any, v2_roo
 
 
 def test_where_cgroups_may_be_made_on_a_read_only_mount(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cgroups.cli import facts
+    from cgroups.cli.common import facts
 
     monkeypatch.setattr(facts, "is_read_only", lambda _: True)
     assert {facts.writable(one) for one in cgroups.Hierarchy.scan()} == {"nowhere: mounted read-only"}
@@ -514,7 +528,7 @@ def test_where_cgroups_may_be_made_on_a_read_only_mount(monkeypatch: pytest.Monk
 
 def test_where_cgroups_may_be_made_if_every_creation_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """The modes say yes to root; what refuses is a security module, which only mkdir(2) shows."""
-    from cgroups.cli import facts
+    from cgroups.cli.common import facts
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -524,12 +538,12 @@ def test_where_cgroups_may_be_made_if_every_creation_fails(monkeypatch: pytest.M
 
 
 def test_where_cgroups_may_be_made_if_systemd_gives_scopes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from cgroups.cli import facts
+    from cgroups.cli.common import facts
 
     (tmp_path / "systemd").mkdir()
     (tmp_path / "systemd/private").touch()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(managed, "is_manager", lambda *_: True)
+    monkeypatch.setattr(systemd, "is_manager", lambda *_: True)
     monkeypatch.setattr(facts, "_may_make_below", lambda _: False)
     found = {one.version: facts.writable(one) for one in cgroups.Hierarchy.scan()}
     assert found.get(1, "nowhere") == "nowhere"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cgroups._interface import Failure, MountRow, Status
-from cgroups.mounts import Mount, controllers_of, split_above
+from cgroups.core.interface import Failure, MountRow, Status
+from cgroups.core.mounts import Mount, controllers_of, split_above
 
 POINT = "/sys/fs/cgroup"
 
@@ -39,7 +39,7 @@ def rows(implementation: ModuleType, text: bytes) -> list[tuple[Any, ...]]:
 # ---- captured ---------------------------------------------------------------------------
 
 
-def test_a_hybrid_host(implementation: ModuleType, fixtures: Path) -> None:
+def test_mountinfo_hybrid_host_is_parsed(implementation: ModuleType, fixtures: Path) -> None:
     text = (fixtures / "linux-6.18-v1/proc_self_mountinfo").read_bytes()
     names = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"]
     v1 = [
@@ -50,12 +50,12 @@ def test_a_hybrid_host(implementation: ModuleType, fixtures: Path) -> None:
     assert all(isinstance(row, MountRow) for row in implementation.parse_mountinfo(text))
 
 
-def test_a_unified_host(implementation: ModuleType, fixtures: Path) -> None:
+def test_mountinfo_unified_host_is_parsed(implementation: ModuleType, fixtures: Path) -> None:
     text = (fixtures / "linux-6.1-v2/proc_self_mountinfo").read_bytes()
     assert rows(implementation, text) == [(2, 0, 24, "/", POINT, "rw,relatime", "rw")]
 
 
-def test_an_open_table_is_read_to_its_end(implementation: ModuleType, fixtures: Path) -> None:
+def test_mountinfo_open_table_is_read_to_its_end(implementation: ModuleType, fixtures: Path) -> None:
     path = fixtures / "linux-6.18-v1/proc_self_mountinfo"
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -65,7 +65,7 @@ def test_an_open_table_is_read_to_its_end(implementation: ModuleType, fixtures: 
         os.close(fd)
 
 
-def test_the_kernel_s_own_table(implementation: ModuleType) -> None:
+def test_mountinfo_of_this_machine_is_parsed(implementation: ModuleType) -> None:
     expected = [
         fields[fields.index("-") + 1]
         for fields in (text.split(" ") for text in Path("/proc/self/mountinfo").read_text().splitlines())
@@ -100,7 +100,7 @@ def test_the_kernel_s_own_table(implementation: ModuleType) -> None:
         ("/né", "/né"),
     ],
 )
-def test_octal_escapes(implementation: ModuleType, text: str, decoded: str) -> None:
+def test_mountinfo_octal_escapes_are_decoded(implementation: ModuleType, text: str, decoded: str) -> None:
     [row] = rows(implementation, line(root=text, point=text))
     assert row[3:5] == (decoded, decoded)
 
@@ -108,18 +108,18 @@ def test_octal_escapes(implementation: ModuleType, text: str, decoded: str) -> N
 @pytest.mark.parametrize(
     "optional", ["", "shared:5 ", "master:1 ", "shared:5 master:1 propagate_from:2 ", "unbindable ", "future "]
 )
-def test_optional_fields(implementation: ModuleType, optional: str) -> None:
+def test_mountinfo_optional_fields_are_skipped(implementation: ModuleType, optional: str) -> None:
     assert rows(implementation, line(optional=optional)) == rows(implementation, line())
 
 
 @pytest.mark.parametrize("source", ["cgroup", "none", "memory", "", "/dev/null", "-", r"my\040source", "cgroup2"])
-def test_any_source(implementation: ModuleType, source: str) -> None:
+def test_mountinfo_any_source_is_accepted(implementation: ModuleType, source: str) -> None:
     """The source is a free word of whoever mounted it, and may be empty."""
     [row] = rows(implementation, line(source=source))
     assert row == (1, 0, 32, "/", "/sys/fs/cgroup/memory", "rw,relatime", "rw,memory")
 
 
-def test_only_the_type_tells_a_cgroup_mount(implementation: ModuleType) -> None:
+def test_mountinfo_only_the_type_marks_a_cgroup_mount(implementation: ModuleType) -> None:
     others = [line("tmpfs", source="cgroup"), line("cgroup3"), line("fuse.cgroup"), line("Cgroup"), line("cgroup2x")]
     assert rows(implementation, b"".join(others)) == []
     assert rows(implementation, b"") == []
@@ -127,21 +127,21 @@ def test_only_the_type_tells_a_cgroup_mount(implementation: ModuleType) -> None:
     assert [row[0] for row in rows(implementation, line("cgroup2", "rw,nsdelegate") + line("cgroup"))] == [2, 1]
 
 
-def test_a_hyphen_in_a_field_is_not_the_separator(implementation: ModuleType) -> None:
+def test_mountinfo_hyphen_in_a_field_is_no_separator(implementation: ModuleType) -> None:
     [row] = rows(implementation, line(root="/-", point="/a - b".replace(" ", r"\040")))
     assert row[3:5] == ("/-", "/a - b")
 
 
-def test_without_a_final_newline(implementation: ModuleType) -> None:
+def test_mountinfo_without_a_final_newline_is_parsed(implementation: ModuleType) -> None:
     assert rows(implementation, line()[:-1]) == rows(implementation, line())
 
 
-def test_order_and_repetition_are_kept(implementation: ModuleType) -> None:
+def test_mountinfo_order_and_repetition_are_kept(implementation: ModuleType) -> None:
     text = line(root="/b", point="/1") + line(point="/2") + line(point="/2")
     assert [row[3:5] for row in rows(implementation, text)] == [("/b", "/1"), ("/", "/2"), ("/", "/2")]
 
 
-def test_a_table_of_over_a_megabyte(implementation: ModuleType, tmp_path: Path) -> None:
+def test_mountinfo_over_a_megabyte_is_parsed(implementation: ModuleType, tmp_path: Path) -> None:
     other = b"40 31 0:99 / /var/lib/containers/overlay/" + b"x" * 200 + b" rw - overlay overlay rw,lowerdir=/l\n"
     text = other * 6000 + line() + b"".join(line(point=f"/m/{i}") for i in range(1000))
     assert len(text) > 1 << 20
@@ -176,10 +176,10 @@ GOOD = line()
         b"\0\0\0\0\n",
         b"\xff\xfe\xfd\n",
         b"cut in the midd",
-        b"35 31 0:32 / /m rw - tmp",  # also of what is no cgroup
+        b"35 31 0:32 / /m rw - tmp",  # also in the line of another file system
     ],
 )
-def test_a_broken_line_is_a_named_error_at_its_start(implementation: ModuleType, broken: bytes) -> None:
+def test_mountinfo_broken_line_raises_at_its_start(implementation: ModuleType, broken: bytes) -> None:
     with pytest.raises(Failure) as caught:
         implementation.parse_mountinfo(GOOD + broken)
     assert (caught.value.status, caught.value.offset) == (Status.SYNTAX, len(GOOD))
@@ -211,13 +211,13 @@ def test_a_broken_line_is_a_named_error_at_its_start(implementation: ModuleType,
         ("", (), None),
     ],
 )
-def test_controllers_of_options(options: str, names: tuple[str, ...], label: str | None) -> None:
-    """Of the options only controllers and the label count, whatever flags and security modules add."""
+def test_controllers_of_options_has_names_and_label(options: str, names: tuple[str, ...], label: str | None) -> None:
+    """Only controllers and the label count, whatever options flags and security modules add."""
     assert controllers_of(options) == (names, label)
 
 
 @pytest.mark.parametrize("flags", ["rw", "ro,nosuid,nodev,noexec,relatime", "rw,nosuid,memory"])
-def test_per_mount_flags_are_never_controllers(implementation: ModuleType, flags: str) -> None:
+def test_mount_per_mount_flags_are_no_controllers(implementation: ModuleType, flags: str) -> None:
     [row] = implementation.parse_mountinfo(line(flags=flags, options="rw,nosuid_like"))
     assert Mount(row, "/nowhere").subsystems == ("nosuid_like",)
 
@@ -238,7 +238,7 @@ def test_per_mount_flags_are_never_controllers(implementation: ModuleType, flags
         ("/../..a", (1, "/..a")),
     ],
 )
-def test_split_above(location: str, expected: tuple[int, str]) -> None:
+def test_split_above_counts_levels(location: str, expected: tuple[int, str]) -> None:
     assert split_above(location) == expected
 
 
@@ -255,7 +255,7 @@ def test_split_above(location: str, expected: tuple[int, str]) -> None:
         ("/foo/bar", "/foo", None),
     ],
 )
-def test_a_location_below_a_mount(root: str, location: str, relative: str | None) -> None:
+def test_mount_relative_location_is_below_its_root(root: str, location: str, relative: str | None) -> None:
     row = MountRow((1, 0, 32, root, "/sys/fs/cgroup/memory", "rw", "rw,memory"))
     assert Mount(row, "/nowhere").relative(location) == relative
 

@@ -82,7 +82,7 @@ def test_set_noprefix_cpuset_writes_the_short_name(app: Cgroup, monkeypatch: pyt
         def write(self, path: str, data: bytes) -> None:
             written.append((path, data))
 
-    monkeypatch.setattr(Cgroup, "place_for_writing", lambda *_: (Directory(), "top-app"))
+    monkeypatch.setattr(Cgroup, "locate_for_writing", lambda *_: (Directory(), "top-app"))
     Parameters.set(Cpuset.cpus, app, [0, 1])
     assert written == [("top-app/cpus", b"0-1")]
 

@@ -1,4 +1,4 @@
-"""Numbers are held to their range: a negative one is an error wherever the kernel has none."""
+"""Numbers are held to their range: a negative one is an error where the kernel never shows one."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from cgroups import (
     Sampler,
     capacity,
 )
-from cgroups._interface import Flag, Shape, Target
-from cgroups.sampling.sampler import Cell
+from cgroups.core.interface import Flag, Shape, Target
+from cgroups.observe.sampler import Cell
 
 V2 = [
     ("cpu.max", "-1 888", Cpu.max),
@@ -124,7 +124,7 @@ def test_sampler_cell_is_negative_only_where_signed(implementation: ModuleType, 
     (tmp_path / "a").mkdir()
     (tmp_path / "a/nice").write_text("-5\n")
     sampler = implementation.Sampler(2)
-    targets = [Target("", "", 0, 0, 0, 1, 0), Target("", "", 0, 1, Flag.SIGNED | Flag.SAME, 1, 0)]
+    targets = [Target("", "", 0, 0, 0, 1, 0), Target("", "", 0, 1, Flag.SIGNED | Flag.SHARED_NUMBER, 1, 0)]
     program = implementation.Program(Shape.VALUE, targets)
     sampler.add(implementation.open_directory(str(tmp_path), 0), "a", [("nice", program)])
     memory, places = sampler.sample(1)

@@ -1,4 +1,4 @@
-"""The package on a Python without functions that CPython has, as PyPy: each is taken away in a fresh process."""
+"""The package on a Python without some functions of CPython, such as PyPy: a fresh process lacks each."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ USES = {
         assert open_process(os.getpid()) == -1
     """,
     "whose tree it is": """
-        from cgroups import managed
-        assert not managed.is_delegated(["/nothing"])
+        from cgroups.core import systemd
+        assert not systemd.is_delegated(["/nothing"])
     """,
 }
 

@@ -28,9 +28,9 @@ from cgroups import (
     Pids,
     Subsystem,
 )
-from cgroups._backend import backend
-from cgroups._interface import Failure
-from cgroups.mounts import Mount
+from cgroups.core.backend import backend
+from cgroups.core.interface import Failure
+from cgroups.core.mounts import Mount
 
 INNER = "/cgroups-capture/inner"
 DISK = Device(8, 0)
@@ -140,7 +140,7 @@ def test_upstream_open_creates_files(writable: Any, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
-def test_opening_truncates_nothing(writable: Any, tmp_path: Path) -> None:
+def test_open_truncates_nothing(writable: Any, tmp_path: Path) -> None:
     writable.write("file", b"ab")
     assert (tmp_path / "file").read_text() == "ab23456789\n"
     with pytest.raises(Failure):
@@ -288,14 +288,14 @@ def test_others_are_ascii_only(v1: Host, v1_root: Path) -> None:
 
 
 def test_others_take_foo_for_the_parent_of_foobar() -> None:
-    from cgroups._interface import MountRow
+    from cgroups.core.interface import MountRow
 
     mount = Mount(MountRow((1, 0, 5, "/foo", "/m", "rw", "rw,memory")), "/nowhere")
     assert mount.relative("/foobar") is None
     assert mount.relative("/foo/bar") == "bar"
 
 
-def test_readers_of_one_cgroup_in_many_threads(memory: Cgroup) -> None:
+def test_get_one_cgroup_in_many_threads_is_consistent(memory: Cgroup) -> None:
     """One object, many threads: each reads its own parameter's number."""
     expected = {Memory.usage_in_bytes: 4128768, Memory.max_usage_in_bytes: 104857600, Memory.swappiness: 60}
     wrong: list[Any] = []

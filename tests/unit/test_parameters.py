@@ -1,4 +1,4 @@
-"""Parameters: what they say of themselves, names, keys, kinds, and parameters of one's own."""
+"""Parameters: what they say of themselves, names, keys, kinds, and parameters that a program declares."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ from cgroups import (
     Pids,
     Subsystem,
 )
-from cgroups.subsystem.parameter import Parameter, Readable, Resettable, Writable
+from cgroups.parameters import registry
+from cgroups.parameters.kinds import Parameter, Readable, Resettable, Writable
 
 ALWAYS_TRUE = {"memory.use_hierarchy", "cpuset.memory_migrate"}
 """What v2 always does: no file, and no error."""
 
-ALL = [*Subsystem.parameters(), *Subsystem.controllers._table(Hugetlb("2MB"))]  # type: ignore[attr-defined]
+ALL = [*Subsystem.parameters(), *registry._table(Hugetlb("2MB"))]  # type: ignore[attr-defined]
 ALL = list(dict.fromkeys(ALL))
 
 
 @pytest.mark.parametrize("parameter", ALL, ids=str)
-def test_every_parameter_says_what_it_is(parameter: Parameter) -> None:
+def test_parameters_have_a_description(parameter: Parameter) -> None:
     assert parameter.doc
     assert repr(parameter) == f"<{type(parameter).__name__} {parameter}>"
     assert parameter.files(1) or parameter.files(2)
@@ -54,7 +55,7 @@ def test_every_parameter_says_what_it_is(parameter: Parameter) -> None:
 
 
 @pytest.mark.parametrize("parameter", ALL, ids=str)
-def test_every_parameter_pickles_as_itself(parameter: Parameter) -> None:
+def test_parameters_pickled_are_the_same_objects(parameter: Parameter) -> None:
     assert pickle.loads(pickle.dumps(parameter)) is parameter
     assert copy.copy(parameter) is parameter
     assert copy.deepcopy(parameter) is parameter
@@ -88,29 +89,29 @@ def test_parameters_have_no_order() -> None:
         ("release_agent", Parameters.release_agent),
     ],
 )
-def test_by_name_or_file(name: str, parameter: Parameter) -> None:
+def test_parameter_named_takes_name_or_file(name: str, parameter: Parameter) -> None:
     assert Subsystem.parameter_named(name) is parameter
 
 
 @pytest.mark.parametrize(
     "name", ["", "memory", "memory.", "memory.nothing", "nothing.max", "hugetlb", "hugetlb.2MB.nothing"]
 )
-def test_an_unknown_name(name: str) -> None:
+def test_parameter_named_unknown_raises(name: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         Subsystem.parameter_named(name)
     assert repr(name) in str(caught.value)
     assert str(caught.value).endswith("Subsystem.parameters() lists all)")
 
 
-def test_an_unknown_name_names_the_nearest() -> None:
+def test_parameter_named_unknown_suggests_the_nearest() -> None:
     with pytest.raises(InvalidValue, match=r"did you mean memory\.limit_in_bytes, .*\?; Subsystem"):
         Subsystem.parameter_named("memory.limt_in_bytes")
-    with pytest.raises(InvalidValue, match=r"no parameter 'memory\.mx' \(did you mean memory\.max"):
+    with pytest.raises(InvalidValue, match=r"unknown parameter 'memory\.mx' \(did you mean memory\.max"):
         Subsystem.parameter_named("memory.mx")
 
 
 @pytest.mark.parametrize("name", [None, 5, b"memory.max", "hugetlb.2mb.max", "hugetlb.", "hugetlb..max"])
-def test_a_name_that_is_none(name: Any) -> None:
+def test_parameter_named_invalid_raises(name: Any) -> None:
     with pytest.raises(InvalidValue):
         Subsystem.parameter_named(name)
 
@@ -118,7 +119,7 @@ def test_a_name_that_is_none(name: Any) -> None:
 # ---- keys -------------------------------------------------------------------------------------
 
 
-def test_a_key_is_a_parameter(job: Cgroup) -> None:
+def test_parameter_with_a_key_is_a_parameter(job: Cgroup) -> None:
     anon = Memory.stat["anon"]
     assert anon is Memory.stat["anon"]
     assert anon == Memory.stat["anon"] != Memory.stat["file"]
@@ -136,7 +137,7 @@ def test_a_key_is_a_parameter(job: Cgroup) -> None:
         Memory.events["max"].binding(1)
 
 
-def test_a_number_of_a_pressure_file(job: Cgroup) -> None:
+def test_parameter_with_two_keys_is_a_number(job: Cgroup) -> None:
     parameter = Memory.pressure["some", "avg60"]
     assert parameter is Memory.pressure["some", "avg60"]
     assert pickle.loads(pickle.dumps(parameter)) is parameter
@@ -162,7 +163,7 @@ def test_hugetlb_instances() -> None:
 @pytest.mark.parametrize(
     "size", ["", "2", "MB", "2M", "2mb", "02MB", "2 MB", "2MB\n", "2TB", "../2MB", 2, None, b"2MB", ["2MB"]]
 )
-def test_hugetlb_sizes_that_are_none(size: Any) -> None:
+def test_hugetlb_invalid_size_raises(size: Any) -> None:
     with pytest.raises(InvalidValue):
         Hugetlb(size)
 
@@ -171,7 +172,7 @@ def test_hugetlb_sizes_that_are_none(size: Any) -> None:
 
 
 @pytest.mark.parametrize("parameter", ALL, ids=str)
-def test_wrong_kinds_are_type_errors(parameter: Any, shared_v2: Host) -> None:
+def test_get_and_set_wrong_kind_is_a_type_error(parameter: Any, shared_v2: Host) -> None:
     job = shared_v2.find_exn(":/job/a")
     if not isinstance(parameter, Readable):
         with pytest.raises(TypeError, match="cannot be read"):
@@ -185,18 +186,18 @@ def test_wrong_kinds_are_type_errors(parameter: Any, shared_v2: Host) -> None:
 
 
 @pytest.mark.parametrize("cgroup", [None, "memory:/a", 5, Memory.max], ids=str)
-def test_what_is_no_cgroup(cgroup: Any) -> None:
+def test_get_and_set_invalid_cgroup_is_a_type_error(cgroup: Any) -> None:
     for function in (
         lambda: Parameters.get(Memory.max, cgroup),
         lambda: Parameters.set(Memory.max, cgroup, 5),
         lambda: Parameters.reset(Memory.failcnt, cgroup),
     ):
-        with pytest.raises(TypeError, match="a Cgroup is expected"):
+        with pytest.raises(TypeError, match="cgroup must be a Cgroup, got"):
             function()
 
 
 @pytest.mark.parametrize("parameter", [None, "memory.max", 5, [], {}, Memory, Memory.max.files], ids=str)
-def test_what_is_no_parameter(parameter: Any, shared_v2: Host) -> None:
+def test_get_and_set_invalid_parameter_is_a_type_error(parameter: Any, shared_v2: Host) -> None:
     cgroup = shared_v2.find_exn(":/job/a")
     for function in (
         lambda: Parameters.get(parameter, cgroup),
@@ -210,7 +211,9 @@ def test_what_is_no_parameter(parameter: Any, shared_v2: Host) -> None:
 # ---- one's own ------------------------------------------------------------------------------------
 
 
-def test_parameters_of_one_s_own(v1_cgroup: Callable[[str], Cgroup], recorded_v1: Callable[[str], Any]) -> None:
+def test_parameters_declared_by_a_program_work(
+    v1_cgroup: Callable[[str], Cgroup], recorded_v1: Callable[[str], Any]
+) -> None:
     vendor = Parameters.mk_get("memory", "shown_ram_in_bytes", Converter.int)
     assert isinstance(vendor, Readable)
     assert not isinstance(vendor, Writable)
@@ -229,13 +232,13 @@ def test_parameters_of_one_s_own(v1_cgroup: Callable[[str], Cgroup], recorded_v1
     assert recorded.writes == []
 
 
-def test_a_controller_for_a_name() -> None:
+def test_declare_controller_follows_from_the_file_name() -> None:
     controller = Subsystem.Controller(0, "pids", enabled=True, available=True, version=1, hierarchy=None)
     assert str(Parameters.mk_get(controller, "max", Converter.string)) == "pids.max"
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "a\0", "a\n", None, 5])
-def test_names_of_one_s_own_that_cannot_be(name: Any) -> None:
+def test_declare_invalid_name_is_refused(name: Any) -> None:
     for make in (Parameters.mk_get, Parameters.mk_set, Parameters.mk_reset):
         with pytest.raises(InvalidValue):
             make("memory", name, Converter.int)
@@ -245,7 +248,7 @@ def test_names_of_one_s_own_that_cannot_be(name: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0\n", "a\0", None, 0])
-def test_reset_values_that_cannot_be(text: Any) -> None:
+def test_declare_invalid_reset_value_is_refused(text: Any) -> None:
     with pytest.raises(InvalidValue):
         Parameters.mk_reset("pids", "peak", Converter.int, reset_value=text)
 
@@ -267,19 +270,19 @@ PAGE_LIMIT = (1 << 63) - PAGE
         ("0", 0),
     ],
 )
-def test_v1_s_unlimited(
+def test_get_v1_unlimited_is_max(
     v1_cgroup: Callable[[str], Cgroup], text: str, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cgroups.subsystem import codecs
+    from cgroups.parameters import limit_formats
 
-    if codecs.PAGE_LIMIT != PAGE_LIMIT:
+    if limit_formats.PAGE_LIMIT != PAGE_LIMIT:
         pytest.skip("this machine has pages of another size than 4 KiB")
     cgroup = v1_cgroup("memory")
     (Path(cgroup.path or "") / "memory.limit_in_bytes").write_text(text + "\n")
     assert Parameters.get(Memory.limit_in_bytes, cgroup) == value
 
 
-def test_huge_pages_round_v1_s_unlimited_further(v1_cgroup: Callable[[str], Cgroup]) -> None:
+def test_get_v1_unlimited_of_huge_pages_is_max(v1_cgroup: Callable[[str], Cgroup]) -> None:
     cgroup = v1_cgroup("memory")
     for size in (2 << 20, 1 << 30, 16 << 30):
         limit = ((1 << 63) - 1) // size * size
@@ -289,7 +292,7 @@ def test_huge_pages_round_v1_s_unlimited_further(v1_cgroup: Callable[[str], Cgro
     assert Parameters.get(Hugetlb("1GB").limit_in_bytes, cgroup) == 1 << 40
 
 
-def test_64_bits_are_exact(job: Cgroup) -> None:
+def test_get_64_bits_are_exact(job: Cgroup) -> None:
     path = Path(job.path or "") / "memory.max"
     for number in ((1 << 63) - 1, 1 << 63, (1 << 64) - 1, (1 << 53) + 1):
         path.write_text(f"{number}\n")
@@ -301,14 +304,14 @@ def test_64_bits_are_exact(job: Cgroup) -> None:
 @pytest.mark.parametrize(
     ("freeze", "frozen", "state"), [(0, 0, "THAWED"), (1, 0, "FREEZING"), (1, 1, "FROZEN"), (0, 1, "FROZEN")]
 )
-def test_the_state_of_a_v2_freezer(job: Cgroup, freeze: int, frozen: int, state: str) -> None:
+def test_get_v2_freezer_state(job: Cgroup, freeze: int, frozen: int, state: str) -> None:
     directory = Path(job.path or "")
     (directory / "cgroup.freeze").write_text(f"{freeze}\n")
     (directory / "cgroup.events").write_text(f"populated 1\nfrozen {frozen}\n")
     assert Parameters.get(Freezer.state, job) == state
 
 
-def test_memory_and_swap_together(job: Cgroup) -> None:
+def test_get_v2_memsw_is_memory_plus_swap(job: Cgroup) -> None:
     directory = Path(job.path or "")
     for memory, swap, value in ((100, 50, 150), ("max", 50, MAX), (100, "max", MAX), (0, 0, 0)):
         (directory / "memory.max").write_text(f"{memory}\n")
@@ -319,7 +322,7 @@ def test_memory_and_swap_together(job: Cgroup) -> None:
     assert Parameters.get(Memory.memsw_usage_in_bytes, job) == 12
 
 
-def test_the_soft_limit_is_a_protection(job: Cgroup) -> None:
+def test_get_v2_soft_limit_is_memory_low(job: Cgroup) -> None:
     path = Path(job.path or "") / "memory.low"
     path.write_text("0\n")
     assert Parameters.get(Memory.soft_limit_in_bytes, job) is MAX
@@ -331,12 +334,12 @@ def test_the_soft_limit_is_a_protection(job: Cgroup) -> None:
     assert isinstance(value, int)
 
 
-def test_exclusive_cpus_are_a_partition(job: Cgroup) -> None:
+def test_get_v2_cpu_exclusive_is_a_partition(job: Cgroup) -> None:
     path = Path(job.path or "") / "cpuset.cpus.partition"
     for text, value in (("member", False), ("root", True), ("isolated", True), ("root invalid (no cpu)", False)):
         path.write_text(text + "\n")
         assert Parameters.get(Subsystem.Cpuset.cpu_exclusive, job) is value
 
 
-def test_pids_max_of_v1(v1_cgroup: Callable[[str], Cgroup]) -> None:
+def test_get_v1_pids_max_is_max(v1_cgroup: Callable[[str], Cgroup]) -> None:
     assert Parameters.get(Pids.max, v1_cgroup("pids")) is MAX

@@ -11,8 +11,8 @@ import pytest
 import typer
 
 from cgroups import MAX, InvalidValue
-from cgroups.cli.arguments import seconds
-from cgroups.cli.conditions import guard_named, trigger_named
+from cgroups.cli.common.arguments import seconds
+from cgroups.cli.common.conditions import guard_named, trigger_named
 from cgroups.core import quantities
 
 
@@ -114,7 +114,7 @@ def test_guard_number_of_another_unit_is_refused(word: str) -> None:
 
 @pytest.mark.parametrize("word", ["cpuacct.usage/s>1", "cpuacct.usage/s>16"])
 def test_guard_rate_without_a_unit_is_not_taken_for_cpus(word: str) -> None:
-    """A whole number of CPUs would be so many nanoseconds a second, and end the job at once."""
+    """A whole number of CPUs would mean that number of nanoseconds per second, and end the job at once."""
     number = word.partition(">")[2]
     with pytest.raises(typer.BadParameter, match=rf"write {number}\.0 or {number}00% for {number} CPUs"):
         guard_named(word, 1)

@@ -14,7 +14,7 @@ import pytest
 
 import cgroups
 from cgroups import (
-    VITALS,
+    USAGE_PARAMETERS,
     Blkio,
     Cgroup,
     Core,
@@ -92,7 +92,7 @@ def stat(**changed: int) -> str:
 # ---- figures -------------------------------------------------------------------------------------
 
 
-def test_cpu_is_cores(job: Cgroup, change: Change) -> None:
+def test_rates_cpu_is_in_cpus(job: Cgroup, change: Change) -> None:
     rate = change(job, [Cpuacct.usage], {"cpu.stat": (stat(usage_usec=5), stat(usage_usec=1_000_005))})
     assert rate.cpu is not None
     assert rate.cpu * rate._elapsed == pytest.approx(1e9)
@@ -100,19 +100,19 @@ def test_cpu_is_cores(job: Cgroup, change: Change) -> None:
     assert rate[Cpuacct.usage] * seconds(rate) == pytest.approx(10**9)
 
 
-def test_cpu_of_cpu_stat_alone(job: Cgroup, change: Change) -> None:
+def test_rates_cpu_from_only_cpu_stat(job: Cgroup, change: Change) -> None:
     rate = change(job, [Cpu.stat], {"cpu.stat": (stat(usage_usec=5), stat(usage_usec=7))})
     assert rate.cpu is not None
     assert rate.cpu * rate._elapsed == pytest.approx(2000)
 
 
-def test_throttled_is_a_share_of_periods(job: Cgroup, change: Change) -> None:
+def test_rates_throttled_is_a_share_of_periods(job: Cgroup, change: Change) -> None:
     before, after = stat(nr_periods=10, nr_throttled=9), stat(nr_periods=20, nr_throttled=14)
     assert change(job, [Cpu.stat], {"cpu.stat": (before, after)}).throttled == 0.5
     assert change(job, [Cpu.stat], {"cpu.stat": (before, before)}).throttled is None
 
 
-def test_working_set_is_usage_less_inactive_files(job: Cgroup, change: Change) -> None:
+def test_rates_working_set_is_usage_without_inactive_files(job: Cgroup, change: Change) -> None:
     files = {"memory.current": ("900\n", "1000\n"), "memory.stat": ("inactive_file 1\n", "inactive_file 300\n")}
     rate = change(job, [Memory.usage_in_bytes, Memory.stat], files)
     assert (rate.memory, rate.working_set) == (1000, 700)
@@ -122,7 +122,7 @@ def test_working_set_is_usage_less_inactive_files(job: Cgroup, change: Change) -
     assert change(job, [Memory.current, Memory.stat], files).working_set == 0
 
 
-def test_working_set_on_v1_counts_all_below(inner: Callable[[str], Cgroup], change: Change) -> None:
+def test_rates_working_set_on_v1_counts_all_below(inner: Callable[[str], Cgroup], change: Change) -> None:
     lines = "inactive_file 1\ntotal_inactive_file 300\n"
     files = {"memory.usage_in_bytes": ("1000\n", "1000\n"), "memory.stat": (lines, lines)}
     assert change(inner("memory"), [Memory.usage_in_bytes, Memory.stat], files).working_set == 700
@@ -143,16 +143,16 @@ IO_AFTER = io(sda=(400, 60, 2, 2), sdb=(1001, 0, 5, 7))
 
 @pytest.mark.parametrize(
     "parameters",
-    [[Io.stat], [Blkio.throttle_io_service_bytes, Blkio.throttle_io_serviced], list(VITALS)],
+    [[Io.stat], [Blkio.throttle_io_service_bytes, Blkio.throttle_io_serviced], list(USAGE_PARAMETERS)],
     ids=["io", "blkio", "vitals"],
 )
-def test_io_is_the_sum_over_devices(job: Cgroup, change: Change, parameters: list[Any]) -> None:
+def test_rates_io_is_the_sum_over_devices(job: Cgroup, change: Change, parameters: list[Any]) -> None:
     rate = change(job, parameters, {"io.stat": (IO_BEFORE, IO_AFTER)})
     figures = [rate.read_bytes, rate.write_bytes, rate.reads, rate.writes]
     assert [one * seconds(rate) for one in figures if one is not None] == pytest.approx([301, 50, 1, 7])
 
 
-def test_io_on_v1(inner: Callable[[str], Cgroup], change: Change) -> None:
+def test_rates_io_on_v1(inner: Callable[[str], Cgroup], change: Change) -> None:
     def text(read: int, write: int) -> str:
         operations = {"Read": read, "Write": write, "Sync": 9, "Async": 9, "Total": read + write}
         return "".join(f"8:0 {name} {number}\n" for name, number in operations.items()) + f"Total {read + write}\n"
@@ -164,7 +164,7 @@ def test_io_on_v1(inner: Callable[[str], Cgroup], change: Change) -> None:
     assert rate.reads is None
 
 
-def test_a_device_that_is_used_for_the_first_time(v2: Host) -> None:
+def test_rates_device_used_for_the_first_time(v2: Host) -> None:
     one, other = v2.find_exn(":/job"), v2.find_exn(":/job/a")
     write(one, "io.stat", IO_BEFORE)
     write(other, "io.stat", "")
@@ -181,7 +181,7 @@ def test_a_device_that_is_used_for_the_first_time(v2: Host) -> None:
         assert rates(now, later(sampler, now))[other].reads == 0
 
 
-def test_device_without_a_column_makes_figures_none(v2: Host) -> None:
+def test_rates_device_without_a_column_makes_figures_none(v2: Host) -> None:
     """A device that was first used after the sampler was made is in no column: what there is is not all."""
     one, other = v2.find_exn(":/job"), v2.find_exn(":/job/a")
     write(one, "io.stat", IO_BEFORE.splitlines(keepends=True)[0])
@@ -204,7 +204,7 @@ def test_device_without_a_column_makes_figures_none(v2: Host) -> None:
     assert rates(now, late)[one].read_bytes is None  # it is no longer known of whom
 
 
-def test_first_device_of_all_makes_figures_none(job: Cgroup, change: Change) -> None:
+def test_rates_first_device_of_all_makes_figures_none(job: Cgroup, change: Change) -> None:
     rate = change(job, [Io.stat], {"io.stat": ("", IO_AFTER)})
     assert (rate.read_bytes, rate.writes) == (None, None)
 
@@ -214,7 +214,7 @@ def test_first_device_of_all_makes_figures_none(job: Cgroup, change: Change) -> 
 
 def with_times(frame: Frame, times: list[int]) -> Frame:
     """The same frame, its rows read at other times."""
-    memory, places = bytearray(frame._memory), frame._places
+    memory, places = bytearray(frame._memory), frame._layout
     for row, one in enumerate(times):
         at = places.times + 8 * row
         memory[at : at + 8] = one.to_bytes(8, sys.byteorder)
@@ -241,7 +241,7 @@ def test_rates_are_over_the_time_between_the_readings_of_a_row(v2: Host) -> None
     assert [rate.timestamp_ns - begin for rate in found.values()] == [2 * 10**9, 5 * 10**9]
 
 
-def test_row_times_are_of_the_reading(v2: Host) -> None:
+def test_frame_row_times_are_of_the_reading(v2: Host) -> None:
     rows = [v2.find_exn(":/job"), v2.find_exn(":/job/a"), v2.find_exn(":/")]
     with Sampler(rows, [Cpuacct.usage, Memory.stat, Memory.current, Io.stat]) as sampler:
         for _ in range(3):
@@ -252,7 +252,7 @@ def test_row_times_are_of_the_reading(v2: Host) -> None:
             assert (frame.row_times.readonly, frame.row_times.format) == (True, "q")
 
 
-def test_pressure_is_a_share_of_the_time(job: Cgroup, change: Change) -> None:
+def test_rates_pressure_is_a_share_of_the_time(job: Cgroup, change: Change) -> None:
     def text(some: int, full: int) -> str:
         averages = "avg10=1.50 avg60=0.00 avg300=0.00"
         return f"some {averages} total={some}\nfull {averages} total={full}\n"
@@ -266,7 +266,7 @@ def test_pressure_is_a_share_of_the_time(job: Cgroup, change: Change) -> None:
 # ---- what is not known -----------------------------------------------------------------------------
 
 
-def test_a_counter_that_went_back_is_none(job: Cgroup, change: Change) -> None:
+def test_rates_counter_that_fell_is_none(job: Cgroup, change: Change) -> None:
     rate = change(job, [Cpuacct.usage, Cpu.stat], {"cpu.stat": (stat(usage_usec=9), stat(usage_usec=8))})
     assert rate.cpu is None
     assert rate[Cpuacct.usage] is None
@@ -274,16 +274,16 @@ def test_a_counter_that_went_back_is_none(job: Cgroup, change: Change) -> None:
     assert rate.delta(Cpu.stat)["user_usec"] == 0
 
 
-def test_what_is_no_counter_may_fall(job: Cgroup, change: Change) -> None:
+def test_rates_gauge_may_fall(job: Cgroup, change: Change) -> None:
     rate = change(job, [Pids.current, Memory.current], {"memory.current": ("4096\n", "0\n")})
     assert rate.delta(Memory.current) == -4096
 
 
-def test_a_limit_that_is_max_has_no_rate(job: Cgroup, change: Change) -> None:
+def test_rates_limit_that_is_max_has_no_rate(job: Cgroup, change: Change) -> None:
     assert change(job, [Memory.max], {"memory.max": ("max\n", "4096\n")})[Memory.max] is None
 
 
-def test_a_parameter_that_is_not_there(v2: Host) -> None:
+def test_rates_missing_parameter_is_none(v2: Host) -> None:
     root = v2.find_exn(":/")
     with Sampler([root, v2.find_exn(":/job")], [Memory.current, Io.stat]) as sampler:
         then = sampler.sample()
@@ -292,14 +292,14 @@ def test_a_parameter_that_is_not_there(v2: Host) -> None:
         assert rate.pressure == {}
 
 
-def test_rate_of_a_table_without_lines_is_none(job: Cgroup, change: Change) -> None:
+def test_rates_table_without_lines_is_none(job: Cgroup, change: Change) -> None:
     """A keyed file that is empty when the sampler is made gives no columns, and a frame no cells."""
     rate = change(job, [Io.stat], {"io.stat": ("", "")})
     assert (rate.read_bytes, rate.writes, rate.cpu, rate.memory, rate.pressure) == (None, None, None, None, {})
     assert rate[Io.stat] == rate.delta(Io.stat) == rate.now(Io.stat) == {}
 
 
-def test_a_cgroup_made_again_has_no_past(job: Cgroup, keep_no_files: None) -> None:
+def test_rates_cgroup_created_again_has_no_past(job: Cgroup, keep_no_files: None) -> None:
     write(job, "cpu.stat", stat(usage_usec=5))
     with Sampler([job], [Cpuacct.usage, Memory.current]) as sampler:
         then = sampler.sample()
@@ -315,6 +315,33 @@ def test_a_cgroup_made_again_has_no_past(job: Cgroup, keep_no_files: None) -> No
         assert rate.cpu is None
         assert rate[Cpuacct.usage] is None
         assert rate.memory is not None
+
+
+def test_rates_new_cgroup_with_an_empty_table_is_none(v2: Host) -> None:
+    """Its row number may be beyond the rows of the earlier frame."""
+    job = v2.find_exn(":/job")
+    write(job, "io.stat", "8:0 rbytes=1 wbytes=1 rios=1 wios=1 dbytes=0 dios=0\n")
+    with Sampler.follow(job, [Io.stat, Cpuacct.usage]) as sampler:
+        then = sampler.sample()
+        shutil.copytree(str(job.path), str(Path(str(job.path), "b")), ignore=shutil.ignore_patterns("a"))
+        new = v2.find_exn(":/job/b")
+        write(new, "io.stat", "")
+        now = later(sampler, then)
+        rate = rates(then, now)[new]
+    assert (rate.read_bytes, rate.writes, rate.cpu, rate.seconds) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "swap"), [("total_swap 7\nswap 3\n", 7), ("swap 3\n", 3), ("rss 1\n", None)], ids=["total", "own", "none"]
+)
+def test_rates_swap_on_v1_is_in_memory_stat(
+    text: str, swap: int | None, inner: Callable[[str], Cgroup], change: Change
+) -> None:
+    assert change(inner("memory"), [Memory.stat], {"memory.stat": (text, text)}).swap == swap
+
+
+def test_rates_swap_on_v2_is_a_file(job: Cgroup, change: Change) -> None:
+    assert change(job, [Memory.swap_current], {"memory.swap.current": ("1\n", "4096\n")}).swap == 4096
 
 
 def test_rates_are_a_mapping(v2: Host) -> None:
@@ -335,7 +362,7 @@ def test_rates_are_a_mapping(v2: Host) -> None:
         found[cgroups[0]][Memory.current]
 
 
-def test_what_is_refused(job: Cgroup) -> None:
+def test_rates_invalid_frames_are_refused(job: Cgroup) -> None:
     with Sampler([job], [Cpuacct.usage]) as sampler, Sampler([job], [Memory.current]) as other:
         then = sampler.sample()
         now = later(sampler, then)
@@ -343,13 +370,13 @@ def test_what_is_refused(job: Cgroup) -> None:
             (now, then, "not earlier"),
             (then, then, "not earlier"),
             (then, later(other, then), "different columns"),
-            (then, None, "not a frame"),
+            (then, None, "must be a Frame"),
         ):
             with pytest.raises(InvalidValue, match=message):
                 rates(previous, current)
 
 
-def test_of_no_cgroups() -> None:
+def test_rates_of_no_cgroups_are_empty() -> None:
     with Sampler([], [Cpuacct.usage]) as sampler:
         then = sampler.sample()
         found = rates(then, later(sampler, then))
@@ -371,7 +398,7 @@ GAUGES = {
 }
 
 
-def test_which_numbers_are_counters(v2: Host) -> None:
+def test_quantity_counters_are_marked(v2: Host) -> None:
     parameters = [
         Cpuacct.usage,
         Cpu.stat,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +15,11 @@ import pytest
 import typer
 
 from cgroups import MAX, CgroupOSError, InvalidValue, Memory
-from cgroups.cli import plotting, tables
-from cgroups.cli.render import printable
-from cgroups.sampling.columns import Column
+from cgroups.cli import plot
+from cgroups.cli.common import panels, tables
+from cgroups.cli.common import parquet as segments
+from cgroups.cli.common.render import printable
+from cgroups.observe.columns import Column
 
 SUFFIXES = [".csv", ".jsonl", ".parquet"]
 COLUMNS = (
@@ -43,8 +48,8 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each write of rows is a segment."""
-    monkeypatch.setattr(tables, "SEGMENT_S", 0.0)
-    monkeypatch.setattr(tables, "SEGMENT_SHARE", 0.0)
+    monkeypatch.setattr(segments, "SEGMENT_S", 0.0)
+    monkeypatch.setattr(segments, "SEGMENT_SHARE", 0.0)
 
 
 def written(path: Path, *blocks: Sequence[tables.Row]) -> Path:
@@ -56,7 +61,7 @@ def written(path: Path, *blocks: Sequence[tables.Row]) -> Path:
 
 
 def read_back(given: Sequence[tables.Row]) -> list[tuple[float, str, list[float | None]]]:
-    """What a reader gives of rows: the monotonic clock, and no number for MAX."""
+    """Return the rows that a reader returns: with the monotonic clock, and no number for MAX."""
     return [
         (monotonic / SECOND, cgroup, [None if one is MAX or one is None else float(one) for one in numbers])
         for _, monotonic, cgroup, *numbers in given
@@ -106,7 +111,7 @@ def test_parquet_segments_are_few_and_bounded(tmp_path: Path, monkeypatch: pytes
     """Many small writes are one row group; what waits is written when it is much, or when time has passed."""
     parquet = pytest.importorskip("pyarrow.parquet")
     now = [0.0]
-    monkeypatch.setattr(tables.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(segments.time, "monotonic", lambda: now[0])
     path = tmp_path / "out.parquet"
     file = tables.create(str(path), COLUMNS)
     for at in range(1000):
@@ -114,7 +119,7 @@ def test_parquet_segments_are_few_and_bounded(tmp_path: Path, monkeypatch: pytes
         file.write(rows(1, since=at))
     assert parquet.read_table(path).num_rows >= 2 * 1000 * 0.9
     assert parquet.ParquetFile(path).num_row_groups < 70
-    monkeypatch.setattr(tables, "SEGMENT_CELLS", 1)
+    monkeypatch.setattr(segments, "SEGMENT_CELLS", 1)
     file.write(rows(1, since=1000))
     assert parquet.read_table(path).num_rows == 2 * 1001
     file.close()
@@ -130,13 +135,13 @@ def test_file_on_a_full_disk_keeps_what_was_written(path: Path, eager: None, mon
             file.write(rows(50, since=2))
     assert caught.value.errno == errno.ENOSPC
     assert str(caught.value).startswith(f"cannot write {path}: No space left on device")
-    assert "what was recorded before" in str(caught.value)
+    assert "the file has all rows recorded before" in str(caught.value)
     assert path.read_bytes() == before
     assert tables.read(str(path)).rows == read_back(rows(2))
 
 
 def fill(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    """Make a disk that has so many bytes of room, once."""
+    """Make a disk full after a number of bytes, once."""
     write = os.pwrite
     left = [room]
 
@@ -151,9 +156,46 @@ def fill(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     monkeypatch.setattr(os, "pwrite", pwrite)
 
 
+ENDLESS = """
+import itertools, sys
+sys.path.insert(0, sys.argv[1])
+from cgroups import Memory
+from cgroups.cli.common import parquet, tables
+from cgroups.observe.columns import Column
+
+parquet.SEGMENT_S = parquet.SEGMENT_SHARE = 0.0
+file = tables.create(sys.argv[2], [Column(Memory.usage_in_bytes, None, "bytes", 1, False)])
+for at in itertools.count():
+    file.write([(at * 10**9, at * 10**9, f"memory:/{name}", at) for name in range(200)])
+    print(at, flush=True)
+"""
+"""Write rows forever; print the number of each write that has returned."""
+
+
+@pytest.mark.slow
+def test_file_of_a_killed_program_has_all_rows_whose_write_returned(path: Path) -> None:
+    """SIGKILL at any moment, also within a write."""
+    command = [sys.executable, "-c", ENDLESS, str(Path(__file__).parents[2]), str(path)]
+    for round_ in range(8):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            written = int(child.stdout.readline())
+            time.sleep(0.013 * round_)
+            child.kill()
+            written = int((child.stdout.read().splitlines() or [str(written)])[-1])
+        table = tables.read(str(path))
+        moments = [moment for moment, _, _ in table.rows]
+        # In a text file the last write may be there in part; a segment is there as a whole, or not at all.
+        whole = len(moments) // 200 * 200
+        assert whole == len(moments) or path.suffix != ".parquet"
+        assert moments == [float(at // 200) for at in range(len(moments))]
+        assert whole // 200 in (written + 1, written + 2)
+
+
 # ---- a file that was cut short ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_read_of_a_file_cut_anywhere_gives_whole_rows_and_says_so(path: Path, eager: None) -> None:
     """Cut inside a number, 4096 must not be read as 40."""
     written(path, rows(2), rows(2, since=2))
@@ -189,13 +231,13 @@ def test_read_of_a_file_without_a_whole_line_is_refused(name: str, data: bytes, 
     if name.endswith(".parquet"):
         pytest.importorskip("pyarrow")
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(InvalidValue, match="is not a file that 'cgroups record' has written"):
+    with pytest.raises(InvalidValue, match="cannot read .*: not a file that 'cgroups record' has written"):
         tables.read(str(tmp_path / name))
 
 
 def test_plot_of_a_file_without_rows_is_refused(path: Path) -> None:
-    with pytest.raises(InvalidValue, match="no rows are in it"):
-        plotting.plot(str(written(path)), str(path.with_name("chart.svg")))
+    with pytest.raises(InvalidValue, match="it has no rows"):
+        plot.plot(str(written(path)), str(path.with_name("chart.svg")))
 
 
 def test_plot_of_a_file_cut_short_draws_what_is_whole(path: Path, eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,9 +245,9 @@ def test_plot_of_a_file_cut_short_draws_what_is_whole(path: Path, eager: None, m
     path.write_bytes(path.read_bytes()[:-3])
     drawn: list[Any] = []
     told: list[str] = []
-    monkeypatch.setattr(plotting, "_draw", lambda charts, _: drawn.append(charts))
+    monkeypatch.setattr(plot, "draw", lambda charts, _, **__: drawn.append({one.title: one.lines for one in charts}))
     monkeypatch.setattr(typer, "echo", lambda text, **_: told.append(text))
-    plotting.plot(str(path), str(path.with_name("chart.svg")))
+    plot.plot(str(path), str(path.with_name("chart.svg")))
     (message,) = told
     assert message.startswith(f"cgroups: {path}: it")
     assert "cut short" in message
@@ -222,7 +264,7 @@ def test_plot_rates_are_by_the_monotonic_clock(path: Path) -> None:
     for at, step in ((0, 0), (1, 0), (2, 3600), (3, 3600)):
         file.write([((1_700_000_000 + at + step) * SECOND, (50 + at) * SECOND, "memory:/a", at * 100)])
     file.close()
-    lines = plotting._lines(tables.read(str(path)), "memory.stat[pgfault]")
+    lines = panels.lines_of(tables.read(str(path)), "memory.stat[pgfault]")
     assert lines == {"memory:/a": [(51.0, 100.0), (52.0, 100.0), (53.0, 100.0)]}
 
 
@@ -249,13 +291,12 @@ def test_name_that_is_no_utf8_has_one_spelling(path: Path, recorded_rows: Callab
 def recorded_rows(v2: Any) -> Callable[[str], list[tables.Row]]:
     """Rows as ``record`` takes them from a frame of one cgroup of that name."""
     from cgroups import Sampler  # noqa: PLC0415 - beside its one use
-    from cgroups.cli.recording import _rows  # noqa: PLC0415
+    from cgroups.cli.common.ticks import Raw  # noqa: PLC0415
 
     def make(name: str) -> list[tables.Row]:
         cgroup = v2.find_exn(":/job/a")
         os.mkdir(os.path.join(os.path.dirname(os.path.dirname(str(cgroup.path))), name))
         with Sampler([v2.find_exn(f":/{name}")], [Memory.usage_in_bytes]) as sampler:
-            frame = sampler.sample()
-            return [*_rows(sampler, [frame.row_times.tolist()], [frame.values], [frame.status])]
+            return [*Raw(sampler).of_frame(sampler.sample())]
 
     return make

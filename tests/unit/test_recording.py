@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from cgroups import Host, InvalidValue, Memory, Pids, Sampler, backend
-from cgroups.cli import recording
-from cgroups.cli.recording import _Looped
-from cgroups.cli.values import named
-from cgroups.sampling.recording import Recorder, ticks_in
+from cgroups.cli import record
+from cgroups.cli.common.ticks import Looped, Raw
+from cgroups.cli.common.values import named
+from cgroups.observe.recorder import Recorder, ticks_in
 
 
 def native(test: Callable[..., None]) -> Any:
@@ -110,10 +110,10 @@ def test_record_says_which_device_came_too_late(v2: Host, tmp_path: Path, capsys
     timer.start()
     context: Any = SimpleNamespace(obj=v2)
     out = tmp_path / "out.csv"
-    recording.record(context, ":/job/a", str(out), [named("io.stat")], interval=0.01, duration=0.6)
+    record.record(context, [":/job/a"], str(out), [named("io.stat")], interval=0.01, duration=0.6)
     timer.join()
     told = capsys.readouterr().err.splitlines()
-    assert told[1:] == [f"cgroups: not in {out}, as it came after the start: 8:16 of io.stat"]
+    assert told[1:] == [f"cgroups: {out} lacks keys that appeared after the start: 8:16 of io.stat"]
     assert told[0].startswith("60 ticks") or "lost" in told[0]
 
 
@@ -125,7 +125,7 @@ def test_ticks_in_a_duration_are_those_of_its_decimals() -> None:
 
 @pytest.mark.parametrize("stall", [0.0, 0.035])
 def test_record_without_a_thread_counts_each_tick_once(sampler: Sampler, stall: float) -> None:
-    looped = _Looped(sampler, 10_000_000, 0.1)
+    looped = Looped(Raw(sampler), 10_000_000, 0.1)
     begin = time.monotonic()
     rows = 0
     while looped.running:
@@ -142,7 +142,7 @@ def test_record_without_a_thread_counts_each_tick_once(sampler: Sampler, stall: 
 
 
 def test_record_without_a_thread_stopped_counts_the_ticks_that_were_due(sampler: Sampler) -> None:
-    looped = _Looped(sampler, 10_000_000, None)
+    looped = Looped(Raw(sampler), 10_000_000, None)
     time.sleep(0.035)
     looped.stop()
     assert looped.told().ticks == 0

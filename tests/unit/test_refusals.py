@@ -9,19 +9,9 @@ from typing import Any
 import pytest
 
 import cgroups
-from cgroups import (
-    Cgroup,
-    CgroupError,
-    Core,
-    Cpu,
-    Freezer,
-    Host,
-    InvalidValue,
-    Memory,
-    Parameters,
-    diagnosis,
-)
-from cgroups._interface import Failure, Status
+from cgroups import Cgroup, CgroupError, Core, Cpu, Freezer, Host, InvalidValue, Memory, Parameters
+from cgroups.core import diagnosis, refusals
+from cgroups.core.interface import Failure, Status
 
 # ---- each answer of the kernel to a write ------------------------------------------------------------
 
@@ -29,9 +19,9 @@ from cgroups._interface import Failure, Status
 @pytest.mark.parametrize(
     ("number", "kind", "words"),
     [
-        (errno.EINVAL, InvalidValue, "the kernel does not take this value here"),
-        (errno.ERANGE, InvalidValue, "out of the range that the kernel takes"),
-        (errno.EBUSY, cgroups.CgroupBusy, "does not fit the new value"),
+        (errno.EINVAL, InvalidValue, "the kernel does not accept this value here"),
+        (errno.ERANGE, InvalidValue, "out of the range that the kernel accepts"),
+        (errno.EBUSY, cgroups.CgroupBusy, "do not fit the new value"),
         (errno.ENOSPC, cgroups.CgroupOSError, "without a CPU or a memory node"),
         (errno.E2BIG, InvalidValue, "4096 bytes"),
         (errno.EACCES, cgroups.AccessDenied, "beyond what the parent allows"),
@@ -40,7 +30,9 @@ from cgroups._interface import Failure, Status
         (errno.EIO, cgroups.CgroupOSError, "EIO"),
     ],
 )
-def test_a_refused_write(raises: Any, recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
+def test_set_refused_write_names_the_reason(
+    raises: Any, recorded_v2: Any, number: int, kind: type[CgroupError], words: str
+) -> None:
     recorded_v2.refuse("memory.max", "8192", number)
     cgroup = recorded_v2.cgroup
     raises(
@@ -54,12 +46,12 @@ def test_a_refused_write(raises: Any, recorded_v2: Any, number: int, kind: type[
     )
 
 
-def test_what_is_not_there_to_be_written(raises: Any, recorded_v2: Any) -> None:
+def test_set_missing_device_or_file_names_the_reason(raises: Any, recorded_v2: Any) -> None:
     """ENODEV is a device's that a file names; of any other file it is the cgroup that is gone."""
     cgroup = recorded_v2.cgroup
     recorded_v2.refuse("io.max", "7:7 rbps=max", errno.ENODEV)
     write = lambda: cgroup.write_text("io.max", "7:7 rbps=max")  # noqa: E731 - what is tried
-    raises(InvalidValue, write, "there is no such device", "ENODEV", errno=errno.ENODEV)
+    raises(InvalidValue, write, "no such device exists", "ENODEV", errno=errno.ENODEV)
     for name, text in (("memory.max", "8192"), ("cgroup.freeze", "1"), ("cgroup.kill", "1")):
         recorded_v2.refuse(name, text, errno.ENODEV)
         write = lambda name=name, text=text: cgroup.write_text(name, text)  # noqa: E731
@@ -69,15 +61,17 @@ def test_what_is_not_there_to_be_written(raises: Any, recorded_v2: Any) -> None:
 @pytest.mark.parametrize(
     ("number", "kind", "words"),
     [
-        (errno.ESRCH, cgroups.ProcessNotFound, "there is no such process"),
+        (errno.ESRCH, cgroups.ProcessNotFound, "no such process exists"),
         (errno.EINVAL, InvalidValue, "a kernel thread"),
-        (errno.ENOSPC, cgroups.CgroupOSError, "its cpuset.cpus or cpuset.mems is empty; set both first"),
+        (errno.ENOSPC, cgroups.CgroupOSError, "the destination's cpuset.cpus or cpuset.mems is empty; set both first"),
         (errno.EBUSY, cgroups.CgroupBusy, "no internal processes"),
         (errno.EOPNOTSUPP, cgroups.CgroupOSError, "'domain'"),
         (errno.EROFS, cgroups.AccessDenied, "mounted read-only"),
     ],
 )
-def test_a_refused_attach(raises: Any, recorded_v2: Any, number: int, kind: type[CgroupError], words: str) -> None:
+def test_add_process_refused_names_the_reason(
+    raises: Any, recorded_v2: Any, number: int, kind: type[CgroupError], words: str
+) -> None:
     recorded_v2.refuse("cgroup.procs", "4321", number)
     cgroup = recorded_v2.cgroup
     tried = "cannot move process 4321 into :/job/a"
@@ -86,7 +80,7 @@ def test_a_refused_attach(raises: Any, recorded_v2: Any, number: int, kind: type
     )
 
 
-def test_a_move_names_the_common_ancestor(raises: Any, recorded_v2: Any) -> None:
+def test_add_process_refused_names_the_common_ancestor(raises: Any, recorded_v2: Any) -> None:
     """A delegated user's move needs access where both trees meet."""
     process = Path(recorded_v2.cgroup.hierarchy.host.root) / "proc/4321"
     process.mkdir()
@@ -99,10 +93,10 @@ def test_a_move_names_the_common_ancestor(raises: Any, recorded_v2: Any) -> None
     )
 
 
-def test_a_refused_removal(raises: Any, recorded_v2: Any) -> None:
+def test_remove_refused_names_the_reason(raises: Any, recorded_v2: Any) -> None:
     """The captured directory is not empty, so that rmdir(2) itself says no."""
     cgroup = recorded_v2.cgroup
-    error = diagnosis.explain_remove(errno.EBUSY, cgroup)
+    error = refusals.explain_remove(errno.EBUSY, cgroup)
     assert type(error) is cgroups.CgroupBusy
     for word in ("cannot remove :/job/a", str(cgroup.path), "EBUSY", "processes inside: 1; cgroups below: 0"):
         assert word in str(error)
@@ -116,39 +110,41 @@ def test_a_refused_removal(raises: Any, recorded_v2: Any) -> None:
     ("number", "kind", "words"),
     [
         (errno.EAGAIN, cgroups.CgroupOSError, "cgroup.max.depth or cgroup.max.descendants"),
-        (errno.ENOSPC, cgroups.CgroupOSError, "no id left"),
-        (errno.EEXIST, cgroups.CgroupExists, "the name is taken"),
-        (errno.EACCES, cgroups.AccessDenied, "its parent may be written, but a security module refuses it"),
+        (errno.ENOSPC, cgroups.CgroupOSError, "no cgroup id left"),
+        (errno.EEXIST, cgroups.CgroupExists, "a cgroup or a control file has this name"),
+        (errno.EACCES, cgroups.AccessDenied, "its parent is writable, but a security module refuses it"),
         (errno.EROFS, cgroups.AccessDenied, "its parent is mounted read-only"),
     ],
 )
-def test_a_refused_creation(job: Cgroup, number: int, kind: type[CgroupError], words: str) -> None:
-    error = diagnosis.explain_create(number, job.child("new"))
+def test_create_refused_names_the_reason(job: Cgroup, number: int, kind: type[CgroupError], words: str) -> None:
+    error = refusals.explain_create(number, job.child("new"))
     assert type(error) is kind
-    for word in ("cannot make :/job/a/new", f"{job.path}/new", words, errno.errorcode[number]):
+    for word in ("cannot create :/job/a/new", f"{job.path}/new", words, errno.errorcode[number]):
         assert word in str(error)
 
 
 @pytest.mark.parametrize(
     ("number", "kind", "words"),
     [
-        (errno.EBUSY, cgroups.CgroupBusy, "no internal processes: :/job has some; move them down first"),
-        (errno.EOPNOTSUPP, cgroups.CgroupOSError, "memory is a controller of domains"),
+        (errno.EBUSY, cgroups.CgroupBusy, "no internal processes: :/job has processes; move them down first"),
+        (errno.EOPNOTSUPP, cgroups.CgroupOSError, "memory works only in domains"),
         (errno.ENOENT, cgroups.SubsystemNotAttached, ":/job does not have memory itself"),
         (errno.EINVAL, cgroups.SubsystemNotAvailable, "EINVAL"),
         (errno.EACCES, cgroups.AccessDenied, "EACCES"),
     ],
 )
-def test_a_refused_controller(v2: Host, job: Cgroup, number: int, kind: type[CgroupError], words: str) -> None:
+def test_explain_control_refused_names_the_reason(
+    v2: Host, job: Cgroup, number: int, kind: type[CgroupError], words: str
+) -> None:
     failure = Failure(Status.OS, number)
-    error = diagnosis.explain_control(failure, v2.find_exn(":/job"), "+memory", job)
+    error = refusals.explain_control(failure, v2.find_exn(":/job"), "+memory", job)
     assert type(error) is kind
     tried = "cannot enable memory below :/job"
     for word in (tried, "cgroup.subtree_control", "for :/job/a", words, errno.errorcode[number]):
         assert word in str(error)
 
 
-def test_threaded_cgroups_are_explained(v2: Host, v2_root: Path) -> None:
+def test_errors_of_threaded_cgroups_are_explained(v2: Host, v2_root: Path) -> None:
     (v2_root / "sys/fs/cgroup/job/a/cgroup.type").write_text("threaded\n")
     failure = Failure(Status.OS, errno.EOPNOTSUPP)
     error = diagnosis.explain(failure, v2.find_exn(":/job/a"), "cgroup.procs", "read")
@@ -157,21 +153,21 @@ def test_threaded_cgroups_are_explained(v2: Host, v2_root: Path) -> None:
         assert word in str(error)
 
 
-def test_a_hierarchy_that_was_unmounted(job: Cgroup) -> None:
+def test_explain_unmounted_hierarchy_is_cgroup_gone(job: Cgroup) -> None:
     error = diagnosis.explain(Failure(Status.FOREIGN), job, "memory.max", "read")
     assert type(error) is cgroups.CgroupGone
     assert "not a cgroup file system" in str(error)
     assert "unmounted" in str(error)
 
 
-def test_wrong_kinds_of_parameter_say_what_they_are(job: Cgroup) -> None:
+def test_get_and_set_wrong_kind_names_the_kind(job: Cgroup) -> None:
     """A mistake in the program, not of the machine: TypeError."""
     for function, words in (
         (lambda: Parameters.set(Memory.usage_in_bytes, job, 5), "memory.usage_in_bytes cannot be set"),  # type: ignore[arg-type]
         (lambda: Parameters.get(Core.kill, job), "cgroup.kill cannot be read"),  # type: ignore[arg-type]
         (lambda: Parameters.reset(Cpu.shares, job), "cpu.shares cannot be reset"),  # type: ignore[arg-type]
-        (lambda: Parameters.get(Freezer.state, "freezer:/a"), "a Cgroup is expected"),  # type: ignore[arg-type]
-        (lambda: Parameters.get("memory.max", job), "a parameter such as"),  # type: ignore[arg-type]
+        (lambda: Parameters.get(Freezer.state, "freezer:/a"), "cgroup must be a Cgroup, got 'freezer:/a'"),  # type: ignore[arg-type]
+        (lambda: Parameters.get("memory.max", job), "parameter must be a parameter such as"),  # type: ignore[arg-type]
     ):
         with pytest.raises(TypeError) as caught:
             function()

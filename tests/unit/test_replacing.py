@@ -33,7 +33,7 @@ DISK, OTHER, THIRD = Device(8, 0), Device(8, 16), Device(254, 0)
 # ---- set replaces ---------------------------------------------------------------------------------
 
 
-def test_a_throttle_is_replaced_on_v1(recorded_v1: Callable[[str], Any]) -> None:
+def test_set_v1_throttle_replaces_the_table(recorded_v1: Callable[[str], Any]) -> None:
     """Removals first, then one write for each device."""
     recorded = recorded_v1("blkio")
     name = "blkio.throttle.read_bps_device"
@@ -49,7 +49,7 @@ def test_a_throttle_is_replaced_on_v1(recorded_v1: Callable[[str], Any]) -> None
     assert recorded.writes == [(name, "8:0 5")]
 
 
-def test_a_throttle_is_replaced_on_v2(recorded_v2: Any) -> None:
+def test_set_v2_throttle_replaces_the_table(recorded_v2: Any) -> None:
     """Only its own key of io.max: what the other throttles have said stays."""
     recorded_v2.put("io.max", "8:0 rbps=1000 wbps=max riops=max wiops=7\n8:16 rbps=max wbps=5 riops=max wiops=max\n")
     cgroup = recorded_v2.cgroup
@@ -62,7 +62,7 @@ def test_a_throttle_is_replaced_on_v2(recorded_v2: Any) -> None:
     assert recorded_v2.writes == [("io.max", "8:0 wiops=4294967295")]
 
 
-def test_a_refused_line_restores_those_before_it(recorded_v1: Callable[[str], Any]) -> None:
+def test_set_refused_line_restores_those_before_it(recorded_v1: Callable[[str], Any]) -> None:
     recorded = recorded_v1("blkio")
     name = "blkio.throttle.write_bps_device"
     recorded.put(name, "8:0 1000\n8:16 2000\n")
@@ -77,7 +77,7 @@ def test_a_refused_line_restores_those_before_it(recorded_v1: Callable[[str], An
     ]
 
 
-def test_a_refused_new_line_restores_to_none(recorded_v2: Any) -> None:
+def test_set_refused_new_line_removes_it(recorded_v2: Any) -> None:
     recorded_v2.put("io.max", "")
     recorded_v2.refuse("io.max", "8:16 rbps=5", errno.ENODEV)
     with pytest.raises(InvalidValue):
@@ -85,7 +85,7 @@ def test_a_refused_new_line_restores_to_none(recorded_v2: Any) -> None:
     assert recorded_v2.writes == [("io.max", "8:0 rbps=4"), ("io.max", "8:16 rbps=5"), ("io.max", "8:0 rbps=max")]
 
 
-def test_io_max_is_replaced(recorded_v2: Any) -> None:
+def test_set_io_max_replaces_the_table(recorded_v2: Any) -> None:
     recorded_v2.put("io.max", "8:0 rbps=1 wbps=max riops=max wiops=max\n")
     Parameters.set(Io.max, recorded_v2.cgroup, {OTHER: {"rbps": 5, "wiops": 6}})
     assert recorded_v2.writes == [
@@ -98,7 +98,7 @@ def test_io_max_is_replaced(recorded_v2: Any) -> None:
     assert recorded_v2.writes == [("io.max", "8:0 rbps=1 wbps=max riops=max wiops=max")]
 
 
-def test_weights_by_device(recorded_v1: Callable[[str], Any], recorded_v2: Any) -> None:
+def test_set_weights_by_device(recorded_v1: Callable[[str], Any], recorded_v2: Any) -> None:
     v1 = recorded_v1("blkio")
     v1.put("blkio.bfq.weight_device", "default 100\n8:0 50\n")
     assert Parameters.get(Blkio.weight_device, v1.cgroup) == {DISK: 50}
@@ -116,14 +116,14 @@ def test_weights_by_device(recorded_v1: Callable[[str], Any], recorded_v2: Any) 
     ]
 
 
-def test_bfq_s_weight_goes_first_and_unscaled(recorded_v2: Any) -> None:
+def test_set_bfq_weight_comes_first_and_unscaled(recorded_v2: Any) -> None:
     recorded_v2.put("io.bfq.weight", "default 100\n")
     assert Parameters.get(Blkio.weight, recorded_v2.cgroup) == 100
     Parameters.set(Blkio.weight, recorded_v2.cgroup, 1)
     assert recorded_v2.writes == [("io.bfq.weight", "default 1")]
 
 
-def test_old_kernels_have_blkio_weight(recorded_v1: Callable[[str], Any]) -> None:
+def test_set_weight_on_an_old_kernel_uses_blkio_weight(recorded_v1: Callable[[str], Any]) -> None:
     recorded = recorded_v1("blkio")
     recorded.put("blkio.weight", "500\n")
     recorded.put("blkio.weight_device", "8:0 300\n")
@@ -136,7 +136,7 @@ def test_old_kernels_have_blkio_weight(recorded_v1: Callable[[str], Any]) -> Non
             Parameters.set(Blkio.weight, recorded.cgroup, weight)
 
 
-def test_other_tables(recorded_v2: Any, recorded_v1: Callable[[str], Any]) -> None:
+def test_set_other_tables_replaces_them(recorded_v2: Any, recorded_v1: Callable[[str], Any]) -> None:
     recorded_v2.put("io.latency", "8:0 target=100\n")
     Parameters.set(Io.latency, recorded_v2.cgroup, {OTHER: {"target": 5000}})
     assert recorded_v2.writes == [("io.latency", "8:0 target=max"), ("io.latency", "8:16 target=5000")]
@@ -161,7 +161,7 @@ def test_other_tables(recorded_v2: Any, recorded_v1: Callable[[str], Any]) -> No
 # ---- rules of their own --------------------------------------------------------------------------------
 
 
-def test_subtree_control_writes_the_difference(recorded_v2: Any) -> None:
+def test_set_subtree_control_writes_the_difference(recorded_v2: Any) -> None:
     recorded_v2.put("cgroup.subtree_control", "cpu memory\n")
     name = "cgroup.subtree_control"
     Parameters.set(Core.subtree_control, recorded_v2.cgroup, ["memory", "pids", "io", "pids"])
@@ -172,7 +172,7 @@ def test_subtree_control_writes_the_difference(recorded_v2: Any) -> None:
     assert recorded_v2.writes == [(name, "-cpu"), (name, "-memory")]
 
 
-def test_a_refused_controller_undoes_the_others(recorded_v2: Any) -> None:
+def test_set_subtree_control_refused_controller_undoes_the_others(recorded_v2: Any) -> None:
     name = "cgroup.subtree_control"
     recorded_v2.put(name, "cpu memory\n")
     recorded_v2.refuse(name, "+io", errno.EBUSY)
@@ -181,7 +181,7 @@ def test_a_refused_controller_undoes_the_others(recorded_v2: Any) -> None:
     assert recorded_v2.writes == [(name, "-cpu"), (name, "+pids"), (name, "+io"), (name, "-pids"), (name, "+cpu")]
 
 
-def test_an_undo_that_is_refused_does_not_hide_the_error(recorded_v2: Any) -> None:
+def test_set_refused_undo_does_not_hide_the_error(recorded_v2: Any) -> None:
     name = "cgroup.subtree_control"
     recorded_v2.put(name, "cpu memory\n")
     recorded_v2.refuse(name, "+io", errno.EBUSY)
@@ -190,8 +190,8 @@ def test_an_undo_that_is_refused_does_not_hide_the_error(recorded_v2: Any) -> No
         Parameters.set(Core.subtree_control, recorded_v2.cgroup, ["memory", "io"])
 
 
-def test_a_partition_is_read_back(recorded_v2: Any) -> None:
-    """The kernel takes what cannot be, and says so only when asked."""
+def test_set_partition_is_read_back(recorded_v2: Any) -> None:
+    """The kernel accepts an impossible partition, and reports the fault only in a read."""
     name = "cpuset.cpus.partition"
     recorded_v2.when(
         name, "root", lambda: recorded_v2.put(name, "root invalid (Cpu list in cpuset.cpus not exclusive)\n")
@@ -206,7 +206,7 @@ def test_a_partition_is_read_back(recorded_v2: Any) -> None:
     assert Parameters.get(Cpuset.cpus_partition, recorded_v2.cgroup) == "isolated"
 
 
-def test_a_refused_quota_of_v1_puts_the_period_back(recorded_v1: Callable[[str], Any]) -> None:
+def test_set_v1_refused_quota_restores_the_period(recorded_v1: Callable[[str], Any]) -> None:
     recorded = recorded_v1("cpu")
     recorded.refuse("cpu.cfs_quota_us", "90000", errno.EINVAL)
     with pytest.raises(InvalidValue):
@@ -217,7 +217,7 @@ def test_a_refused_quota_of_v1_puts_the_period_back(recorded_v1: Callable[[str],
     assert (quota, "30000") in recorded.writes
 
 
-def test_the_period_alone_keeps_no_quota(recorded_v2: Any) -> None:
+def test_set_cfs_period_without_a_quota_keeps_max(recorded_v2: Any) -> None:
     recorded_v2.put("cpu.max", "max 100000\n")
     Parameters.set(Cpu.cfs_period_us, recorded_v2.cgroup, 5000)
     assert recorded_v2.writes == [("cpu.max", "max 5000")]
@@ -226,9 +226,9 @@ def test_the_period_alone_keeps_no_quota(recorded_v2: Any) -> None:
 # ---- the scales, there and back ----------------------------------------------------------------------------
 
 
-def test_every_weight_comes_back(recorded_v2: Any) -> None:
-    from cgroups.subsystem.block import to_blkio_weight, to_io_weight
-    from cgroups.subsystem.cpu import shares_to_weight, weight_to_shares
+def test_weight_to_shares_and_back_is_the_same(recorded_v2: Any) -> None:
+    from cgroups.parameters.block import to_blkio_weight, to_io_weight
+    from cgroups.parameters.cpu import shares_to_weight, weight_to_shares
 
     for weight in range(1, 10001):
         assert shares_to_weight(weight_to_shares(weight)) == weight
@@ -245,14 +245,14 @@ def test_every_weight_comes_back(recorded_v2: Any) -> None:
         assert shares_to_weight(Parameters.get(Cpu.shares, recorded_v2.cgroup)) == int(text)
 
 
-def test_idle_cgroups_have_no_weight(recorded_v2: Any) -> None:
+def test_get_shares_of_an_idle_cgroup_is_the_minimum(recorded_v2: Any) -> None:
     """While cpu.idle is 1, cpu.weight reads 0 on Linux 6.1."""
     recorded_v2.put("cpu.weight", "0\n")
     assert Parameters.get(Cpu.shares, recorded_v2.cgroup) == 2
 
 
-def test_a_protection_that_is_not_named_is_taken_back(recorded_v2: Any) -> None:
-    """It is none at 0, where a limit is none at max."""
+def test_set_protection_without_a_row_is_reset_to_0(recorded_v2: Any) -> None:
+    """0 means no protection, like max means no limit."""
     recorded_v2.put("dmem.min", "drm/0 4096\ndrm/1 0\n")
     Parameters.set(Dmem.min, recorded_v2.cgroup, {"drm/1": 8192})
     assert recorded_v2.writes == [("dmem.min", "drm/0 0"), ("dmem.min", "drm/1 8192")]

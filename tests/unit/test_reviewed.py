@@ -27,20 +27,19 @@ from cgroups import (
     Parameters,
     ParseError,
     converter,
-    diagnosis,
-    mounts,
     set_fd_budget,
 )
-from cgroups._backend import backend
+from cgroups.core import diagnosis, mounts
+from cgroups.core.backend import backend
 
 
-def test_a_key_without_a_number_is_no_value(job: Cgroup) -> None:
+def test_get_key_without_a_number_raises(job: Cgroup) -> None:
     Path(str(job.path), "cpu.stat").write_text("usage_usec\n")
     with pytest.raises(ParseError):
         Parameters.get(Cpuacct.usage, job)
 
 
-def test_a_table_that_could_not_be_read_again_is_not_kept(v1: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scan_failed_reread_is_not_cached(v1: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     before = v1.scan()
     asked = iter([1])
     monkeypatch.setattr(mounts, "mounts_state", lambda *_: next(asked, 0))
@@ -56,13 +55,13 @@ def test_a_table_that_could_not_be_read_again_is_not_kept(v1: Host, monkeypatch:
 
 
 @pytest.mark.parametrize("owner", ["\u00b2", "99999999999:0", "0:99999999999"])
-def test_owners_that_are_none(job: Cgroup, owner: str) -> None:
+def test_create_invalid_owner_is_refused(job: Cgroup, owner: str) -> None:
     with pytest.raises(InvalidValue):
         job.make_sub("new", owner=owner)
 
 
 @pytest.mark.slow
-def test_a_find_within_a_find_does_not_hang() -> None:
+def test_find_reentered_by_a_signal_does_not_hang() -> None:
     """A signal handler may look for cgroups too, whatever the main thread is at."""
     code = """
 import signal, time
@@ -100,12 +99,12 @@ def _run(code: str, **environment: str) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def test_a_file_that_is_collected_while_forking() -> None:
+def test_fork_file_collected_meanwhile_works() -> None:
     """Another package's fork hook may run the garbage collector, and that may close a file of ours."""
     code = """
 import gc, os
 os.register_at_fork(before=gc.collect, after_in_parent=gc.collect, after_in_child=gc.collect)
-from cgroups._backend import backend
+from cgroups.core.backend import backend
 directory = backend.open_directory("/proc/self", 0)
 gc.disable()
 def litter():
@@ -125,7 +124,7 @@ for _ in range(5):
     _run(code)
 
 
-def test_hooks_that_read_while_forking() -> None:
+def test_fork_hooks_that_read_work() -> None:
     code = """
 import os
 def use():
@@ -134,7 +133,7 @@ def use():
         file.close()
         file.read(8)
 os.register_at_fork(before=use, after_in_parent=use, after_in_child=use)
-from cgroups._backend import backend
+from cgroups.core.backend import backend
 file = backend.open_directory("/proc/self", 0).file("status")
 for _ in range(5):
     pid = os.fork()
@@ -148,7 +147,7 @@ for _ in range(5):
 # ---- what is learned at one read -----------------------------------------------------------
 
 
-def test_a_kept_stat_reader_is_as_strict_as_a_fresh_one(job: Cgroup) -> None:
+def test_get_stat_second_read_is_as_strict_as_the_first(job: Cgroup) -> None:
     file = Path(str(job.path), "memory.stat")
     for text in ("anon 1\nfile 2\n", "anon max\nfile 2\n", "anon 1\nfile\n", "anon 1\nfile 1.50\n"):
         file.write_text(text)
@@ -171,7 +170,7 @@ def nothing_kept() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("nothing_kept")
-def test_the_first_of_several_files_is_looked_for_again(v1: Host) -> None:
+def test_get_first_of_several_files_is_tried_again(v1: Host) -> None:
     """An IO scheduler may be loaded, and another be unloaded, at any time."""
     cgroup = v1.find_exn("blkio:/cgroups-capture/inner")
     paths = [Path(f"{cgroup.path}/{name}") for name in ("blkio.weight_device", "blkio.bfq.weight_device")]
@@ -190,8 +189,8 @@ def test_the_first_of_several_files_is_looked_for_again(v1: Host) -> None:
 # ---- undoing -----------------------------------------------------------------------------
 
 
-def test_a_replacement_that_is_interrupted_is_put_back(recorded_v1: Callable[[str], Any]) -> None:
-    """What was being written too: whether the kernel has taken it nobody can tell."""
+def test_set_table_interrupted_is_restored(recorded_v1: Callable[[str], Any]) -> None:
+    """The interrupted line is restored too: whether the kernel has accepted it is unknown."""
     recorded = recorded_v1("blkio")
     name = "blkio.throttle.read_bps_device"
     recorded.put(name, "8:0 100\n")
@@ -205,7 +204,7 @@ def test_a_replacement_that_is_interrupted_is_put_back(recorded_v1: Callable[[st
     assert recorded.writes == [(name, "8:0 5"), (name, "8:16 6"), (name, "8:16 0"), (name, "8:0 100")]
 
 
-def test_a_cgroup_that_goes_while_it_is_looked_for_is_made(recorded_v2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_or_create_cgroup_that_vanishes_is_created(recorded_v2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """find_or_create looks twice, at the directory and at its controllers."""
     looks: list[object] = []
     target = f"memory:{recorded_v2.cgroup.location}"
@@ -224,7 +223,7 @@ def test_a_cgroup_that_goes_while_it_is_looked_for_is_made(recorded_v2: Any, mon
 # ---- what a kernel lacks --------------------------------------------------------------------
 
 
-def test_what_a_kernel_lacks_is_looked_for_twice_only_once(make_cgroup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_missing_file_is_retried_only_once(make_cgroup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop over parameters meets the same refusals in each cgroup, each time around."""
     if os.getuid() != 0 or not Hierarchy.scan():
         pytest.skip("making a cgroup needs root and a hierarchy")
@@ -248,7 +247,7 @@ def test_what_a_kernel_lacks_is_looked_for_twice_only_once(make_cgroup: Any, mon
     [{"PYTHONUTF8": "1"}, {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}],
     ids=["utf-8", "ascii"],
 )
-def test_names_are_one_text_whoever_lists_them(v1_root: Path, environment: dict[str, str]) -> None:
+def test_cgroup_names_are_equal_from_every_source(v1_root: Path, environment: dict[str, str]) -> None:
     """A directory listing, /proc/PID/cgroup, a spec and open() mean one cgroup by one str, in every locale."""
     name = "caf\u00e9".encode() + b"-\xff"
     directory = os.fsencode(v1_root) + b"/sys/fs/cgroup/memory/" + name
@@ -273,11 +272,11 @@ assert os.fsencode(listed.name) == {name!r}
 # ---- what a kernel takes and means otherwise ------------------------------------------------------
 
 
-def test_a_quota_that_would_wrap_is_refused(recorded_v2: Any, recorded_v1: Callable[[str], Any]) -> None:
+def test_set_quota_that_would_overflow_is_refused(recorded_v2: Any, recorded_v1: Callable[[str], Any]) -> None:
     """cpu.max is multiplied by 1000 without a look: 2^64 / 1000 and 50 ms more would be a quota of 50 ms."""
     quota = (1 << 64) // 1000 + 50_001
     for recorded in (recorded_v2, recorded_v1("cpu")):
         for parameter, value in ((Cpu.max, CpuMax(quota)), (Cpu.cfs_quota_us, quota)):
-            with pytest.raises(InvalidValue, match="neither MAX nor from 1000"):
+            with pytest.raises(InvalidValue, match="value must be MAX or from 1000"):
                 Parameters.set(parameter, recorded.cgroup, value)
         assert recorded.writes == []

@@ -111,15 +111,15 @@ LEAST = [("memory", 15), ("cpu", 3), ("blkio", 5), ("pids", 2), ("cpuset", 5)]
 
 
 @pytest.mark.parametrize(("controller", "least"), LEAST)
-def test_each_number_of_v1_is_what_get_gives(v1: Host, controller: str, least: int) -> None:
+def test_sampler_v1_numbers_equal_get(v1: Host, controller: str, least: int) -> None:
     check_all(v1.find_exn(f"{controller}:{INNER}"), least)
 
 
-def test_each_number_of_v2_is_what_get_gives(job: Cgroup) -> None:
+def test_sampler_v2_numbers_equal_get(job: Cgroup) -> None:
     check_all(job, 40)
 
 
-def test_units_are_the_parameters(job: Cgroup) -> None:
+def test_sampler_units_are_those_of_the_parameters(job: Cgroup) -> None:
     write(job, "cpu.stat", "usage_usec 5\nuser_usec 3\nsystem_usec 2\nnr_throttled 1\nthrottled_usec 7\n")
     write(job, "memory.pressure", "some avg10=1.25 avg60=0.00 avg300=0.00 total=9\n")
     sampler = Sampler([job], [Cpuacct.usage, Cpu.stat, Memory.pressure, Memory.current])
@@ -138,7 +138,7 @@ def test_units_are_the_parameters(job: Cgroup) -> None:
     assert frame.values[0, at] == 125
 
 
-def test_one_key_is_one_column(v1: Host, job: Cgroup) -> None:
+def test_sampler_one_key_is_one_column(v1: Host, job: Cgroup) -> None:
     """Under any name that the parameter has for it, on either version."""
     for cgroup, names in ((job, ("anon", "rss")), (v1.find_exn(f"memory:{INNER}"), ("rss",))):
         for name in names:
@@ -150,7 +150,7 @@ def test_one_key_is_one_column(v1: Host, job: Cgroup) -> None:
     assert Sampler([job], [avg]).sample()[job, avg] == 1.25
 
 
-def test_two_versions_in_one_frame(v1: Host, job: Cgroup) -> None:
+def test_sampler_two_versions_are_one_frame(v1: Host, job: Cgroup) -> None:
     """A column of one name for both where v2 has the number under its own."""
     old = v1.find_exn(f"memory:{INNER}")
     write(old, "memory.stat", "cache 1\nrss 2\npgpgin 3\n")
@@ -167,7 +167,7 @@ def test_two_versions_in_one_frame(v1: Host, job: Cgroup) -> None:
         assert frame[cgroup, Memory.usage_in_bytes] == Parameters.get(Memory.usage_in_bytes, cgroup)
 
 
-def test_a_sum_of_two_files(job: Cgroup) -> None:
+def test_sampler_sum_of_two_files_is_one_number(job: Cgroup) -> None:
     write(job, "memory.current", "40\n")
     write(job, "memory.swap.current", "2\n")
     parameters = [Memory.memsw_usage_in_bytes, Memory.swap_current, Memory.memsw_limit_in_bytes]
@@ -184,7 +184,7 @@ def test_a_sum_of_two_files(job: Cgroup) -> None:
     assert sampler.sample().row(0) == [None, None, 101]  # and so in each frame after
 
 
-def test_what_is_not_a_number(job: Cgroup) -> None:
+def test_sampler_other_text_has_a_status(job: Cgroup) -> None:
     write(job, "memory.current", "what\n")
     write(job, "pids.max", "max\n")
     write(job, "pids.current", "18446744073709551615\n")
@@ -204,8 +204,8 @@ def test_what_is_not_a_number(job: Cgroup) -> None:
         (f"{1 << 64}", None, Cell.ERROR),
     ],
 )
-def test_number_beyond_int64_is_what_get_gives(job: Cgroup, text: str, value: int | None, status: Cell) -> None:
-    """Or an error, as of get; never 2**63 - 1 in its place."""
+def test_sampler_number_beyond_int64_equals_get(job: Cgroup, text: str, value: int | None, status: Cell) -> None:
+    """The cell is exact or an error, like get; never 2**63 - 1 instead."""
     sampler = Sampler([job], [Pids.current, Cpu.stat])
     write(job, "pids.current", f"{text}\n")
     write(job, "cpu.stat", f"usage_usec {text}\n")
@@ -219,7 +219,7 @@ def test_number_beyond_int64_is_what_get_gives(job: Cgroup, text: str, value: in
         assert Parameters.get(Pids.current, job) == value
 
 
-def test_sum_and_multiple_beyond_int64_are_exact_or_an_error(job: Cgroup) -> None:
+def test_sampler_sum_beyond_int64_is_exact_or_an_error(job: Cgroup) -> None:
     parameters = [Memory.memsw_usage_in_bytes, Cpuacct.usage]
     sampler = Sampler([job], parameters)
     for current, swap, usec in ((1 << 62, 1 << 62, 1 << 54), ((1 << 63) + 1, 1 << 62, 1), ((1 << 64) - 1, 1, 1 << 63)):
@@ -230,7 +230,7 @@ def test_sum_and_multiple_beyond_int64_are_exact_or_an_error(job: Cgroup) -> Non
         assert sampler.sample().row(0) == wanted
 
 
-def test_a_cgroup_that_goes_and_comes(v2: Host, job: Cgroup, tmp_path: Path) -> None:
+def test_sampler_cgroup_removed_and_created_again_is_read(v2: Host, job: Cgroup, tmp_path: Path) -> None:
     other = v2.find_exn(":/job")
     sampler = Sampler([job, other], [Memory.current])
     before = sampler.sample()
@@ -244,7 +244,7 @@ def test_a_cgroup_that_goes_and_comes(v2: Host, job: Cgroup, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_row_whose_cgroup_was_renamed_follows_its_name(job: Cgroup, tmp_path: Path) -> None:
+def test_sampler_row_of_a_renamed_cgroup_follows_its_name(job: Cgroup, tmp_path: Path) -> None:
     """Version 1 can rename a cgroup, whose files stay open: another may be made under the old name."""
     write(job, "memory.current", "1\n")
     sampler = Sampler([job], [Memory.current])
@@ -263,7 +263,7 @@ def test_row_whose_cgroup_was_renamed_follows_its_name(job: Cgroup, tmp_path: Pa
     assert frame.inodes[0] == job.inode
 
 
-def test_a_new_key_is_told_and_shifts_nothing(job: Cgroup) -> None:
+def test_sampler_new_key_is_reported_and_shifts_nothing(job: Cgroup) -> None:
     write(job, "memory.stat", "anon 1\nfile 2\n")
     sampler = Sampler([job], [Memory.stat])
     assert [one.key for one in sampler.columns] == ["anon", "file"]
@@ -275,7 +275,7 @@ def test_a_new_key_is_told_and_shifts_nothing(job: Cgroup) -> None:
     assert [one.key for one in Sampler([job], [Memory.stat]).columns] == ["fresh", "anon", "other", "file"]
 
 
-def test_devices_of_any_cgroup_are_columns(v2: Host, job: Cgroup) -> None:
+def test_sampler_devices_of_any_cgroup_are_columns(v2: Host, job: Cgroup) -> None:
     above = v2.find_exn(":/job")
     write(job, "io.stat", "8:0 rbytes=1 wbytes=2\n")
     write(above, "io.stat", "8:0 rbytes=3 wbytes=4\n8:16 rbytes=5\n")
@@ -288,19 +288,19 @@ def test_devices_of_any_cgroup_are_columns(v2: Host, job: Cgroup) -> None:
 # ---- frames ----------------------------------------------------------------------------------------
 
 
-def test_a_frame_that_is_held_does_not_change(job: Cgroup) -> None:
+def test_frame_that_is_kept_does_not_change(job: Cgroup) -> None:
     sampler = Sampler([job], [Pids.current])
     held: list[Any] = []
     for number in range(50):
         write(job, "pids.current", f"{number}\n")
         frame = sampler.sample()
-        held.append([frame, frame.values, memoryview(frame.values)][number % 3])  # the frame, or a view alone
+        held.append([frame, frame.values, memoryview(frame.values)][number % 3])  # the frame, or only a view
         del frame
     gc.collect()
     assert [one.values[0, 0] if isinstance(one, Frame) else one[0, 0] for one in held] == list(range(50))
 
 
-def test_views_are_read_only(job: Cgroup) -> None:
+def test_frame_views_are_read_only(job: Cgroup) -> None:
     frame = Sampler([job], [Pids.current, Pids.max]).sample()
     for view, shape, code in (
         *((frame.values, (1, 2), "q"), (frame.status, (1, 2), "B")),
@@ -309,7 +309,7 @@ def test_views_are_read_only(job: Cgroup) -> None:
         assert (view.readonly, view.shape, view.format) == (True, shape, code)
 
 
-def test_numpy_has_no_copy(job: Cgroup) -> None:
+def test_frame_numpy_array_is_no_copy(job: Cgroup) -> None:
     numpy = pytest.importorskip("numpy")
     write(job, "pids.current", "7\n")
     sampler = Sampler([job], [Pids.current])
@@ -322,20 +322,20 @@ def test_numpy_has_no_copy(job: Cgroup) -> None:
     assert array[0, 0] == 7  # the memory is its own while it lives
 
 
-def test_no_cgroup_is_a_frame_of_no_rows() -> None:
+def test_sampler_of_no_cgroup_has_no_rows() -> None:
     sampler = Sampler([], [Memory.current])
     frame = sampler.sample()
     assert (len(frame), list(frame.values), list(frame.inodes), frame.cgroups) == (0, [], [], ())
     assert "0 cgroups" in repr(frame)
 
 
-def test_when_a_frame_was_read(job: Cgroup) -> None:
+def test_frame_has_the_time_of_its_reading(job: Cgroup) -> None:
     sampler = Sampler([job], [Pids.current])
     first, second = sampler.sample(), sampler.sample()
     assert 0 < first.timestamp_ns <= first.timestamp_ns + first.duration_ns <= second.timestamp_ns
 
 
-def test_rows_and_parameters_by_name(v2: Host, job: Cgroup) -> None:
+def test_frame_rows_and_parameters_are_found_by_name(v2: Host, job: Cgroup) -> None:
     frame = Sampler([job], [Pids.current]).sample()
     assert frame.row(-1) == frame.row(0) == [frame[job, Pids.current]]
     with pytest.raises(IndexError):
@@ -351,27 +351,27 @@ def test_rows_and_parameters_by_name(v2: Host, job: Cgroup) -> None:
 @pytest.mark.parametrize(
     "parameter", [Core.procs, Core.type, Cpuset.cpus, Freezer.state, Cpu.shares, Core.controllers, "memory.max", None]
 )
-def test_what_has_no_numbers(job: Cgroup, parameter: Any) -> None:
-    with pytest.raises(InvalidValue, match="numbers|not a parameter"):
+def test_sampler_parameter_without_numbers_is_refused(job: Cgroup, parameter: Any) -> None:
+    with pytest.raises(InvalidValue, match="numbers|must be one that can be read"):
         Sampler([job], [parameter])
 
 
-def test_what_this_version_does_not_have_names_what_does(job: Cgroup) -> None:
+def test_sampler_parameter_of_the_other_version_names_the_alternative(job: Cgroup) -> None:
     with pytest.raises(InvalidValue) as caught:
         Sampler([job], [Cpuacct.usage_percpu])
-    assert "v2 counts no CPU time per CPU" in str(caught.value.hint)
+    assert "v2 does not count CPU time per CPU" in str(caught.value.hint)
 
 
-def test_what_is_given_twice(job: Cgroup) -> None:
+def test_sampler_duplicates_are_refused(job: Cgroup) -> None:
     with pytest.raises(InvalidValue, match=r"memory\.current is given twice"):
         Sampler([job], [Memory.current, Memory.current])
     with pytest.raises(InvalidValue, match="job/a is given twice"):
         Sampler([job, job], [Memory.current])
-    with pytest.raises(InvalidValue, match="not a Cgroup"):
+    with pytest.raises(InvalidValue, match="must be a Cgroup"):
         Sampler([":/job"], [Memory.current])  # type: ignore[list-item]
 
 
-def test_a_sampler_that_is_closed(job: Cgroup) -> None:
+def test_sampler_closed_raises(job: Cgroup) -> None:
     with Sampler([job], [Memory.current]) as sampler:
         frame = sampler.sample()
     with pytest.raises(ValueError, match="closed"):

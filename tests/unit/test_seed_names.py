@@ -6,17 +6,12 @@ from typing import Any
 
 import pytest
 
-from cgroups import (
-    Hugetlb,
-    InvalidValue,
-    Parameters,
-    Subsystem,
-)
-from cgroups.subsystem.parameter import Parameter, Readable, Resettable, Writable
+from cgroups import Hugetlb, InvalidValue, Parameters, Subsystem
+from cgroups.parameters.kinds import Parameter, Readable, Resettable, Writable
 
 # ---- the seed's names, and the files behind them, written by hand ---------------------------------
 #
-# name: access, the file of v1 without its prefix, the files of v2; an empty v2 is "the kernel has none".
+# name: access, the file of v1 without its prefix, the files of v2; an empty v2 is "the kernel lacks it".
 
 MEMORY = """
 stat                     R   stat                       memory.stat
@@ -257,7 +252,9 @@ def named(name: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "access", "v1", "v2"), ROWS, ids=[row[0] for row in ROWS])
-def test_the_seed_s_names(name: str, access: str, v1: tuple[str, ...], v2: tuple[str, ...]) -> None:
+def test_parameter_named_seed_names_keep_kinds_and_files(
+    name: str, access: str, v1: tuple[str, ...], v2: tuple[str, ...]
+) -> None:
     parameter = named(name)
     assert isinstance(parameter, Parameter)
     assert str(parameter) == name
@@ -267,7 +264,7 @@ def test_the_seed_s_names(name: str, access: str, v1: tuple[str, ...], v2: tuple
     assert Subsystem.parameter_named(name) is parameter
 
 
-def test_every_parameter_is_in_the_list_once() -> None:
+def test_parameters_list_has_each_once() -> None:
     names = [str(parameter) for parameter in Subsystem.parameters()]
     assert len(names) == len(set(names))
     assert {row[0] for row in ROWS if not row[0].startswith("hugetlb.")} <= set(names)
@@ -279,11 +276,11 @@ def test_every_parameter_is_in_the_list_once() -> None:
     assert Subsystem.parameters("nothing") == []
 
 
-def test_files_of_no_version() -> None:
+def test_files_of_an_unknown_version_raises() -> None:
     for version in (0, 3, "v1", None):
         with pytest.raises(InvalidValue, match="1 or 2"):
             Subsystem.Memory.stat.files(version)  # type: ignore[arg-type]
 
 
-def test_what_a_newcomer_lists() -> None:
+def test_dir_of_parameters_lists_the_public_names() -> None:
     assert {"get", "set", "reset", "mk_get"} <= set(dir(Parameters)) <= set(Parameters.__all__)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cgroups import MAX
-from cgroups._interface import ROW, Failure, Shape, Status
+from cgroups.core.interface import ROW, Failure, Shape, Status
 
 U64 = (1 << 64) - 1
 
@@ -52,7 +52,7 @@ V1, V2 = "linux-6.18-v1", "linux-6.1-v2/job/a"
         (b"0000000000000000000000007\n", 7),
     ],
 )
-def test_value(implementation: ModuleType, text: bytes, value: Any) -> None:
+def test_parse_value(implementation: ModuleType, text: bytes, value: Any) -> None:
     good(implementation, Shape.VALUE, text, [("", value)])
 
 
@@ -82,7 +82,9 @@ def test_value(implementation: ModuleType, text: bytes, value: Any) -> None:
         ("٣\n".encode(), Status.SYNTAX, 0),  # a digit to str.isdigit, and none to the kernel
     ],
 )
-def test_value_malformed(implementation: ModuleType, text: bytes, status: Status, offset: int) -> None:
+def test_parse_value_malformed_is_an_error(
+    implementation: ModuleType, text: bytes, status: Status, offset: int
+) -> None:
     bad(implementation, Shape.VALUE, text, status, offset)
 
 
@@ -98,11 +100,11 @@ def test_value_malformed(implementation: ModuleType, text: bytes, status: Status
         ("linux-6.1-v2/job/cgroup.procs", []),
     ],
 )
-def test_values(implementation: ModuleType, captured: Any, name: str, values: list[int]) -> None:
+def test_parse_values(implementation: ModuleType, captured: Any, name: str, values: list[int]) -> None:
     good(implementation, Shape.VALUES, captured(name), [("", value) for value in values])
 
 
-def test_values_hand_written(implementation: ModuleType) -> None:
+def test_parse_values_hand_written(implementation: ModuleType) -> None:
     good(implementation, Shape.VALUES, b"max 100000\n", [("", MAX), ("", 100000)])
     good(implementation, Shape.VALUES, b"\n\n1\n\n 2\n", [("", 1), ("", 2)])
     bad(implementation, Shape.VALUES, b"1 2 x", Status.SYNTAX, 4)
@@ -112,7 +114,7 @@ def test_values_hand_written(implementation: ModuleType) -> None:
 # ---- flat keyed ---------------------------------------------------------------------------
 
 
-def test_keyed(implementation: ModuleType, captured: Any) -> None:
+def test_parse_keyed(implementation: ModuleType, captured: Any) -> None:
     good(
         implementation,
         Shape.KEYED,
@@ -124,7 +126,7 @@ def test_keyed(implementation: ModuleType, captured: Any) -> None:
 @pytest.mark.parametrize(
     "name", [f"{V2}/memory.stat", f"{V1}/memory/cgroups-capture/inner/memory.stat", f"{V2}/cpu.stat"]
 )
-def test_keyed_is_what_splitting_says(implementation: ModuleType, captured: Any, name: str) -> None:
+def test_parse_keyed_equals_splitting(implementation: ModuleType, captured: Any, name: str) -> None:
     text = captured(name)
     expected = [(key, int(value)) for key, value in (line.split() for line in text.decode().splitlines())]
     assert len(expected) > 5
@@ -146,7 +148,7 @@ def test_keyed_is_what_splitting_says(implementation: ModuleType, captured: Any,
         (b"\xc3\xa9 1\n\xff 2\n", [("é", 1), ("\udcff", 2)]),
     ],
 )
-def test_keyed_hand_written(implementation: ModuleType, text: bytes, cells: list[tuple[str, Any]]) -> None:
+def test_parse_keyed_hand_written(implementation: ModuleType, text: bytes, cells: list[tuple[str, Any]]) -> None:
     good(implementation, Shape.KEYED, text, cells)
 
 
@@ -159,14 +161,16 @@ def test_keyed_hand_written(implementation: ModuleType, text: bytes, cells: list
         (b"a 1\n\0\0\0\0", Status.SYNTAX, 4),
     ],
 )
-def test_keyed_malformed(implementation: ModuleType, text: bytes, status: Status, offset: int) -> None:
+def test_parse_keyed_malformed_is_an_error(
+    implementation: ModuleType, text: bytes, status: Status, offset: int
+) -> None:
     bad(implementation, Shape.KEYED, text, status, offset)
 
 
 # ---- nested keyed ----------------------------------------------------------------------------
 
 
-def test_nested(implementation: ModuleType, captured: Any) -> None:
+def test_parse_nested(implementation: ModuleType, captured: Any) -> None:
     good(
         implementation,
         Shape.NESTED,
@@ -202,11 +206,11 @@ def test_nested(implementation: ModuleType, captured: Any) -> None:
         (b"a x=1.5 y=1.234 z=.50\n", [("a", ROW), ("x", "1.5"), ("y", "1.234"), ("z", ".50")]),
     ],
 )
-def test_nested_hand_written(implementation: ModuleType, text: bytes, cells: list[tuple[str, Any]]) -> None:
+def test_parse_nested_hand_written(implementation: ModuleType, text: bytes, cells: list[tuple[str, Any]]) -> None:
     good(implementation, Shape.NESTED, text, cells)
 
 
-def test_nested_malformed(implementation: ModuleType) -> None:
+def test_parse_nested_malformed_is_an_error(implementation: ModuleType) -> None:
     bad(implementation, Shape.NESTED, b"some avg10=0.00 =5\n", Status.SYNTAX, 16)
     bad(implementation, Shape.NESTED, b"254:0 a=99999999999999999999\n", Status.RANGE, 6)
     bad(implementation, Shape.NESTED, b"254:0 a=1\x01\n", Status.SYNTAX, 6)
@@ -215,7 +219,7 @@ def test_nested_malformed(implementation: ModuleType) -> None:
 # ---- v1's device, operation, number ------------------------------------------------------------
 
 
-def test_triples(implementation: ModuleType, captured: Any) -> None:
+def test_parse_triples(implementation: ModuleType, captured: Any) -> None:
     text = captured(f"{V1}/blkio/cgroups-capture/inner/blkio.throttle.io_serviced")
     operations = [("Read", 436), ("Write", 0), ("Sync", 436), ("Async", 0), ("Discard", 0), ("Total", 436)]
     good(implementation, Shape.TRIPLES, text, [("254:0", ROW), *operations, ("", ROW), ("Total", 436)])
@@ -236,11 +240,11 @@ def test_triples(implementation: ModuleType, captured: Any) -> None:
         (b"Total 5\nTotal 6\n", [("", ROW), ("Total", 5), ("Total", 6)]),
     ],
 )
-def test_triples_hand_written(implementation: ModuleType, text: bytes, cells: list[tuple[str, Any]]) -> None:
+def test_parse_triples_hand_written(implementation: ModuleType, text: bytes, cells: list[tuple[str, Any]]) -> None:
     good(implementation, Shape.TRIPLES, text, cells)
 
 
-def test_triples_malformed(implementation: ModuleType) -> None:
+def test_parse_triples_malformed_is_an_error(implementation: ModuleType) -> None:
     bad(implementation, Shape.TRIPLES, b"8:0 Read one\n", Status.SYNTAX, 9)
     bad(implementation, Shape.TRIPLES, b"8:0 Read\n", Status.SYNTAX, 4)
     bad(implementation, Shape.TRIPLES, b"Total -99999999999999999999\n", Status.RANGE, 6)
@@ -249,7 +253,7 @@ def test_triples_malformed(implementation: ModuleType) -> None:
 # ---- tables -----------------------------------------------------------------------------------------
 
 
-def test_table(implementation: ModuleType, captured: Any) -> None:
+def test_parse_table(implementation: ModuleType, captured: Any) -> None:
     good(
         implementation,
         Shape.TABLE,
@@ -284,7 +288,7 @@ def test_table(implementation: ModuleType, captured: Any) -> None:
         (b"007-008", [7, 8]),
     ],
 )
-def test_ranges(implementation: ModuleType, text: bytes, bounds: list[int]) -> None:
+def test_parse_ranges(implementation: ModuleType, text: bytes, bounds: list[int]) -> None:
     good(implementation, Shape.RANGES, text, [("", bound) for bound in bounds])
 
 
@@ -305,14 +309,16 @@ def test_ranges(implementation: ModuleType, text: bytes, bounds: list[int]) -> N
         (b"0,99999999999999999999999\n", Status.RANGE, 2),
     ],
 )
-def test_ranges_malformed(implementation: ModuleType, text: bytes, status: Status, offset: int) -> None:
+def test_parse_ranges_malformed_is_an_error(
+    implementation: ModuleType, text: bytes, status: Status, offset: int
+) -> None:
     bad(implementation, Shape.RANGES, text, status, offset)
 
 
 # ---- words and text ------------------------------------------------------------------------------------------
 
 
-def test_words(implementation: ModuleType, captured: Any) -> None:
+def test_parse_words(implementation: ModuleType, captured: Any) -> None:
     names = "cpuset cpu io memory hugetlb pids rdma misc".split()
     good(implementation, Shape.WORDS, captured(f"{V2}/cgroup.controllers"), [("", name) for name in names])
     good(implementation, Shape.WORDS, captured(f"{V2}/cgroup.subtree_control"), [])
@@ -320,7 +326,7 @@ def test_words(implementation: ModuleType, captured: Any) -> None:
     bad(implementation, Shape.WORDS, b"cpu io\0", Status.SYNTAX, 4)
 
 
-def test_text(implementation: ModuleType, captured: Any) -> None:
+def test_parse_text(implementation: ModuleType, captured: Any) -> None:
     good(implementation, Shape.TEXT, captured(f"{V2}/cgroup.type"), [("", "domain")])
     good(implementation, Shape.TEXT, b"", [("", "")])
     good(implementation, Shape.TEXT, b"/bin/agent -x \n\n", [("", "/bin/agent -x \n")])
@@ -334,14 +340,14 @@ PARSED = [shape for shape in Shape if shape is not Shape.TEXT]
 
 @pytest.mark.parametrize("shape", PARSED, ids=lambda shape: shape.name)
 @pytest.mark.parametrize("control", [*range(9), *range(11, 32)], ids=lambda control: f"{control:02x}")
-def test_control_characters_are_in_no_control_file(implementation: ModuleType, shape: Shape, control: int) -> None:
+def test_parse_control_character_is_an_error(implementation: ModuleType, shape: Shape, control: int) -> None:
     text = b"\n " + bytes([control]) + b"\n"
     bad(implementation, shape, text, Status.SYNTAX, 2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", PARSED, ids=lambda shape: shape.name)
-def test_what_is_empty_binary_or_a_megabyte_long(implementation: ModuleType, shape: Shape) -> None:
+def test_parse_empty_binary_or_long_text(implementation: ModuleType, shape: Shape) -> None:
     if shape is Shape.VALUE:
         bad(implementation, shape, b"", Status.EMPTY, 0)
     else:
@@ -358,7 +364,7 @@ def test_what_is_empty_binary_or_a_megabyte_long(implementation: ModuleType, sha
     assert sum(value is not ROW for _, value in cells) == (0 if shape is Shape.TABLE else text.count(b"\n"))
 
 
-def test_a_torn_line_ends_at_its_last_byte(implementation: ModuleType, captured: Any) -> None:
+def test_parse_text_cut_anywhere_keeps_whole_lines(implementation: ModuleType, captured: Any) -> None:
     """Cut anywhere, a text gives its whole lines, and of the last line what is there; or an error within that line."""
     text = captured(f"{V2}/memory.stat")[:200]
     for end in range(len(text)):

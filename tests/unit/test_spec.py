@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cgroups import Cgroup, CgroupNotFound, Hierarchy, Host, InvalidValue
-from cgroups.hierarchy import PID_MAX
-from cgroups.spec import Spec, check_controller, check_name, parse_spec, split_path
+from cgroups.core.node import PID_MAX
+from cgroups.core.specs import Spec, check_controller, check_name, parse_spec, split_path
 
 # 255 bytes is what a file name may have; é is two of them.
 LONGEST = "é" * 127 + "x"
@@ -46,7 +46,7 @@ BAD_COMPONENTS = ["..", "a/../b", "../x", "a/..", ".", "a/./b", "a\0b", "a\nb", 
         ("unheard_of:/a", ("unheard_of",), "/a"),
     ],
 )
-def test_good_specs(text: str, names: tuple[str, ...], location: str | None) -> None:
+def test_parse_spec_valid_is_parsed(text: str, names: tuple[str, ...], location: str | None) -> None:
     assert parse_spec(text) == Spec(names, location)
 
 
@@ -74,7 +74,7 @@ BAD_SPECS: list[Any] = [
 
 
 @pytest.mark.parametrize("spec", BAD_SPECS, ids=lambda spec: repr(spec)[:40])
-def test_bad_specs_are_refused_before_any_system_call(spec: Any, tmp_path: Path) -> None:
+def test_parse_spec_invalid_is_refused_before_any_system_call(spec: Any, tmp_path: Path) -> None:
     """This host has no mount table at all: what gets as far as reading it fails in another way."""
     host = Host(str(tmp_path / "nowhere"))
     for function in (host.find, host.find_exn, host.find_or_create):
@@ -86,7 +86,7 @@ def test_bad_specs_are_refused_before_any_system_call(spec: Any, tmp_path: Path)
         Hierarchy.find(spec)
 
 
-def test_the_refusal_quotes_what_was_given() -> None:
+def test_parse_spec_invalid_is_quoted() -> None:
     with pytest.raises(InvalidValue) as caught:
         parse_spec("memory:/a/../b")
     assert "'/a/../b'" in str(caught.value)
@@ -100,7 +100,7 @@ def test_the_refusal_quotes_what_was_given() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "a:b", "a b", "...", "-x", LONGEST, "\udcff", "tasks"])
-def test_good_names(name: str) -> None:
+def test_check_name_valid_is_accepted(name: str) -> None:
     assert check_name(name) == name
 
 
@@ -108,7 +108,7 @@ BAD_NAMES: list[Any] = ["", "/", "a/", "/a", *BAD_COMPONENTS, "\ud800", None, 5,
 
 
 @pytest.mark.parametrize("name", BAD_NAMES, ids=lambda name: repr(name)[:30])
-def test_bad_names(name: Any, v1_cgroup: Callable[[str], Cgroup], job: Cgroup) -> None:
+def test_check_name_invalid_is_refused(name: Any, v1_cgroup: Callable[[str], Cgroup], job: Cgroup) -> None:
     with pytest.raises(InvalidValue):
         check_name(name)
     for cgroup in (v1_cgroup("memory"), job):
@@ -119,7 +119,7 @@ def test_bad_names(name: Any, v1_cgroup: Callable[[str], Cgroup], job: Cgroup) -
 
 
 @pytest.mark.parametrize("path", ["", "/", "//", *BAD_COMPONENTS, None, 5, b"a"], ids=lambda path: repr(path)[:30])
-def test_bad_paths(path: Any, v1_cgroup: Callable[[str], Cgroup]) -> None:
+def test_make_invalid_path_is_refused(path: Any, v1_cgroup: Callable[[str], Cgroup]) -> None:
     with pytest.raises(InvalidValue):
         v1_cgroup("memory").make(path)
 
@@ -127,17 +127,17 @@ def test_bad_paths(path: Any, v1_cgroup: Callable[[str], Cgroup]) -> None:
 @pytest.mark.parametrize(
     ("path", "names"), [("", []), ("/", []), ("a", ["a"]), ("//a///b//", ["a", "b"]), ("a:b/c d", ["a:b", "c d"])]
 )
-def test_slashes_beyond_one_have_no_meaning(path: str, names: list[str]) -> None:
+def test_spec_repeated_slashes_are_one(path: str, names: list[str]) -> None:
     assert split_path(path) == names
 
 
 @pytest.mark.parametrize("name", ["memory", "net_cls", "perf_event", "dmem"])
-def test_good_controllers(name: str) -> None:
+def test_check_controller_valid_is_returned(name: str) -> None:
     assert check_controller(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "+memory", "memory cpu", "mem\nory", "a,b", "ſ", "name=x", None, 5])
-def test_bad_controllers(name: Any) -> None:
+def test_check_controller_invalid_is_refused(name: Any) -> None:
     with pytest.raises(InvalidValue):
         check_controller(name)
 
@@ -146,7 +146,7 @@ def test_bad_controllers(name: Any) -> None:
 
 
 @pytest.mark.parametrize("pid", [0, -1, -(1 << 40), PID_MAX + 1, 1 << 40, 1 << 70, True, False, "1", 1.0, None, [1]])
-def test_bad_pids(pid: Any, v1_cgroup: Callable[[str], Cgroup], job: Cgroup) -> None:
+def test_add_process_invalid_pid_is_refused(pid: Any, v1_cgroup: Callable[[str], Cgroup], job: Cgroup) -> None:
     for cgroup in (v1_cgroup("memory"), job):
         for function in (cgroup.add_process, cgroup.add_thread):
             with pytest.raises(InvalidValue) as caught:
@@ -184,7 +184,7 @@ def test_bad_pids(pid: Any, v1_cgroup: Callable[[str], Cgroup], job: Cgroup) -> 
     ],
     ids=str,
 )
-def test_bad_rights(keywords: dict[str, Any], recorded_v1: Callable[[str], Any]) -> None:
+def test_create_invalid_rights_are_refused(keywords: dict[str, Any], recorded_v1: Callable[[str], Any]) -> None:
     recorded = recorded_v1("memory")
     before = sorted(recorded.directory.iterdir())
     host = recorded.cgroup.hierarchy.host

@@ -14,21 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cgroups import (
-    MAX,
-    Cgroup,
-    CgroupError,
-    CgroupGone,
-    Cpu,
-    CpuMax,
-    Host,
-    InvalidValue,
-    Memory,
-    Parameters,
-    Pids,
-    transaction,
-)
-from cgroups._interface import Failure, Status
+from cgroups import MAX, Cgroup, CgroupError, CgroupGone, Cpu, CpuMax, Host, InvalidValue, Memory, Parameters, Pids
+from cgroups.control import update
+from cgroups.core.interface import Failure, Status
 
 MIB = 1 << 20
 BOTH = (Memory.limit_in_bytes, Memory.memsw_limit_in_bytes)
@@ -53,7 +41,7 @@ BOTH = (Memory.limit_in_bytes, Memory.memsw_limit_in_bytes)
         ((MAX, MAX), (MAX, MAX), True),
     ],
 )
-def test_memory_and_swap_of_v1(
+def test_update_v1_memory_and_swap_in_order(
     recorded_v1: Any, now: Any, new: Any, memory_first: bool, turned: bool, first: Any
 ) -> None:
     recorded = recorded_v1("memory")
@@ -68,7 +56,7 @@ def test_memory_and_swap_of_v1(
 
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(("memory", "both"), [(100, 300), (400, 500), (MAX, MAX), (100, 100)])
-def test_memory_and_swap_of_v2(recorded_v2: Any, memory: Any, both: Any, turned: bool) -> None:
+def test_update_v2_memory_and_swap_in_order(recorded_v2: Any, memory: Any, both: Any, turned: bool) -> None:
     """swap is what there is beyond memory.max, as that will be."""
     values = [one if one is MAX else one * MIB for one in (memory, both)]
     items = list(zip(BOTH, values))
@@ -79,7 +67,7 @@ def test_memory_and_swap_of_v2(recorded_v2: Any, memory: Any, both: Any, turned:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_quota_and_period_are_one(recorded_v1: Any, recorded_v2: Any, turned: bool) -> None:
+def test_update_quota_and_period_are_one_write(recorded_v1: Any, recorded_v2: Any, turned: bool) -> None:
     """Their ratio in between might be more than the parent's, or less than a child's."""
     items = [(Cpu.cfs_quota_us, 50_000), (Cpu.cfs_period_us, 200_000)]
     values = dict(reversed(items) if turned else items)
@@ -97,7 +85,7 @@ def test_quota_and_period_are_one(recorded_v1: Any, recorded_v2: Any, turned: bo
 @pytest.mark.parametrize("less", [Cpu.cfs_burst_us, Cpu.max_burst])
 @pytest.mark.parametrize("more", ["quota", "both", "max"])
 @pytest.mark.parametrize(("quota", "burst", "burst_first"), [(10_000, 5_000, True), (90_000, 80_000, False)])
-def test_a_burst_within_its_quota(
+def test_update_burst_within_its_quota(
     recorded_v1: Any, recorded_v2: Any, less: Any, more: str, quota: int, burst: int, burst_first: bool, turned: bool
 ) -> None:
     """Both captures have a quota of 20000."""
@@ -113,7 +101,7 @@ def test_a_burst_within_its_quota(
         assert names.index(next(name for name in names if "burst" in name)) == (0 if burst_first else len(names) - 1)
 
 
-def test_all_else_is_written_as_it_is_given(recorded_v2: Any) -> None:
+def test_update_other_parameters_keep_their_order(recorded_v2: Any) -> None:
     values = {Pids.max: 40, Cpu.weight: 100, Memory.high: 5 * MIB}
     for given_values in itertools.permutations(values.items()):
         recorded_v2.cgroup.update(dict(given_values))
@@ -192,7 +180,7 @@ def with_pair(values: dict[Any, Any]) -> dict[Any, Any]:
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(old=VALUES, new=VALUES, swap=AMOUNTS, at=st.integers(0, 8), kind=KINDS)
-def test_all_are_new_or_all_are_old(
+def test_update_refused_restores_all(
     old: Any, new: Any, swap: Any, at: int, kind: Any, v2: Host, keeping: Callable[[Cgroup], tuple[Cgroup, Kept]]
 ) -> None:
     cgroup, kept = keeping(v2.find_exn(":/job/a"))
@@ -213,7 +201,7 @@ def test_all_are_new_or_all_are_old(
         assert {parameter: Parameters.get(parameter, cgroup) for parameter in new} == new
 
 
-def test_swap_of_v2_without_a_limit_of_memory_is_put_back(
+def test_update_v2_swap_without_a_memory_limit_is_restored(
     v2: Host, keeping: Callable[[Cgroup], tuple[Cgroup, Kept]]
 ) -> None:
     cgroup, kept = keeping(v2.find_exn(":/job/a"))
@@ -225,7 +213,7 @@ def test_swap_of_v2_without_a_limit_of_memory_is_put_back(
     assert (Parameters.get(Memory.max, cgroup), Parameters.get(Memory.swap_max, cgroup)) == (MAX, 7 * MIB)
 
 
-def test_what_reads_as_more_than_it_takes_is_put_back(recorded_v1: Any) -> None:
+def test_update_value_that_reads_as_more_is_restored(recorded_v1: Any) -> None:
     """Memory.oom_control takes a bool, and reads as a tuple."""
     recorded = recorded_v1("memory")
     file = "memory.oom_control"
@@ -233,11 +221,11 @@ def test_what_reads_as_more_than_it_takes_is_put_back(recorded_v1: Any) -> None:
     recorded.refuse("memory.limit_in_bytes", "4096", errno.EBUSY)
     with pytest.raises(CgroupError) as raised:
         recorded.cgroup.update({Memory.oom_control: True, Memory.limit_in_bytes: 4096})
-    assert "put back" not in str(raised.value)
+    assert "restored" not in str(raised.value)
     assert recorded.writes == [(file, "1"), ("memory.limit_in_bytes", "4096"), (file, "0")]
 
 
-def test_what_is_refused_after_it_was_taken_is_put_back(
+def test_update_value_refused_after_its_write_is_restored(
     v2: Host, keeping: Callable[[Cgroup], tuple[Cgroup, Kept]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a partition of a cpuset, which reads as invalid."""
@@ -255,7 +243,7 @@ def test_what_is_refused_after_it_was_taken_is_put_back(
     assert (Parameters.get(Cpu.weight, cgroup), Parameters.get(Pids.max, cgroup)) == (250, 33)
 
 
-def test_the_first_error_is_the_one_that_is_told(
+def test_update_first_error_is_raised(
     v2: Host, keeping: Callable[[Cgroup], tuple[Cgroup, Kept]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where nothing can be read any more to put it back in order."""
@@ -271,7 +259,7 @@ def test_the_first_error_is_the_one_that_is_told(
     monkeypatch.setattr(Parameters, "get", gone)
     with pytest.raises(InvalidValue, match=r"pids\.max") as raised:
         cgroup.update({BOTH[0]: MIB, BOTH[1]: 2 * MIB, Pids.max: 1})
-    assert "memory.limit_in_bytes could not be put back to 209715200: no longer there" in str(raised.value.hint)
+    assert "memory.limit_in_bytes could not be restored to 209715200: no longer there" in str(raised.value.hint)
 
 
 # ---- before anything is written ------------------------------------------------------------------------
@@ -295,40 +283,42 @@ def test_the_first_error_is_the_one_that_is_told(
     ],
     ids=str,
 )
-def test_nothing_is_written_for_what_cannot_be(recorded_v2: Any, bad: Any) -> None:
+def test_update_invalid_value_writes_nothing(recorded_v2: Any, bad: Any) -> None:
     values = {Cpu.weight: 100, **bad} if isinstance(bad, dict) else bad
     with pytest.raises(InvalidValue):
         recorded_v2.cgroup.update(values)
     assert recorded_v2.writes == []
 
 
-def test_the_error_names_what_was_given(recorded_v2: Any) -> None:
+def test_update_error_names_the_parameter(recorded_v2: Any) -> None:
     with pytest.raises(InvalidValue) as raised:
         recorded_v2.cgroup.update({Cpu.cfs_period_us: 5, Cpu.cfs_quota_us: 50_000})
     assert raised.value.parameter == "cpu.cfs_period_us"
 
 
-def test_names_are_as_good_as_parameters(recorded_v2: Any) -> None:
+def test_update_takes_names_of_parameters(recorded_v2: Any) -> None:
     recorded_v2.cgroup.update({"pids.max": 5, "cpu.cfs_quota_us": 50_000, "cpu.cfs_period_us": 100_000})
     assert recorded_v2.writes == [("pids.max", "5"), ("cpu.max", "50000 100000")]
 
 
-def test_what_cannot_be_read_is_not_written_over(recorded_v2: Any) -> None:
+def test_update_unreadable_parameter_is_refused(recorded_v2: Any) -> None:
     recorded_v2.put("pids.max", "nonsense\n")
     with pytest.raises(CgroupError):
         recorded_v2.cgroup.update({Cpu.weight: 100, Pids.max: 5})
     assert recorded_v2.writes == []
 
 
-def test_every_order_has_each_step_once() -> None:
-    parameters = [parameter for rule in transaction.RULES for parameter in rule[:2]]
+def test_update_order_has_each_step_once() -> None:
+    bounded = [Memory.limit_in_bytes, Memory.max, Cpu.cfs_burst_us, Cpu.max_burst, Cpu.rt_runtime_us]
+    parameters = [*bounded, Memory.memsw_limit_in_bytes, Cpu.cfs_quota_us, Cpu.max, Cpu.rt_period_us]
+    assert all(one.at_most for one in bounded)
     cgroup: Any = SimpleNamespace(version=1)
     for chosen in itertools.permutations(dict.fromkeys(parameters), 3):
-        steps = [transaction.Step(one, cgroup, object()) for one in chosen]
-        assert sorted(map(id, transaction._ordered(steps))) == sorted(map(id, steps))
+        steps = [update.Setting(one, cgroup, object()) for one in chosen]
+        assert sorted(map(id, update._ordered(steps))) == sorted(map(id, steps))
 
 
-def test_a_captured_tree_is_not_written(shared_v2: Host) -> None:
+def test_update_captured_tree_is_refused(shared_v2: Host) -> None:
     cgroup = shared_v2.find_exn(":/job/a")
     with pytest.raises(PermissionError, match="not on a cgroup file system"):
         cgroup.update({Pids.max: 5})

@@ -1,6 +1,6 @@
-"""README's table of version 1 and version 2 says what the declarations say; and written.py's lines all match something.
+"""The guide's table of versions 1 and 2 says what the declarations say; and written.py's lines all match something.
 
-``python tests/unit/test_translation_table.py`` writes README's table anew.
+``python tests/unit/test_translation_table.py`` writes the table anew.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import written
 
 import cgroups
 from cgroups import Hugetlb, ParameterNotSupported, Parameters, Subsystem
-from cgroups.subsystem.controllers import TABLES
+from cgroups.parameters.registry import TABLES
 
 CHECKOUT = Path(__file__).parents[2]
-README = CHECKOUT / "README.md"
+PAGE = CHECKOUT / "cgroups" / "guide" / "reference.md"
 BEGIN, END = "<!-- every parameter -->\n", "<!-- end of every parameter -->\n"
 KERNEL = CHECKOUT / "tests" / "kernel"
 
@@ -65,21 +65,21 @@ def wanted() -> str:
 
 
 def found() -> str:
-    _, begin, rest = README.read_text().partition(BEGIN)
+    _, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     table, end, _ = rest.partition(END)
     assert begin
     assert end
     return table.strip() + "\n"
 
 
-def test_the_table_of_the_readme_is_of_the_declarations() -> None:
+def test_translation_table_of_the_guide_matches_the_declarations() -> None:
     missing = set(wanted().splitlines()) - set(found().splitlines())
     stale = set(found().splitlines()) - set(wanted().splitlines())
     assert (missing, stale) == (set(), set()), "python tests/unit/test_translation_table.py writes it anew"
     assert found() == wanted()
 
 
-def test_every_parameter_is_in_the_table() -> None:
+def test_translation_table_has_every_parameter() -> None:
     """Counted another way: by what Subsystem.parameters() has, and in the table's first column."""
     named = re.findall(r"^\| `([^`]+)` \|", found(), re.MULTILINE)
     assert len(named) == len(set(named))
@@ -90,14 +90,14 @@ def test_every_parameter_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", declared())
-def test_every_name_of_the_table_is_a_program_s(name: str) -> None:
-    """``Memory.max``, as ``from cgroups import Memory`` has it."""
+def test_translation_table_names_exist(name: str) -> None:
+    """Return ``Memory.max``, the name after ``from cgroups import Memory``."""
     owner, _, attribute = name.rpartition(".")
     holder = HUGE if owner == "Hugetlb(size)" else getattr(cgroups, owner)
     assert getattr(holder, attribute) is declared()[name]
 
 
-def test_a_version_without_a_file_says_what_is_nearest() -> None:
+def test_translation_table_version_without_a_file_names_the_nearest() -> None:
     cells = {name: (cell(one, 1), cell(one, 2)) for name, one in declared().items()}
     assert [name for name, both in cells.items() if "" in both or "– None" in both] == []
     # What a hint names as a parameter there is.
@@ -107,9 +107,9 @@ def test_a_version_without_a_file_says_what_is_nearest() -> None:
             assert hasattr(holder, attribute) or f"{owner}.{attribute}" == "Blkio.throttle_", (name, attribute)
 
 
-def test_what_the_readme_tells_of_translation_exists() -> None:
+def test_guide_names_of_translation_exist() -> None:
     """The rows above the table: the parameters and the control files that they name."""
-    section = README.read_text().partition("## Version 1 and version 2")[2].partition(BEGIN)[0]
+    section = PAGE.read_text(encoding="utf-8").partition("## Version 1 and version 2")[2].partition(BEGIN)[0]
     names = set(declared())
     files = {file for one in declared().values() for version in (1, 2) for file in one.files(version)}
     for owner, attribute in re.findall(r"`([A-Z]\w+)\.([a-z]\w+)", section):
@@ -122,7 +122,7 @@ def test_what_the_readme_tells_of_translation_exists() -> None:
 # ---- what the kernel tier writes ------------------------------------------------------------------
 
 
-def test_every_line_matches_a_file_that_was_seen() -> None:
+def test_written_lines_match_a_seen_file() -> None:
     """In one of the modes of the tests at least; the others are few, and say why they stand there."""
     seen = set(written.seen())
     lines = written.all_lines()
@@ -132,7 +132,7 @@ def test_every_line_matches_a_file_that_was_seen() -> None:
     assert seen - lines == set(), "these files are in no table"
 
 
-def test_every_line_names_a_parameter_of_its_file() -> None:
+def test_written_lines_name_a_parameter_of_their_file() -> None:
     for version, rows in ((1, written.V1), (2, written.V2)):
         for file, row in rows.items():
             parameter: Any = Subsystem.parameter_named(row.parameter)
@@ -142,7 +142,7 @@ def test_every_line_names_a_parameter_of_its_file() -> None:
             assert row.legal or written.DISK is None
 
 
-def test_a_file_is_written_or_excepted() -> None:
+def test_written_files_are_covered_or_excepted() -> None:
     for version, file in written.seen():
         assert (written.row_of(version, file) is None) != (written.excepted(version, file) is None), file
     for version, file in written.all_lines():
@@ -155,7 +155,7 @@ def test_a_file_is_written_or_excepted() -> None:
     sorted({one for table in written.EXCEPTED.values() for one in table.values()}),
     ids=lambda one: one.test,
 )
-def test_every_exception_has_a_test_of_its_own(exception: Any) -> None:
+def test_written_exceptions_have_a_test(exception: Any) -> None:
     module, _, name = exception.test.partition("::")
     tree = ast.parse((KERNEL / module).read_text())
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -163,5 +163,5 @@ def test_every_exception_has_a_test_of_its_own(exception: Any) -> None:
 
 
 if __name__ == "__main__":
-    before, begin, rest = README.read_text().partition(BEGIN)
-    README.write_text(f"{before}{begin}\n{wanted()}\n{END}{rest.partition(END)[2]}")
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    PAGE.write_text(f"{before}{begin}\n{wanted()}\n{END}{rest.partition(END)[2]}", encoding="utf-8")

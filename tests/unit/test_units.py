@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 
 from cgroups import Blkio, Cgroup, CgroupError, Host, Io, Memory, Parameters, Sampler, Subsystem
-from cgroups.cli import render
-from cgroups.cli.plotting import _quantity
-from cgroups.cli.tables import title
-from cgroups.cli.values import named
-from cgroups.sampling.columns import Column
-from cgroups.values import UNKNOWN, CpuStat, MemoryStat, PressureLine, quantities
+from cgroups.cli.common import render
+from cgroups.cli.common.scales import quantity
+from cgroups.cli.common.values import named
+from cgroups.core.values import UNKNOWN, CpuStat, MemoryStat, PressureLine, quantities
+from cgroups.observe.columns import Column
 
 GAUGE, COUNTER = False, True
 
@@ -158,8 +157,8 @@ def test_columns_of_a_captured_tree_have_the_documents_quantities(tree: str, req
     for column in columns_of(request.getfixturevalue(tree)):
         wanted = expected(str(column.parameter), column.key)
         assert (column.unit, column.counter) == wanted, column
-        assert _quantity(title(column)) == wanted, column
-        assert named(title(column)).quantity == wanted, column
+        assert quantity(column.title) == wanted, column
+        assert named(column.title).quantity == wanted, column
         seen += 1
     assert seen > LEAST
 
@@ -176,7 +175,7 @@ def test_get_shows_the_unit_of_each_number(shared_v1: Host, shared_v2: Host, mon
         (shared_v2, ":/job/a", "memory.stat[zswpin]", "\tpages"),
     ):
         name = named(parameter)
-        from cgroups.cli.values import read  # noqa: PLC0415 - beside its one use
+        from cgroups.cli.common.values import read  # noqa: PLC0415 - beside its one use
 
         assert line in render.values([(name, read(name, host.find_exn(spec)))]), parameter
 
@@ -202,7 +201,7 @@ def write(cgroup: Cgroup, name: str, text: str) -> None:
 
 
 def test_declared_keys_have_the_documents_quantities() -> None:
-    """Of a key that no captured kernel shows, as pswpin or zswapped of a newer one, too."""
+    """Keys that no captured kernel shows, such as pswpin or zswapped of a newer one, have it too."""
     for kind, documents in ((MemoryStat, MEMORY_STAT), (CpuStat, CPU_STAT), (PressureLine, PRESSURE)):
         declared = quantities(kind)
         assert {key: declared[key] for key in documents} == documents
@@ -211,7 +210,7 @@ def test_declared_keys_have_the_documents_quantities() -> None:
 def test_quantity_of_an_unknown_key_is_unknown() -> None:
     assert Memory.stat.quantity("of_a_newer_kernel") == UNKNOWN
     assert Memory.stat["of_a_newer_kernel"].unit == ""
-    assert _quantity("memory.of_another_version[x]") == UNKNOWN
+    assert quantity("memory.of_another_version[x]") == UNKNOWN
 
 
 def test_quantity_of_one_key_is_the_key_s() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cgroups import MAX, CpuMax, Device, DeviceRule, DeviceTable, Max, OomControl
-from cgroups.values import CpuStat, MemoryEvents, MemoryStat, NumaStat, Pressure, PressureLine, Stat
+from cgroups.core.values import CpuStat, MemoryEvents, MemoryStat, NumaStat, Pressure, PressureLine, Stat
 
 # ---- MAX -------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ def test_max_is_no_number_and_no_word() -> None:
 # ---- Stat ---------------------------------------------------------------------------------------
 
 
-def test_missing_zero_and_max_are_three_things() -> None:
+def test_missing_zero_and_max_differ() -> None:
     stat = MemoryStat.of({"anon": 0, "file": 5, "future": MAX})
     assert (stat.anon, stat["anon"], stat.get("anon")) == (0, 0, 0)
     assert stat.future is MAX
@@ -91,7 +91,7 @@ def test_missing_zero_and_max_are_three_things() -> None:
         _ = stat.unheard
 
 
-def test_a_stat_is_a_mapping() -> None:
+def test_stat_is_a_mapping() -> None:
     stat = CpuStat.of({"nr_periods": 1, "wait_sum": 2})
     assert dict(stat) == {"nr_periods": 1, "wait_sum": 2}
     assert list(stat) == ["nr_periods", "wait_sum"]
@@ -109,7 +109,7 @@ def test_a_stat_is_a_mapping() -> None:
         stat.nr_periods = 5
 
 
-def test_keys_that_are_names_of_methods() -> None:
+def test_stat_keys_named_like_methods_are_items() -> None:
     """``max`` and ``low`` of memory.events are keys; ``get`` or ``keys`` would be methods, and items all the same."""
     events = MemoryEvents.of({"max": 7, "get": 1, "keys": 2, "_x": 3})
     assert events.max == 7
@@ -117,7 +117,7 @@ def test_keys_that_are_names_of_methods() -> None:
     assert callable(events.get)
 
 
-def test_what_a_stat_shows() -> None:
+def test_stat_repr_and_dir_show_its_keys() -> None:
     stat = MemoryEvents.of({"oom_kill": 2, "future": 1})
     assert repr(stat) == "MemoryEvents(oom_kill=2, future=1)"
     shown = dir(stat)
@@ -153,14 +153,14 @@ def test_numa_stat_keeps_its_totals() -> None:
         assert (other, other.totals) == (stat, {"total": 4096})
 
 
-def test_a_stat_of_one_type_equals_the_same_items() -> None:
+def test_stat_equals_a_mapping_with_the_same_items() -> None:
     assert MemoryStat.of({"a": 1}) == Stat.of({"a": 1})
 
 
 # ---- devices ----------------------------------------------------------------------------------------
 
 
-def test_device() -> None:
+def test_device_is_its_numbers() -> None:
     device = Device(8, 16)
     assert str(device) == "8:16"
     assert f"{device}" == "8:16"
@@ -169,7 +169,7 @@ def test_device() -> None:
     assert Device(8, 2) < Device(8, 16) < Device(254, 0)
 
 
-def test_device_table() -> None:
+def test_device_table_is_a_mapping() -> None:
     disk, other = Device(8, 0), Device(8, 16)
     table = DeviceTable({disk: 1, other: 2}, total=3, default=100, others={"(unknown)": 9})
     assert dict(table) == {disk: 1, other: 2} == table
@@ -187,15 +187,15 @@ def test_device_table() -> None:
         hash(empty)
 
 
-def test_a_total_of_zero_is_shown_and_kept() -> None:
-    """0 is a total; None is none."""
+def test_device_table_total_of_zero_is_shown_and_kept() -> None:
+    """0 is a total; None means no total."""
     table: DeviceTable[int] = DeviceTable(total=0)
     assert table.total == 0
     assert table.total is not None
     assert "total=0" in repr(table)
 
 
-def test_a_table_is_a_copy_of_what_it_was_made_of() -> None:
+def test_device_table_is_a_copy_of_its_rows() -> None:
     rows = {Device(8, 0): 1}
     table = DeviceTable(rows)
     rows.clear()
@@ -205,12 +205,12 @@ def test_a_table_is_a_copy_of_what_it_was_made_of() -> None:
 # ---- the others ------------------------------------------------------------------------------------------
 
 
-def test_cpu_max() -> None:
+def test_cpu_max_has_quota_and_period() -> None:
     assert CpuMax(20000) == (20000, None)
     assert CpuMax(MAX, 100000).quota is MAX
 
 
-def test_oom_control_without_its_last_key() -> None:
+def test_oom_control_missing_kill_count_is_not_0() -> None:
     """Kernels before 4.13 do not say how many were killed, which is not that none was."""
     control = OomControl(oom_kill_disable=False, under_oom=False, oom_kill=None)
     assert control.oom_kill is None

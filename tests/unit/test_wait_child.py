@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import cgroups
-from cgroups import _python_backend
-from cgroups._backend import backend
+from cgroups.core import reference
+from cgroups.core.backend import backend
 
-MODULES = {"python": _python_backend, cgroups.backend: backend}
+MODULES = {"python": reference, cgroups.backend: backend}
 
 
 @pytest.fixture(params=sorted(MODULES))
@@ -80,10 +80,10 @@ def test_wait_child_lets_signal_handlers_run_and_raise(wait: Any, child: Any, de
 
 IGNORED = """
 import signal, subprocess, sys, time
-from cgroups import _python_backend
-from cgroups._backend import backend
+from cgroups.core import reference
+from cgroups.core.backend import backend
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-for module in (backend, _python_backend):
+for module in (backend, reference):
     for deadline in (None, 10**18):
         before = time.monotonic_ns()
         child = subprocess.Popen(["sleep", "0.1"])
@@ -97,10 +97,10 @@ def test_wait_child_that_the_kernel_reaps_has_ended() -> None:
 
 
 def test_wait_child_without_pidfds_looks_again_and_again(monkeypatch: pytest.MonkeyPatch, child: Any) -> None:
-    monkeypatch.setattr(_python_backend, "open_process", lambda _: -1)
+    monkeypatch.setattr(reference.children, "open_process", lambda _: -1)
     one = child("sleep", "0.1")
-    assert _python_backend.wait_child(one.pid, time.monotonic_ns() + 10**7) == 0
-    assert _python_backend.wait_child(one.pid, time.monotonic_ns() + 60 * 10**9) > 0
+    assert reference.wait_child(one.pid, time.monotonic_ns() + 10**7) == 0
+    assert reference.wait_child(one.pid, time.monotonic_ns() + 60 * 10**9) > 0
 
 
 def test_watch_that_watches_nobody_has_seen_no_end() -> None:

@@ -107,7 +107,7 @@ HUGE = Hugetlb("2MB")
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_v2(recorded_v2: Any, parameter: Any, value: Any, writes: Writes) -> None:
+def test_set_v2_writes_the_text(recorded_v2: Any, parameter: Any, value: Any, writes: Writes) -> None:
     Parameters.set(parameter, recorded_v2.cgroup, value)
     assert recorded_v2.writes == writes
 
@@ -162,7 +162,9 @@ V1_WRITES = [
 
 
 @pytest.mark.parametrize(("controller", "parameter", "value", "writes"), V1_WRITES, ids=lambda value: str(value)[:30])
-def test_v1(recorded_v1: Callable[[str], Any], controller: str, parameter: Any, value: Any, writes: Writes) -> None:
+def test_set_v1_writes_the_text(
+    recorded_v1: Callable[[str], Any], controller: str, parameter: Any, value: Any, writes: Writes
+) -> None:
     recorded = recorded_v1(controller)
     Parameters.set(parameter, recorded.cgroup, value)
     assert recorded.writes == writes
@@ -182,7 +184,9 @@ def test_v1(recorded_v1: Callable[[str], Any], controller: str, parameter: Any, 
     ],
     ids=str,
 )
-def test_resets_of_v1(recorded_v1: Callable[[str], Any], controller: str, parameter: Any, write: Any) -> None:
+def test_reset_v1_writes_the_text(
+    recorded_v1: Callable[[str], Any], controller: str, parameter: Any, write: Any
+) -> None:
     recorded = recorded_v1(controller)
     Parameters.reset(parameter, recorded.cgroup)
     assert recorded.writes == [write]
@@ -191,7 +195,7 @@ def test_resets_of_v1(recorded_v1: Callable[[str], Any], controller: str, parame
 @pytest.mark.parametrize(
     "parameter", [Memory.failcnt, Memory.max_usage_in_bytes, Cpuacct.usage, Blkio.reset_stats, HUGE.failcnt], ids=str
 )
-def test_what_v2_cannot_reset(recorded_v2: Any, parameter: Any) -> None:
+def test_reset_v2_without_a_way_raises(recorded_v2: Any, parameter: Any) -> None:
     with pytest.raises(ParameterNotSupported) as caught:
         Parameters.reset(parameter, recorded_v2.cgroup)
     assert caught.value.hint
@@ -279,12 +283,14 @@ V2_REFUSED: list[tuple[Any, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("controller", "parameter", "values"), REFUSED, ids=lambda value: str(value)[:30])
-def test_v1_refuses(recorded_v1: Callable[[str], Any], controller: str, parameter: Any, values: list[Any]) -> None:
+def test_set_v1_invalid_value_is_refused(
+    recorded_v1: Callable[[str], Any], controller: str, parameter: Any, values: list[Any]
+) -> None:
     _refuses(recorded_v1(controller), parameter, values)
 
 
 @pytest.mark.parametrize(("parameter", "values"), V2_REFUSED, ids=lambda value: str(value)[:30])
-def test_v2_refuses(recorded_v2: Any, parameter: Any, values: list[Any]) -> None:
+def test_set_v2_invalid_value_is_refused(recorded_v2: Any, parameter: Any, values: list[Any]) -> None:
     _refuses(recorded_v2, parameter, values)
 
 
@@ -303,7 +309,7 @@ def _refuses(recorded: Any, parameter: Any, values: Iterable[Any]) -> None:
     assert accepted == []
 
 
-def test_memory_and_swap_need_a_limit_on_memory_first(recorded_v2: Any) -> None:
+def test_set_memsw_without_a_memory_limit_is_refused(recorded_v2: Any) -> None:
     recorded_v2.put("memory.max", "max\n")
     with pytest.raises(InvalidValue) as caught:
         Parameters.set(Memory.memsw_limit_in_bytes, recorded_v2.cgroup, 1 << 30)
@@ -322,7 +328,7 @@ def test_memory_and_swap_need_a_limit_on_memory_first(recorded_v2: Any) -> None:
     ],
     ids=str,
 )
-def test_what_v2_does_not_have(recorded_v2: Any, parameter: Any, value: Any) -> None:
+def test_set_v2_missing_parameter_raises(recorded_v2: Any, parameter: Any, value: Any) -> None:
     with pytest.raises(ParameterNotSupported) as caught:
         Parameters.set(parameter, recorded_v2.cgroup, value)
     assert caught.value.hint

@@ -23,10 +23,10 @@ in_place() { # place command…
 }
 
 for place in $PLACES; do
-    in_place "$place" "export CGROUPS_TESTS_PLACE=$place CGROUPS_BACKEND=native PYTHONDONTWRITEBYTECODE=1; \
-        export PYTHONPATH=$PACKAGES; cd /; exec timeout 300 python3 -m pytest -c /opt/checkout/pyproject.toml \
-        --rootdir /opt/checkout -o 'pythonpath=tests/systemd' -p no:cacheprovider -v --durations=20 \
-        --junitxml=/out/$place.xml /opt/checkout/tests/systemd $WORDS" > "/out/$place.log" 2>&1
+    in_place "$place" "export CGROUPS_TESTS_PLACE=$place CGROUPS_TESTS_WHOLE=$WHOLE CGROUPS_BACKEND=native PYTHONDONTWRITEBYTECODE=1; \
+        export PYTHONPATH=$PACKAGES; cd /; exec timeout 600 python3 -m pytest -c /opt/checkout/pyproject.toml \
+        --rootdir /opt/checkout -o 'pythonpath=tests/systemd tests' -p no:cacheprovider -v --durations=20 \
+        --junitxml=/out/$place.xml $WORDS" > "/out/$place.log" 2>&1
     echo $? > "/out/$place.status"
 done
 : > /out/ended

@@ -13,7 +13,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def say(pytestconfig: pytest.Config) -> list[str]:
-    """What is appended here stands in the summary."""
+    """Return a list whose lines are printed in the summary."""
     return pytestconfig.stash[LINES]
 
 

@@ -1,9 +1,9 @@
 """A pytest plugin for guests: Python programs that a test runs to their end are forked, not started.
 
 Under emulation an interpreter takes seconds to start, and the command line's
-imports take ten.  In a guest a program that ``subprocess.run`` would start with
-this interpreter is a fork of the tests' own process instead, which has imported
-all of it.  Elsewhere, and with ``Popen``, programs are started as ever.
+imports take ten.  In a guest ``subprocess.run`` of this interpreter forks the
+tests' own process instead, which has imported everything.  Elsewhere, and with
+``Popen``, programs are started as usual.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ctypes
 import gc
 import io
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -34,14 +35,14 @@ CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 16384, 1 << 18
 UNSHARED = ["unshare", "-m"]
 
 # How much longer a program may take here than a test allows elsewhere.
-PATIENCE = 10
+SLOWNESS = 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _started = subprocess.run
 
 
 def _program(command: list[str]) -> tuple[bool, list[str]] | None:
-    """Whether it has a mount namespace of its own, and the interpreter's arguments; None when it is another program."""
+    """Return whether it unshares mounts, and the interpreter's arguments; None if it is another program."""
     unshared = command[:2] == UNSHARED
     words = command[2:] if unshared else command
     if words[:1] != [sys.executable] or not (words[1:3] == ["-m", "cgroups"] or words[1:2] == ["-c"]):
@@ -66,11 +67,20 @@ def _status(leaving: SystemExit) -> int:
     return 1
 
 
+def _close_pipes() -> None:
+    """Close what exec would: another thread waits for the end of a pipe of which this fork has a copy."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2 and stat.S_ISFIFO(os.fstat(int(name)).st_mode):
+                os.close(int(name))
+
+
 def _child(unshared: bool, words: list[str], files: list[int], directory: str | None) -> NoReturn:
     status = 1
     try:
         for target, file in enumerate(files):
             os.dup2(file, target)
+        _close_pipes()
         sys.stdin, sys.stdout, sys.stderr = (
             io.TextIOWrapper(open(number, mode, closefd=False), errors=errors, line_buffering=number == 2)
             for number, (mode, errors) in enumerate([("rb", None), ("wb", None), ("wb", "backslashreplace")])
@@ -96,7 +106,7 @@ def _child(unshared: bool, words: list[str], files: list[int], directory: str | 
 
 
 def _wait(pid: int, timeout: float | None) -> int | None:
-    deadline = None if timeout is None else time.monotonic() + timeout * PATIENCE
+    deadline = None if timeout is None else time.monotonic() + timeout * SLOWNESS
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:

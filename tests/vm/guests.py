@@ -1,4 +1,4 @@
-"""Boots a guest with this machine's file system read-only, runs the kernel tier inside, and never waits for ever.
+"""Boots a guest with this machine's file system read-only, runs the kernel tier inside, and bounds every wait.
 
 By hand, with the interpreter of an environment in which the wheel and pytest are
 installed, and with ``vng`` (virtme-ng) on the path:
@@ -36,7 +36,7 @@ PYTHON = [f"{KERNEL}/test_{name}.py" for name in ("seed", "v2", "writing")]
 
 def runs_of(mode: Mode) -> Mapping[str, Sequence[str]]:
     """The words for pytest, by backend."""
-    left_out = f"--ignore-glob={KERNEL}/test_cli{'_' if mode.command else ''}*.py"
+    left_out = f"--ignore-glob={KERNEL}/test_cli*.py"  # a mode that names it has the command
     where = [f"{KERNEL}/test_{name}.py" for name in mode.only] or [KERNEL, left_out]
     return {"native": [*where, "-m", "not anywhere"], "python": PYTHON}
 
@@ -61,7 +61,7 @@ class Ended:
 
 
 def missing() -> str | None:
-    """What this machine lacks to boot guests."""
+    """Return what this machine lacks to boot guests."""
     if os.getuid() != 0:
         return "only root may lend a guest the whole file system"
     for program in ("vng", "qemu-system-x86_64", "mke2fs"):
@@ -99,7 +99,7 @@ def disk(out: Path) -> Path:
 
 
 def write_script(mode: Mode, out: Path, runs: Mapping[str, Sequence[str]]) -> Path:
-    """What the guest runs: its settings, the mode's mounts, and guest.sh."""
+    """Write the script of the guest: its settings, the mode's mounts, and guest.sh."""
     settings = {
         "MODE": mode.name,
         "OUT": str(out),
@@ -140,7 +140,7 @@ def end_all() -> None:
 
 
 def environment(out: Path) -> dict[str, str]:
-    """That of this process, but for what is meant for its own interpreter."""
+    """Return the environment of this process, without variables for its own interpreter."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return {**kept, "TMPDIR": str(out.parent)}
 

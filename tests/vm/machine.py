@@ -51,7 +51,7 @@ def tests_cgroups() -> Iterator[str]:
 
 
 def root_settings() -> Iterator[tuple[str, str]]:
-    """What can be read and written in a root."""
+    """Return what can be read and written in a root."""
     for mount in cgroup_mounts():
         for file in sorted(Path(mount).iterdir()):
             mode = file.stat().st_mode

@@ -28,7 +28,6 @@ class Mode:
     v2: str | None  # its mount point
     controllers: frozenset[str]  # that v2 has, in its root's cgroup.controllers
     cpus: int = 1  # an emulated second one makes all three times slower
-    command: bool = False  # whether the command's tests run too: once, where there is most for it to see
     only: tuple[str, ...] = ()  # modules of the tests, where another mode runs all with this kernel
 
     def kernel(self, boot: Path = Path("/boot")) -> Path | None:
@@ -41,7 +40,7 @@ class Mode:
         return Path(__file__).parent / "skips" / f"{self.name}.txt"
 
     def mounts(self) -> str:
-        """What a guest runs as root before the tests."""
+        """Return the shell lines that a guest runs as root before the tests."""
         if not self.v1:
             return UNIFIED
         lines = [BARE]
@@ -58,17 +57,19 @@ ALL_V1 = (
     *("cpu,cpuacct", "net_cls,net_prio", "memory", "cpuset", "blkio", "devices"),
     *("freezer", "pids", "hugetlb", "perf_event", "rdma", "misc"),
 )
+UNIFIED_BESIDE = "/sys/fs/cgroup/unified"
 HYBRID_V1 = ("cpu,cpuacct", "net_cls,net_prio", "blkio", "freezer", "devices")
 
 # What asks the kernel most: its files, and what it does with them.
 OF_THE_KERNEL = (
-    *("capacity", "containers", "delegation", "enforcement", "events", "every_file", "excepted_files", "namespaces"),
-    *("parameters", "seed", "starts_under_attack", "translated_readings", "translation", "v2", "writing"),
+    *("capacity", "containers", "delegation", "enforcement", "events", "every_file", "excepted_files", "export"),
+    *("namespaces", "parameters", "placement", "seed", "starts_under_attack", "translated_readings", "translation"),
+    *("v2", "writing"),
 )
 
 MODES = (
     Mode("v2-6.1", "6.1", (), "/sys/fs/cgroup", ALL_V2),
     Mode("v2-6.12", "6.12", (), "/sys/fs/cgroup", ALL_V2, only=OF_THE_KERNEL),
     Mode("v1-6.1", "6.1", ALL_V1, None, frozenset()),
-    Mode("hybrid-6.12", "6.12", HYBRID_V1, "/sys/fs/cgroup/unified", ALL_V2 - {"cpu", "io"}, command=True),
+    Mode("hybrid-6.12", "6.12", HYBRID_V1, UNIFIED_BESIDE, ALL_V2 - {"cpu", "io"}, only=(*OF_THE_KERNEL, "cli")),
 )

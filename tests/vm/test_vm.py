@@ -30,8 +30,8 @@ def fewest(mode: Mode) -> dict[str, int]:
 TWO_CPUS = replace(MODES[1], cpus=2)
 NEED_TWO_CPUS = {
     "native": [
-        f"{guests.KERNEL}/test_excepted_files.py::test_a_partition_is_made_or_refused",
-        f"{guests.KERNEL}/test_enforcement.py::test_a_cpuset_child_runs_on_the_cpus_given",
+        f"{guests.KERNEL}/test_excepted_files.py::test_partition_is_made_or_refused",
+        f"{guests.KERNEL}/test_enforcement.py::test_cpuset_child_runs_on_its_cpus",
     ]
 }
 
@@ -134,7 +134,7 @@ def test_the_kernel_tier(mode: Mode, running: Running, places: Path, say: list[s
         failed |= {f"{name}, {backend} backend": message for name, message in result.failed.items()}
     say.append(f"{mode.name}: {ended.seconds:.0f} s from power-on to power-off")
     assert failed == {}
-    assert (skipped - listed(mode), listed(mode) - skipped) == (set(), set()), "skipped, or listed, alone"
+    assert (skipped - listed(mode), listed(mode) - skipped) == (set(), set()), "skipped only, listed only"
 
 
 def test_what_needs_two_processors(running: Running, places: Path, say: list[str]) -> None:
@@ -188,7 +188,7 @@ def safely(read: Callable[[], bytes]) -> bytes:
 
 
 def test_a_guest_that_hangs_is_ended_and_reported(places: Path) -> None:
-    """A real one, that says something and then waits for ever."""
+    """A real guest prints something, and then waits without a limit."""
     out = places / "hung"
     out.mkdir()
     script = out / "run.sh"
