@@ -26,12 +26,13 @@ export CGROUPS_REQUIRE_NATIVE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=2
 say() { printf '\n== %s\n' "$*"; }
 
 # What the tiers need besides Python: Debian has it, and other systems bring their own.  clang and
-# musl-gcc build the extension once more, strace counts system calls; the rest is for the virtual machines.
+# musl-gcc build the extension once more, strace counts system calls, tmux shows the full screen; the rest is for the virtual machines.
 packages=()
 wants() { [[ " ${tiers[*]} " == *" $1 "* ]]; }
 (wants packaging || wants native) && ! command -v clang >/dev/null && packages+=(clang)
 wants native && ! command -v musl-gcc >/dev/null && packages+=(musl-tools)
 (wants kernel || wants vm) && ! command -v strace >/dev/null && packages+=(strace)
+(wants kernel || wants vm) && ! command -v tmux >/dev/null && packages+=(tmux)
 if wants vm; then
     command -v qemu-system-x86_64 >/dev/null || packages+=(qemu-system-x86)
     command -v busybox >/dev/null || packages+=(busybox-static)

@@ -6,9 +6,7 @@ import io
 import os
 import sys
 
-from ..core.advice import install
-from ..core.importing import uncollected
-from .common.exits import INTERRUPTED
+from .common.exits import quick_imports
 
 __all__ = ["main"]
 
@@ -19,15 +17,8 @@ def main() -> None:
     Exit codes: 0; 1 for a failed operation, reported in one line on stderr;
     2 for a usage error; 130 after an interrupt.
     """
-    try:
-        with uncollected():
-            from .app import app
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "cgroups":
-            raise
-        sys.exit(f"cgroups: the command needs {error.name}; install it with: {install('cli')}")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    with quick_imports():
+        from .app import app
     if isinstance(sys.stdout, io.TextIOWrapper):
         # With an ASCII locale, escape the other characters; an error would cut a tree short.
         sys.stdout.reconfigure(errors="backslashreplace")

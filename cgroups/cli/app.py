@@ -7,46 +7,22 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
 import typer.core
+import typer.main
 
 from ..core.backend import backend
 from ..core.errors import CgroupError, SystemdWarning, describe_errno, printable
 from ..core.version import VERSION
 from ..hierarchy import Host
-from . import (
-    attach,
-    create,
-    events,
-    export,
-    freeze,
-    get,
-    guide,
-    info,
-    kill,
-    load,
-    parameters,
-    plot,
-    ps,
-    record,
-    remove,
-    reset,
-    run,
-    save,
-    set,
-    thaw,
-    tree,
-    wait,
-    watch,
-)
-from .common import render
-from .common.exits import INTERRUPTED
+from .common.exits import INTERRUPTED, quick_imports
 
-__all__ = ["app"]
+__all__ = ["NAMES", "app", "subcommand"]
 
 
 @contextmanager
@@ -78,8 +54,45 @@ def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     typer.echo(f"cgroups: warning: {text}", err=True)
 
 
+NAMES: Final = (
+    *("info", "tree", "get", "set", "reset"),
+    *("create", "remove", "attach", "ps", "parameters"),
+    *("save", "load"),
+    *("freeze", "thaw", "kill", "wait", "events"),
+    *("watch", "record", "plot", "run", "export", "guide"),
+)
+"""The names of the subcommands, in the order of the help.  Each is also the name of its module."""
+_SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    # -1 is a value, not an option.
+    "set": {"ignore_unknown_options": True},
+    # Options after the first word of the measured command belong to that command.
+    "run": {"allow_interspersed_args": False},
+}
+
+
 class Commands(typer.core.TyperGroup):
-    """The group of all subcommands, with the exit codes of :func:`_exit_codes`."""
+    """The group of all subcommands, with the exit codes of :func:`_exit_codes`.
+
+    A subcommand's module is imported when the subcommand is used: the import of
+    all modules takes longer than most subcommands.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the caller passes it
+        """Return the names, in the order of the help."""
+        return [*NAMES]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the caller passes it
+        """Return the subcommand; None if the name is unknown."""
+        if cmd_name in NAMES and cmd_name not in self.commands:
+            self.commands[cmd_name] = subcommand(cmd_name)
+        return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the subcommand; an error for an unknown name suggests from all names."""
+        if args and args[0] not in NAMES:
+            for name in NAMES:
+                self.get_command(ctx, name)
+        return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **keywords: Any) -> Any:
         """Parse the options that precede the subcommand; ``--help`` prints here."""
@@ -107,6 +120,8 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from .common import render
+
         render.show(f"cgroups {VERSION} ({backend.NAME} backend)")
         raise typer.Exit
 
@@ -166,17 +181,12 @@ def common(
     context.obj = Host(root)
 
 
-_COMMANDS: tuple[Callable[..., None], ...] = (
-    *(info.info, tree.tree, get.get, set.set_, reset.reset),
-    *(create.create, remove.remove, attach.attach, ps.ps, parameters.parameters),
-    *(save.save, load.load),
-    *(freeze.freeze, thaw.thaw, kill.kill, wait.wait, events.events),
-    *(watch.watch, record.record, plot.plot, run.run, export.export, guide.guide),
-)
-for command in _COMMANDS:
-    # -1 is a value, not an option.
-    settings = {"ignore_unknown_options": command is set.set_}
-    if command is run.run:
-        # Options after the first word of the measured command belong to that command.
-        settings["allow_interspersed_args"] = False
-    app.command(command.__name__.rstrip("_"), context_settings=settings)(command)
+def subcommand(name: str) -> Any:
+    """Return the subcommand that the function of the module with its name declares."""
+    with quick_imports():
+        module = import_module(f".{name}", __package__)
+    function = getattr(module, f"{name}_" if name == "set" else name)
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    settings = {"help_option_names": ["-h", "--help"], **_SETTINGS.get(name, {})}
+    command.command(name, context_settings=settings)(function)
+    return typer.main.get_command(command)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import guide_pages
 import pytest
-import typer.main
 from guide_pages import AS_ROOT, AS_USER, CHECKOUT, PAGES, README
 
-from cgroups.cli.app import app
+from cgroups.cli.app import NAMES, subcommand
 
 LINES = [line for block in guide_pages.blocks("sh") for line in block.text.splitlines() if line.startswith("cgroups ")]
 LINKS = [
@@ -56,19 +55,19 @@ def test_other_lines_of_shell_are_known() -> None:
 def test_line_of_shell_is_a_command(line: str) -> None:
     """Its command, options, parameters and values exist: it is parsed, and not run."""
     _, name, *words = shlex.split(line, comments=True)
-    command = typer.main.get_command(app).commands[name]
+    command = subcommand(name)
     command.make_context(name, ["1" if word == "PID" else word for word in words])
 
 
 def test_page_of_the_command_has_a_line_for_each() -> None:
     lines = [line for block in guide_pages.blocks("sh") if block.page == "command" for line in block.text.splitlines()]
-    assert {line.split()[1] for line in lines} == set(typer.main.get_command(app).commands)
+    assert {line.split()[1] for line in lines} == {*NAMES}
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if "#" in line])
 def test_comment_of_a_line_names_options_of_its_command(line: str) -> None:
     _, name, *_ = shlex.split(line, comments=True)
-    command = typer.main.get_command(app).commands[name]
+    command = subcommand(name)
     known = {option for parameter in command.params for option in parameter.opts}
     assert {*re.findall(r"(?<![\w-])--?[a-z][\w-]*", line.partition("#")[2])} <= known
 

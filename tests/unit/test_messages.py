@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import cgroups
 from cgroups import (
@@ -27,7 +26,7 @@ from cgroups import (
     Parameters,
     SubsystemNotAvailable,
 )
-from cgroups.cli.app import app
+from cgroups.cli.app import NAMES, subcommand
 from cgroups.control import create
 from cgroups.core import diagnosis, errors, reasons, refusals, systemd
 from cgroups.core.advice import FORMS, advise
@@ -236,16 +235,16 @@ def test_messages_advise_what_exists(messages: list[tuple[str, str, str]]) -> No
 
 def check_command(words: list[str]) -> None:
     name, *arguments = words
-    command: Any = typer.main.get_command(app)
-    assert name in command.commands, words
-    known = {option for one in command.commands[name].params for option in one.opts}
+    assert name in NAMES, words
+    command = subcommand(name)
+    known = {option for one in command.params for option in one.opts}
     for word in arguments:
         if word.startswith("--"):
             assert word in known, words
         elif word.startswith("-"):
             assert {f"-{letter}" for letter in word[1:]} <= known, words
     positional = [word for word in arguments if not word.startswith("-")]
-    required = [one for one in command.commands[name].params if one.param_type_name == "argument" and one.required]
+    required = [one for one in command.params if one.param_type_name == "argument" and one.required]
     assert len(positional) >= len(required), words
 
 

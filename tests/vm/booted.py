@@ -93,7 +93,7 @@ def build(root: Path, suite: str) -> None:
     packages = root / PACKAGES[1:]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
     fit = ["--only-binary=:all:", "--python-version", PYTHONS[suite], "--target", str(packages)]
-    _run([*pip, *fit, "cffi", "jeepney", "pytest", "typer", "prometheus-client", "opentelemetry-sdk"])
+    _run([*pip, *fit, "cffi", "jeepney", "pytest", "typer", "textual", "prometheus-client", "opentelemetry-sdk"])
     shutil.copytree(Path(cgroups.__file__).parent, packages / "cgroups")
     # Once here, and not in each process of the emulated machine.
     _run(["chroot", str(root), "python3", "-m", "compileall", "-q", PACKAGES])

@@ -1,10 +1,30 @@
-"""Exit codes of the command."""
+"""Exit codes of the command, and the end of a command whose dependencies are not installed."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["INTERRUPTED"]
+from ...core.advice import install
+from ...core.importing import uncollected
+
+__all__ = ["INTERRUPTED", "quick_imports"]
 
 INTERRUPTED: Final = 130
 """The exit code that shells report for a program ended by SIGINT."""
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import modules of the command in a block; exit with one line if a dependency of the command is missing."""
+    try:
+        with uncollected():
+            yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "cgroups":
+            raise
+        sys.exit(f"cgroups: the command needs {error.name}; install it with: {install('cli')}")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
