@@ -2,8 +2,10 @@
 # The one test command: builds the wheel from the sdist, installs that wheel into
 # a fresh environment, and tests it there, on both backends.
 #
-#   bash tests/run.sh            everything but the tier sanitized-kernel (a quarter of an hour), of which it takes a part
+#   bash tests/run.sh            everything but the tiers sanitized-kernel and python-kernel (a quarter of an hour each), of
+#                                which it takes a part
 #   bash tests/run.sh unit       some tiers: packaging unit property typing native kernel sanitized vm sanitized-kernel
+#                                python-kernel
 #
 # PYTHON names the interpreter.  CI=true turns what could not run into a failure.
 set -euo pipefail
@@ -12,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
 python=${PYTHON:-python3}
 usual=(packaging unit property typing native kernel sanitized vm)
-all=("${usual[@]}" sanitized-kernel)
+all=("${usual[@]}" sanitized-kernel python-kernel)
 tiers=("$@")
 [ ${#tiers[@]} -gt 0 ] || tiers=("${usual[@]}")
 for tier in "${tiers[@]}"; do
@@ -111,13 +113,16 @@ documents() {
 }
 ! wants packaging || documents || failed=1
 
-run() { # backend tier…
-    local backend=$1
+run() { # backend, tiers or modules, options
+    local backend=$1 word words=() options=()
     shift
     [ $# -gt 0 ] || return 0
-    say "$backend backend: $*"
+    for word in "$@"; do
+        case $word in -*) options+=("$word") ;; *) words+=("$word") ;; esac
+    done
+    say "$backend backend: ${words[*]}"
     CGROUPS_BACKEND=$backend PYTHONDEVMODE=${PYTHONDEVMODE-1} python -m pytest -c "$checkout/pyproject.toml" --rootdir "$checkout" \
-        -o cache_dir="$work/cache-$backend" -q "${@/#/$here/}"
+        -o cache_dir="$work/cache-$backend" -q "${options[@]}" "${words[@]/#/$here/}"
 }
 
 # What calls C, all in processes that have the sanitizers' run-time library from their start, and, as most systems have,
@@ -146,27 +151,53 @@ asked() {
     done
 }
 
-# Two at a time, of which at most one makes cgroups: each looks at what the whole machine has.  What reads through the
-# façade runs on both backends.  Guests keep all processors busy, and come last.
-beside() { # tiers of the native backend, tiers of the other, tiers with sanitizers
-    (
-        status=0
-        run python $2 || status=1
-        sanitized ${3:-} || status=1
-        exit $status
-    ) >"$work/beside.log" 2>&1 &
-    run native $1 || failed=1
+# Modules that differ between the backends in nothing: they read through none, or show what others have read.
+alike=(cli* charts export* guide_pages identity layout messages naming plain_limits process_tree recorded_files screen* seconds
+    systemd vitals watching)
+unlike() { # tiers: the words for pytest
+    [ $# -gt 0 ] || return 0
+    printf '%s ' "$@" $(printf -- "--ignore-glob=$here/unit/test_%s.py " "${alike[@]}")
+}
+
+# Of the kernel's tests, those in which a backend reads, starts a child or scans mounts.
+readers=(aio capacity every_file events excepted_files export following hierarchy namespaces parameters passing sampler seed
+    spawning threads translated_readings translation v2 writing)
+# Those of descriptors, threads, forks and starts.
+of_c=(recorder sampler spawning threads following namespaces)
+modules() { printf 'kernel/test_%s.py ' "$@"; }
+
+# Two at a time, of which at most one makes cgroups: each looks at what the whole machine has.  Guests keep all
+# processors busy, and come last.
+beside() { # a function with what is printed later, and one that prints at once
+    "$1" >"$work/beside.log" 2>&1 &
+    "$2" || failed=1
     wait $! || failed=1
     cat "$work/beside.log"
 }
-beside "$(asked packaging unit property typing native)" "$(asked kernel)"
-beside "$(asked kernel)" "$(asked unit)" "$(wants sanitized && echo unit property)"
-# Of the kernel's tests at least those of descriptors, threads, forks and starts.
-if wants sanitized-kernel; then
-    sanitized kernel || failed=1
-elif wants sanitized; then
-    sanitized kernel/test_{recorder,sampler,spawning,threads,following,namespaces}.py || failed=1
-fi
+first() { run native $(asked packaging unit property typing native); }
+kernel() { run native $(asked kernel); }
+second() {
+    local status=0
+    ! wants unit || run python $(unlike unit) || status=1
+    ! wants sanitized || sanitized $(unlike unit) property || status=1
+    return $status
+}
+again() {
+    local status=0
+    if wants python-kernel; then
+        run python kernel || status=1
+    elif wants kernel; then
+        run python $(modules "${readers[@]}") || status=1
+    fi
+    if wants sanitized-kernel; then
+        sanitized kernel || status=1
+    elif wants sanitized; then
+        sanitized $(modules "${of_c[@]}") || status=1
+    fi
+    return $status
+}
+beside first kernel
+beside second again
 run native $(asked vm) || failed=1
 
 [ $failed = 0 ] && say "all of it passed" || { say "FAILED"; exit 1; }
