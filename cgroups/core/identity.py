@@ -120,17 +120,27 @@ def unescape(name: str) -> str:
 
 
 @lru_cache(maxsize=16384)
+def _matches(above: str, name: str) -> tuple[tuple[str, str | None, dict[str, str | None]], ...]:
+    """Return the kind, the runtime and the groups of each form that a component matches.
+
+    All cgroups below share the components above them, so a deep path costs one look for each.
+    """
+    path = f"{above}/{name}"
+    found = ((kind, runtime, form.fullmatch(path)) for kind, runtime, form in _FORMS)
+    return tuple((kind, runtime, match.groupdict()) for kind, runtime, match in found if match is not None)
+
+
+@lru_cache(maxsize=16384)
 def identify(location: str) -> Identity | None:
     """Return the identity of a location; None if no component has a known form."""
     names = location.strip("/").split("/")
     kind, facts, known = "", dict[str, str](), 0
     above = ""
     for depth, component in enumerate(names, 1):
-        for name in _COLONS.sub(r"\1/\2-\3", component).split("/"):
-            for form_kind, runtime, form in _FORMS:
-                match = form.fullmatch(f"{above}/{name}")
-                if match is not None and _PART_OF.get(form_kind, "") in {"", *facts}:
-                    kind, known = _learn(facts, form_kind, match.groupdict(), runtime), depth
+        for name in _COLONS.sub(r"\1/\2-\3", component).split("/") if ":" in component else (component,):
+            for form_kind, runtime, groups in _matches(above, name):
+                if _PART_OF.get(form_kind, "") in {"", *facts}:
+                    kind, known = _learn(facts, form_kind, groups, runtime), depth
             above = name
     if not kind:
         return None

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgroups import Host, Identity
+from cgroups.core import identity
 from cgroups.core.identity import identify
 
 ID = "4f0f5e1c9d2b7a6883e5d4c3b2a19081726354453627180990a1b2c3d4e5f607"
@@ -250,3 +251,11 @@ def test_identify_any_path_keeps_the_whole_path(above: list[str], below: list[st
     assert location.endswith(identity.below)
     top = location.removesuffix(identity.below).rstrip("/")
     assert identify(top) == identity._replace(below="")
+
+
+def test_identify_each_level_of_a_deep_path_matches_a_component_once() -> None:
+    """A user may nest a thousand cgroups: a name for each must not take a thousand matches."""
+    identity._matches.cache_clear()
+    for depth in range(1, 1001):
+        assert identify("/deep.slice" + "/inner" * depth) is not None
+    assert identity._matches.cache_info().misses == 3
