@@ -136,6 +136,7 @@ def dashboard(names: str = "default") -> str:
     usage = _expression(spelling, "<start_time>")
     machine = _variable("instance", "Machine", f"label_values({usage}, instance)")
     cgroup = _variable("cgroup", "Cgroup", f'label_values({usage}{{instance=~"$instance"}}, {spelling.label})')
+    lines = {"name": "lines", "label": "Lines per panel", "type": "custom", "query": "20,5,10,50,100,500"}
     source = {"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
     made = {
         "title": "Control groups",
@@ -143,7 +144,7 @@ def dashboard(names: str = "default") -> str:
         "schemaVersion": 38,
         "time": {"from": "now-1h", "to": "now"},
         "refresh": "30s",
-        "templating": {"list": [source, machine, cgroup]},
+        "templating": {"list": [source, machine, cgroup, lines]},
         "panels": [_panel(spelling, at, panel) for at, panel in enumerate(_PANELS)],
     }
     return json.dumps(made, indent=2) + "\n"
@@ -170,7 +171,8 @@ def _panel(spelling: Spelling, at: int, panel: Panel) -> dict[str, Any]:
     targets = [
         {
             "refId": chr(ord("A") + number),
-            "expr": _expression(spelling, expression, chosen),
+            # A machine may have thousands of cgroups: a panel shows the greatest.
+            "expr": f"topk($lines, {_expression(spelling, expression, chosen)})",
             "legendFormat": f"{{{{instance}}}} {{{{{spelling.label}}}}} {legend}".strip(),
         }
         for number, (legend, expression) in enumerate(panel.lines.items())

@@ -114,6 +114,23 @@ def test_prometheus_rate_of_a_known_load_is_its_cpus(
     assert rate == pytest.approx(known, abs=0.15)
     assert rate is not None
     assert rate > 0.2
+    shown = {title: _panel(server, panel, cgroup) for title, panel in _panels().items()}
+    assert shown["CPU (CPUs)"] == pytest.approx(known, abs=0.2)
+    assert shown["CPU pressure"] is None or 0 <= shown["CPU pressure"] <= 1
+
+
+def _panels() -> dict[str, str]:
+    """The first expression of each panel of the dashboard, by its title."""
+    made = json.loads(subprocess.run([*WORDS, "--dashboard"], capture_output=True, check=True).stdout)
+    return {panel["title"]: panel["targets"][0]["expr"] for panel in made["panels"]}
+
+
+def _panel(server: Prometheus, expression: str, cgroup: Cgroup) -> float | None:
+    """What a panel shows of a cgroup: Prometheus refuses an expression that is wrong."""
+    chosen = {"$__rate_interval": "10s", "$instance": ".*", "$cgroup": cgroup.location, "$lines": "20"}
+    for variable, value in chosen.items():
+        expression = expression.replace(variable, value)
+    return server.number(expression)
 
 
 def _kill(cgroup: Cgroup, spawn: Spawn) -> None:

@@ -152,6 +152,8 @@ def test_dashboard_uses_only_exported_metrics(names: str) -> None:
     assert used <= _known(names)
     assert len(made["panels"]) == 12
     assert all('instance=~"$instance"' in one and '=~"$cgroup"' in one for one in expressions)
+    variables = {one["name"] for one in made["templating"]["list"]}
+    assert {*re.findall(r"\$([a-z]+)", " ".join(expressions))} == variables - {"source"}
 
 
 @pytest.mark.parametrize("names", SPELLINGS)
