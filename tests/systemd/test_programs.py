@@ -9,7 +9,7 @@ from conftest import at
 from programs_of_users import PROGRAMS, run_program
 
 
-@at("session", whole=("root", "service"))
+@at(whole=("session", "root", "service"))
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)
 def test_program_runs_here(program: Path, tmp_path: Path) -> None:
     assert run_program(program, tmp_path, "dbus.service")

@@ -32,7 +32,7 @@ assert is_gone()
 """
 
 
-@at("session", "root", whole=("service",))
+@at("session", whole=("root", "service"))
 def test_export_once_has_the_limit_of_the_own_job(run_script: Run) -> None:
     look = """
 text = command("export", TOP, "--once")
@@ -66,7 +66,7 @@ import signal
 from common import Terminal
 screen = Terminal(*COMMAND, "watch", JOB, "-i", "1")
 screen.resize(30, 110)
-screen.read("64.0")
+screen.read("1 cgroup")
 screen.type("k")
 screen.read("Signal: ")
 screen.type("\\x15USR1\\r")

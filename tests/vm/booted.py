@@ -57,7 +57,7 @@ class Boot:
 
 
 BOOTS = (
-    Boot("unified", "", {"root": 12, "session": 40, "service": 6}),
+    Boot("unified", "", {"root": 12, "session": 35, "service": 6}),
     Boot("hybrid", "systemd.unified_cgroup_hierarchy=0", {"hybrid": 4}),
     Boot("trixie", "", {"session": 5}, "trixie", FIRST),
 )

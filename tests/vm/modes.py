@@ -28,7 +28,7 @@ class Mode:
     v2: str | None  # its mount point
     controllers: frozenset[str]  # that v2 has, in its root's cgroup.controllers
     cpus: int = 1  # an emulated second one makes all three times slower
-    only: tuple[str, ...] = ()  # modules of the tests, where another mode runs all with this kernel
+    only: tuple[str, ...] = ()  # modules of the tests: those that may differ in this mode
 
     def kernel(self, boot: Path = Path("/boot")) -> Path | None:
         """The newest installed kernel of the series; the cloud kernels cannot mount what a guest's root is on."""
@@ -61,15 +61,22 @@ UNIFIED_BESIDE = "/sys/fs/cgroup/unified"
 HYBRID_V1 = ("cpu,cpuacct", "net_cls,net_prio", "blkio", "freezer", "devices")
 
 # What asks the kernel most: its files, and what it does with them.
-OF_THE_KERNEL = (
-    *("capacity", "containers", "delegation", "enforcement", "events", "every_file", "excepted_files", "export"),
-    *("namespaces", "parameters", "placement", "seed", "starts_under_attack", "translated_readings", "translation"),
-    *("v2", "writing"),
+FILES = (
+    *("capacity", "containers", "delegation", "enforcement", "every_file", "excepted_files", "export", "namespaces"),
+    *("parameters", "placement", "seed", "translated_readings", "translation", "v2"),
+)
+# How processes start and end, what is told of them, and what is read again and again.
+PROCESSES = (
+    *("aio", "events", "following", "group", "guards", "lifecycle", "processes", "recorder", "sampler", "spawning"),
+    *("starts_under_attack", "transactions", "vitals"),
 )
 
 MODES = (
-    Mode("v2-6.1", "6.1", (), "/sys/fs/cgroup", ALL_V2),
-    Mode("v2-6.12", "6.12", (), "/sys/fs/cgroup", ALL_V2, only=OF_THE_KERNEL),
-    Mode("v1-6.1", "6.1", ALL_V1, None, frozenset()),
-    Mode("hybrid-6.12", "6.12", HYBRID_V1, UNIFIED_BESIDE, ALL_V2 - {"cpu", "io"}, only=(*OF_THE_KERNEL, "cli")),
+    Mode("v2-6.1", "6.1", (), "/sys/fs/cgroup", ALL_V2, only=(*FILES, *PROCESSES, "screen_in_tmux")),
+    Mode("v2-6.12", "6.12", (), "/sys/fs/cgroup", ALL_V2, only=(*FILES, "writing")),
+    Mode("v1-6.1", "6.1", ALL_V1, None, frozenset(), only=(*FILES, *PROCESSES, "hierarchy", "running", "writing")),
+    Mode(
+        *("hybrid-6.12", "6.12", HYBRID_V1, UNIFIED_BESIDE, ALL_V2 - {"cpu", "io"}),
+        only=(*FILES, "events", "starts_under_attack", "writing"),
+    ),
 )

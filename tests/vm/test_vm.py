@@ -21,9 +21,8 @@ CI = os.environ.get("CI") == "true"
 AT_ONCE = os.cpu_count() or 1
 
 
-def fewest(mode: Mode) -> dict[str, int]:
-    """Fewer tests than these were not all of them."""
-    return {"native": 300 if mode.only else 800, "python": 50}
+FEWEST = {"native": 800 if guests.WHOLE else 250, "python": 20}
+"""Fewer tests than these, by backend, were not all of them."""
 
 
 # What one processor cannot show.
@@ -124,7 +123,7 @@ def test_the_kernel_tier(mode: Mode, running: Running, places: Path, say: list[s
     ended = end_of(running, out)
     sees(out, mode)
     ran, skipped, failed = set(), set(), {}
-    for backend, least in fewest(mode).items():
+    for backend, least in FEWEST.items():
         result = Result.of(out / f"{backend}.xml")
         log = (out / f"{backend}.log").read_text().splitlines()
         say.append(f"{log[0]}: {len(result.ran)} tests run, {len(result.skipped)} skipped, {len(result.failed)} failed")
@@ -134,7 +133,9 @@ def test_the_kernel_tier(mode: Mode, running: Running, places: Path, say: list[s
         failed |= {f"{name}, {backend} backend": message for name, message in result.failed.items()}
     say.append(f"{mode.name}: {ended.seconds:.0f} s from power-on to power-off")
     assert failed == {}
-    assert (skipped - listed(mode), listed(mode) - skipped) == (set(), set()), "skipped only, listed only"
+    modules = {name.partition("::")[0] for name in ran | skipped}
+    expected = {name for name in listed(mode) if name.partition("::")[0] in modules}
+    assert (skipped - expected, expected - skipped) == (set(), set()), "skipped only, listed only"
 
 
 def test_what_needs_two_processors(running: Running, places: Path, say: list[str]) -> None:
