@@ -126,7 +126,7 @@ def _panels() -> dict[str, str]:
 
 
 def _panel(server: Prometheus, expression: str, cgroup: Cgroup) -> float | None:
-    """What a panel shows of a cgroup: Prometheus refuses an expression that is wrong."""
+    """Return the number of a cgroup in a panel: Prometheus refuses an expression that is wrong."""
     chosen = {"$__rate_interval": "10s", "$instance": ".*", "$cgroup": cgroup.location, "$lines": "20"}
     for variable, value in chosen.items():
         expression = expression.replace(variable, value)

@@ -250,9 +250,9 @@ def test_screen_sets_a_limit_after_a_question(make_ready: Callable[..., Cgroup],
     screen = Watch(str(cgroup), "--interval", "0.1")
     screen.row(cgroup.location)
     screen.type("lmemory.max=64M\r")
-    screen.says(f"Set memory.max of {cgroup.location} from max to 64M? [y/N]")
+    screen.says(f"Set memory.max of {cgroup.location} from max to 64.0 MiB? [y/N]")
     screen.type("y")
-    screen.says(f"is {64 * MIB}")
+    screen.says("is 64.0 MiB")
     assert Parameters.get(Memory.limit_in_bytes, cgroup) == 64 * MIB
     screen.type("lmemory.maximum=1\r")
     screen.says("unknown parameter")

@@ -1,4 +1,4 @@
-"""What shows numbers, in a subtree of one's own: the exporter, a recording, and the full screen of ``watch``."""
+"""Show numbers of your own subtree: with the exporter, a recording, and the full screen of ``watch``."""
 
 from __future__ import annotations
 

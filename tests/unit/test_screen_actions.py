@@ -30,12 +30,21 @@ def test_cgroups_at_has_one_of_each_hierarchy(v1: Host, v2: Host) -> None:
 
 @pytest.mark.parametrize(
     ("pids", "question"),
-    [("", "all 0 processes"), ("252\n", "the only process"), ("252\n253\n", "all 2 processes")],
+    [("252\n", "the only process"), ("252\n253\n", "all 2 processes")],
 )
 @pytest.mark.parametrize(("name", "verb"), [("freeze", "Freeze"), ("kill", "Kill")])
 def test_action_question_has_the_number_of_processes(name: str, verb: str, pids: str, question: str, v2: Host) -> None:
     write(v2.find_exn(f":{JOB}"), "cgroup.procs", pids)
     assert ACTIONS[name](v2, JOB).question == f"{verb} {question} in {JOB} and below?"
+
+
+def test_action_without_a_process_says_so(v2: Host) -> None:
+    for one in [v2.find_exn(f":{JOB}"), *v2.find_exn(f":{JOB}").walk()]:
+        write(one, "cgroup.procs", "")
+    assert ACTIONS["freeze"](v2, JOB).question == f"Freeze {JOB}, which has no processes?"
+    for prepare in (ACTIONS["kill"], lambda host, place: send(host, place, "TERM")):
+        with pytest.raises(typer.BadParameter, match="no process is in it or below"):
+            prepare(v2, JOB)
 
 
 def test_action_question_counts_a_process_of_several_hierarchies_once(v1: Host) -> None:
@@ -47,9 +56,8 @@ def test_action_question_counts_a_process_of_several_hierarchies_once(v1: Host) 
 
 @pytest.mark.parametrize("name", ACTIONS)
 def test_action_on_a_removed_cgroup_says_so(name: str, v2: Host) -> None:
-    action = ACTIONS[name](v2, "/none")
     with pytest.raises(CgroupNotFound, match=re.escape(f"cannot {name} /none: the cgroup was removed")):
-        action.run()
+        ACTIONS[name](v2, "/none").run()
 
 
 def test_action_on_a_captured_host_is_refused(v2: Host) -> None:
@@ -79,7 +87,7 @@ def test_assign_word_of_another_form_is_refused(word: str, message: str, v2: Hos
 
 def test_assign_asks_with_the_old_and_the_new_value(v2: Host) -> None:
     write(v2.find_exn(f":{JOB}"), "memory.max", "1048576\n")
-    assert assign(v2, JOB, " memory.max = 2M ").question == f"Set memory.max of {JOB} from 1048576 to 2M?"
+    assert assign(v2, JOB, " memory.max = 2M ").question == f"Set memory.max of {JOB} from 1.0 MiB to 2.0 MiB?"
 
 
 def test_assign_selects_the_hierarchy_of_the_controller(v1: Host) -> None:

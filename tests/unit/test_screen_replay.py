@@ -175,3 +175,28 @@ def test_screen_modules_of_the_model_import_no_textual() -> None:
     names = ", ".join(f"cgroups.cli.screen.{name}" for name in PURE)
     code = f"import sys, cgroups.cli.app, {names}; sys.exit('textual' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd="/", timeout=120, check=False).returncode == 0
+
+
+def test_read_limits_and_growth_come_from_the_recording(tmp_path: Path) -> None:
+    """Ancestors that were not recorded are unknown."""
+    columns = [column(Memory.usage_in_bytes), column(Memory.limit_in_bytes)]
+    steps = ((100.0, 5000), (102.0, 7000), (104.0, 6000))
+    path = written(
+        tmp_path / "a.csv",
+        columns,
+        *(
+            (at, name, [memory, limit])
+            for at, memory in steps
+            for name, limit in ((":/a", 8000), (":/a/b", MAX), (":/a/b/c", 9000), (":/a/d", 8000), (":/e", MAX))
+        ),
+    )
+    first, last = replay.read(path).looks
+    found = {place: (one.effective_limit, one.limited_by) for place, one in last.usages.items()}
+    assert found == {
+        "/a": (8000, "/a"),
+        "/a/b": (8000, "/a"),
+        "/a/b/c": (8000, "/a"),
+        "/a/d": (8000, "/a/d"),
+        "/e": (None, None),
+    }
+    assert (first.usages["/a"].memory_growth, last.usages["/a"].memory_growth) == (None, -500.0)

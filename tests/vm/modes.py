@@ -65,7 +65,7 @@ FILES = (
     *("capacity", "containers", "delegation", "enforcement", "every_file", "excepted_files", "export", "namespaces"),
     *("parameters", "placement", "seed", "translated_readings", "translation", "v2"),
 )
-# How processes start and end, what is told of them, and what is read again and again.
+# How processes start and end, which events they cause, and what is read again and again.
 PROCESSES = (
     *("aio", "events", "following", "group", "guards", "lifecycle", "processes", "recorder", "sampler", "spawning"),
     *("starts_under_attack", "transactions", "vitals"),

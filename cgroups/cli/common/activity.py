@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...control.verbs import BaseCgroup
@@ -19,7 +19,7 @@ from ...parameters import Cpu, Memory, Parameters, Pids
 from ...parameters.kinds import Readable
 from .vitals import RAW, VITALS, WITH_KERNEL, Lost, is_v1_root, now, parameters_on
 
-__all__ = ["SORTS", "Activity", "CgroupUsage"]
+__all__ = ["SORTS", "Activity", "CgroupUsage", "add_growth"]
 
 DETAILS: tuple[Readable[Any], ...] = (
     *(Cpu.cfs_quota_us, Cpu.cfs_period_us, Pids.max, Pids.events),
@@ -33,8 +33,8 @@ class CgroupUsage(NamedTuple):
 
     ``time`` is the time of the reading in Unix seconds, and ``elapsed`` the seconds since the previous reading.
     The figures from ``swap`` on are details.  ``effective_limit`` is the tightest memory limit up the tree, and
-    ``limited_by`` the location of the cgroup that has it.  Figures that end in ``_total`` are counts
-    since the creation of the cgroup.
+    ``limited_by`` the location of the cgroup that has it.  ``memory_growth`` is in bytes per second.  Figures that
+    end in ``_total`` are counts since the creation of the cgroup.
     """
 
     time: float
@@ -62,6 +62,7 @@ class CgroupUsage(NamedTuple):
     pids_limit: Limit | None = None
     effective_limit: Limit | None = None
     limited_by: str | None = None
+    memory_growth: float | None = None
     oom_kills_total: int | None = None
     limit_hits_total: int | None = None
     refused_forks_total: int | None = None
@@ -69,7 +70,7 @@ class CgroupUsage(NamedTuple):
 
 FIGURES = CgroupUsage._fields[4:]
 _DETAILS = frozenset(FIGURES[FIGURES.index("cpu_full_pressure") :])
-_INHERITED = frozenset({"effective_limit", "limited_by"})
+_COMPUTED = frozenset({"effective_limit", "limited_by", "memory_growth"})
 
 _OF_CONTROLLER: dict[str, set[str]] = {
     "cpuacct": set(),
@@ -122,6 +123,7 @@ class Activity:
         self._followed: list[_Followed] = []
         self._is_wanted = is_wanted
         self._is_detailed = is_detailed
+        self._memory: dict[str, int] = {}
         found: dict[Hierarchy, set[str]] = {}
         for controller, its in _OF_CONTROLLER.items():
             hierarchy = host.hierarchy_of(controller)
@@ -130,7 +132,7 @@ class Activity:
         for hierarchy, names in found.items():
             root = hierarchy.root() if top is None else Cgroup(hierarchy, top.location)
             if root.path is not None:
-                figures = names - (_INHERITED if is_detailed else _DETAILS)
+                figures = names - (_COMPUTED if is_detailed else _DETAILS)
                 self._followed.append(_Followed(root, figures, depth, DETAILS if is_detailed else ()))
         if not self._followed:
             message = "no hierarchy that counts anything is mounted"
@@ -159,6 +161,9 @@ class Activity:
             if below in usages:
                 usages[below]["effective_limit"] = limit
                 usages[below]["limited_by"] = by or None
+        if self._is_detailed:
+            add_growth(usages, self._memory)
+            self._memory = {below: one["memory"] for below, one in usages.items() if "memory" in one}
         return [
             CgroupUsage(location=cgroup.location, name=name_of(cgroup), **usages[below])
             for below, cgroup in cgroups.items()
@@ -167,6 +172,18 @@ class Activity:
     def close(self) -> None:
         for one in self._followed:
             one.close()
+
+
+def add_growth(usages: Mapping[str, dict[str, Any]], before: Mapping[str, int]) -> None:
+    """Add the growth of memory to figures.
+
+    Args:
+        usages: the figures of each cgroup.
+        before: the memory of each cgroup at the previous reading.
+    """
+    for place, one in usages.items():
+        if place in before and "memory" in one and one["elapsed"]:
+            one["memory_growth"] = (one["memory"] - before[place]) / one["elapsed"]
 
 
 def _below(root: Cgroup, cgroup: BaseCgroup) -> str:

@@ -54,6 +54,10 @@ def _size(number: float) -> str:
     return render.size(round(number))
 
 
+def _growth(number: float) -> str:
+    return ("+" if number > 0 else "-" if number < 0 else "") + _size(abs(number))
+
+
 def _sum(*figures: float | None) -> float | None:
     known = [one for one in figures if one is not None]
     return sum(known) if known else None
@@ -128,6 +132,7 @@ _ALL: Final = (
     _figure("CPU LIMIT", "cpu_limit", "{:.2f}".format, "its own limit, in CPUs"),
     _computed("CPU %LIM", _cpu_share, "busy CPUs, as a share of its own limit"),
     _figure("MEMORY", "memory", _size, "memory used, with page cache", _is_near(limit_share)),
+    _figure("MEM +/S", "memory_growth", _growth, "growth of memory, per second")._replace(width=11),
     _figure("WORKING", "working_set", _size, "memory without file pages that were not used lately"),
     _figure("SWAP", "swap", _size, "swap used"),
     _figure("LIMIT", "limit", _size, "its own memory limit"),

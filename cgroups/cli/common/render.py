@@ -30,6 +30,7 @@ __all__ = [
     "aligned",
     "as_json",
     "duration",
+    "in_words",
     "on_terminal",
     "parameters",
     "printable",
@@ -185,6 +186,14 @@ def values_of_several(found: Mapping[str, Iterable[tuple[Name, Data]]], *, short
         else:
             parts += (f"{printable(label)} {line}\n" for line in text.splitlines())
     return "".join(parts)
+
+
+def in_words(name: Name, data: Data) -> str:
+    """Return the value of a parameter as a part of a sentence: ``64.0 MiB``, or ``quota 50000, period 100000``."""
+    lines = [*_lines(name, data)]
+    if not isinstance(data, dict):
+        return ", ".join(line.human or line.text for line in lines) or "empty"
+    return ", ".join(f"{line.name.rpartition('[')[2].rstrip(']')} {line.human or line.text}" for line in lines)
 
 
 _TASKS = ("process ids", "thread ids")

@@ -24,6 +24,7 @@ __all__ = [
     "Data",
     "Name",
     "access",
+    "checked",
     "from_plain",
     "named",
     "plain",
@@ -132,7 +133,7 @@ def plain(value: Any) -> Data:
 
 def write(name: Name, cgroup: Cgroup, word: str) -> None:
     """Set the parameter of a name to the value of a word."""
-    Parameters.set(*_checked(name, cgroup, word))
+    Parameters.set(*checked(name, cgroup, word))
 
 
 def write_all(changes: Sequence[tuple[Name, str]], cgroup_of: Callable[[Name], Cgroup]) -> None:
@@ -146,7 +147,7 @@ def write_all(changes: Sequence[tuple[Name, str]], cgroup_of: Callable[[Name], C
         InvalidValue: a word is not a valid value.
         ParameterNotSupported: a parameter is read-only, or missing in its cgroup.
     """
-    steps = [_checked(name, cgroup_of(name), word) for name, word in changes]
+    steps = [checked(name, cgroup_of(name), word) for name, word in changes]
     if len(steps) == 1:
         Parameters.set(*steps[0])  # also for a parameter that cannot be read, and so not be restored
         return
@@ -154,7 +155,13 @@ def write_all(changes: Sequence[tuple[Name, str]], cgroup_of: Callable[[Name], C
     update(cgroups.__getitem__, {parameter: value for parameter, _, value in steps})
 
 
-def _checked(name: Name, cgroup: Cgroup, word: str) -> tuple[Parameters.Writable[Any], Cgroup, Any]:
+def checked(name: Name, cgroup: Cgroup, word: str) -> tuple[Parameters.Writable[Any], Cgroup, Any]:
+    """Return the arguments of ``Parameters.set`` that a word means.
+
+    Raises:
+        InvalidValue: the word is not a valid value.
+        ParameterNotSupported: the parameter is read-only, or missing on this version.
+    """
     parameter = name.parameter
     if not isinstance(parameter, Parameters.Writable) or name.keys:
         message = f"{name} cannot be set: {'a key can only be read' if name.keys else 'it is read-only'}"

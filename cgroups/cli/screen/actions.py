@@ -11,9 +11,11 @@ import typer
 from ...core.errors import CgroupError, CgroupGone, CgroupNotFound, printable
 from ...group import Group
 from ...hierarchy import Cgroup, Host
+from ...parameters import Parameters
+from ..common import render
 from ..common.arguments import controller_for, parameter_of
 from ..common.signals import signal_named
-from ..common.values import Name, read, write
+from ..common.values import Name, checked, plain, read
 
 __all__ = ["ACTIONS", "Action", "assign", "cgroups_at", "send"]
 
@@ -44,14 +46,35 @@ def _group(host: Host, location: str, verb: str) -> Group:
     return Group.of(found)
 
 
-def _count(host: Host, location: str) -> str:
-    """Return the processes at a location in words, such as ``all 3 processes in /job and below``."""
+def _whom(host: Host, location: str, verb: str) -> str:
+    """Return the processes at a location in words, such as ``all 3 processes in /job and below``; '' for no process.
+
+    Raises:
+        CgroupNotFound: the cgroup was removed.
+    """
+    tops = _group(host, location, verb)
     try:
-        pids = {pid for top in cgroups_at(host, location) for one in top.walk() for pid in _processes(one)}
+        pids = {pid for top in tops for one in top.walk() for pid in _processes(one)}
     except CgroupError:
         return f"all processes in {printable(location)} and below"
+    if not pids:
+        return ""
     count = "the only process" if len(pids) == 1 else f"all {len(pids)} processes"
     return f"{count} in {printable(location)} and below"
+
+
+def _some(host: Host, location: str, verb: str) -> str:
+    """Return what :func:`_whom` returns.
+
+    Raises:
+        CgroupNotFound: the cgroup was removed.
+        typer.BadParameter: it has no process.
+    """
+    found = _whom(host, location, verb)
+    if not found:
+        message = f"cannot {verb} {printable(location)}: no process is in it or below"
+        raise typer.BadParameter(message)
+    return found
 
 
 def _processes(cgroup: Cgroup) -> list[int]:
@@ -66,7 +89,8 @@ def _freeze(host: Host, location: str) -> Action:
         _group(host, location, "freeze").freeze()
         return f"{printable(location)} is frozen"
 
-    return Action(f"Freeze {_count(host, location)}?", run)
+    whom = _whom(host, location, "freeze") or f"{printable(location)}, which has no processes"
+    return Action(f"Freeze {whom}?", run)
 
 
 def _thaw(host: Host, location: str) -> Action:
@@ -81,7 +105,7 @@ def _kill(host: Host, location: str) -> Action:
     def run() -> str:
         return f"processes killed in {printable(location)}: {_group(host, location, 'kill').kill()}"
 
-    return Action(f"Kill {_count(host, location)}?", run)
+    return Action(f"Kill {_some(host, location, 'kill')}?", run)
 
 
 ACTIONS: dict[str, Callable[[Host, str], Action]] = {"freeze": _freeze, "thaw": _thaw, "kill": _kill}
@@ -97,7 +121,8 @@ def send(host: Host, location: str, word: str) -> Action:
         word: the signal: a name or a number.
 
     Raises:
-        typer.BadParameter: there is no such signal.
+        CgroupNotFound: the cgroup was removed.
+        typer.BadParameter: there is no such signal, or no process.
     """
     number = signal_named(word)
     name = {one.value: one.name for one in signal.Signals}.get(number, f"signal {number}")
@@ -105,7 +130,7 @@ def send(host: Host, location: str, word: str) -> Action:
     def run() -> str:
         return f"processes signalled in {printable(location)}: {_group(host, location, 'signal').signal(number)}"
 
-    return Action(f"Send {name} to {_count(host, location)}?", run)
+    return Action(f"Send {name} to {_some(host, location, 'signal')}?", run)
 
 
 def assign(host: Host, location: str, word: str) -> Action:
@@ -117,7 +142,7 @@ def assign(host: Host, location: str, word: str) -> Action:
         word: the parameter and its new value, such as ``memory.max=1G``.
 
     Raises:
-        CgroupError: the parameter cannot be read.
+        CgroupError: the parameter cannot be read, or the value is not valid.
         typer.BadParameter: the word has another form, or names no parameter.
     """
     left, equals, value = word.partition("=")
@@ -126,13 +151,15 @@ def assign(host: Host, location: str, word: str) -> Action:
         raise typer.BadParameter(message)
     name = parameter_of(left.strip())
     cgroup = _with_parameter(host, location, name)
-    before = read(name, cgroup)
+    before = render.in_words(name, read(name, cgroup))
+    change = checked(name, cgroup, value.strip())
+    after = render.in_words(name, plain(change[2]))
 
     def run() -> str:
-        write(name, cgroup, value.strip())
-        return f"{name} of {printable(location)} is {read(name, cgroup)}"
+        Parameters.set(*change)
+        return f"{name} of {printable(location)} is {render.in_words(name, read(name, cgroup))}"
 
-    return Action(f"Set {name} of {printable(location)} from {before} to {value.strip()}?", run)
+    return Action(f"Set {name} of {printable(location)} from {before} to {after}?", run)
 
 
 def _with_parameter(host: Host, location: str, name: Name) -> Cgroup:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterable, Callable
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 import typer
 from textual.app import App
@@ -13,19 +14,18 @@ from textual.screen import Screen
 
 from ...core.errors import CgroupError, printable
 from ...hierarchy import Host
-from ..common.activity import CgroupUsage
 from ..common.columns import COLUMNS, Column
 from . import bars
 from .actions import ACTIONS, Action, assign, send
 from .history import History, Look
 from .incidents import Incidents
-from .keys import IN_PAGE, IN_TABLE
+from .keys import CHANGES, IN_PAGE, IN_TABLE
 from .lines import Line, Lines, Pager, Part, Prompt
-from .page import Processes, page
+from .page import Processes, covered, page
 from .palette import styles
 from .screens import TABS, Drawn, PageScreen, TableScreen
 from .table import Table
-from .tree import Row, Tree, View
+from .tree import Row, Tree, View, busiest_first, by_location
 
 __all__ = ["BY_NAME", "WatchApp"]
 
@@ -34,6 +34,10 @@ BY_NAME: Final = "CGROUP"
 
 NOTICE_S: Final = 10.0
 """Seconds for which the result of an action stays on the last line."""
+LATE_S: Final = 2.0
+"""Seconds from which a look is late."""
+ERROR_S: Final = 60.0
+"""Seconds for which an error stays there."""
 
 
 class WatchApp(App[None]):
@@ -79,7 +83,7 @@ class WatchApp(App[None]):
         self._processes = Processes()
         self._tree = Tree()
         self._rows: list[Row] = []
-        self._view = View(_by_location)
+        self._view = View(by_location)
         self._sort: Column | None = None
         self._tab = tab
         self._is_playing = host is None
@@ -100,6 +104,7 @@ class WatchApp(App[None]):
             looks = self._looks
             # The first look takes long with many cgroups, so the screen is drawn before.
             self.call_after_refresh(lambda: self.run_worker(self._follow(looks)))
+            self.set_interval(1.0, self._draw_title)
         else:
             self.set_interval(self._interval, self._play)
 
@@ -130,10 +135,10 @@ class WatchApp(App[None]):
         screen = self.screen
         if not (isinstance(screen, Drawn) and screen.is_ready):
             return
-        screen.query_one("#prompt", Prompt).show_usual(self._last_line())
+        screen.query_one("#prompt", Prompt).show_usual(*self._last_line())
         if isinstance(screen, PageScreen):
             screen.query_one("#page", Pager).show(screen.content())
-            screen.query_one("#title", Lines).show([self._title()])
+            self._draw_title()
         elif isinstance(screen, TableScreen):
             self._draw_table(screen)
 
@@ -145,25 +150,38 @@ class WatchApp(App[None]):
         machine = None if shown is None else shown.machine
         latest = [] if shown is None else self._incidents.latest(shown.time)
         for name, line in (
-            ("title", self._title()),
             ("machine", bars.machine_line(machine, self.history)),
             ("tabs", bars.tabs_line(TABS, self._tab)),
             ("incidents", bars.incidents_line(latest)),
         ):
             screen.query_one(f"#{name}", Lines).show([line])
+        self._draw_title()
 
-    def _title(self) -> Line:
-        status = bars.Status(self.host is None, self._is_playing, self._interval)
-        return bars.title(self.history, self._view, self._rows, status)
+    def _draw_title(self) -> None:
+        """Draw the title, also between two looks: it tells that a look is late."""
+        screen = self.screen
+        if isinstance(screen, Drawn) and screen.is_ready:
+            # On a page the filter says nothing.
+            view = replace(self._view, text="") if isinstance(screen, PageScreen) else self._view
+            status = bars.Status(self.host is None, self._is_playing, self._interval, self._late_s())
+            screen.query_one("#title", Lines).show([bars.title(self.history, view, self._rows, status)])
 
-    def _last_line(self) -> Line:
+    def _late_s(self) -> float:
+        """Return the seconds by which a look is late; 0 if it is not, or if it comes soon."""
+        looks = self.history.all()
+        late_s = time.time() - looks[-1].time - self._interval if looks and self.host is not None else 0.0
+        return late_s if late_s >= max(self._interval, LATE_S) else 0.0
+
+    def _last_line(self) -> tuple[Line, bool]:
+        """Return the last line, and whether it must be read as a whole."""
         if self._notice is not None and time.monotonic() < self._notice[1]:
-            return [Part(" "), self._notice[0]]
-        return bars.keys_line(IN_PAGE if isinstance(self.screen, PageScreen) else IN_TABLE)
+            return [Part(" "), self._notice[0]], True
+        keys = IN_PAGE if isinstance(self.screen, PageScreen) else IN_TABLE
+        return bars.keys_line(key for key in keys if self.host is not None or key.action not in CHANGES), False
 
     def tell(self, text: str, role: str = "good") -> None:
-        """Show a message of one line for some seconds."""
-        self._notice = Part(text, role), time.monotonic() + NOTICE_S
+        """Show a message for some seconds."""
+        self._notice = Part(text, role), time.monotonic() + (ERROR_S if role == "red" else NOTICE_S)
         self.draw()
 
     @property
@@ -174,12 +192,18 @@ class WatchApp(App[None]):
 
     def _set_sort(self, title: str) -> None:
         self._sort = COLUMNS.get(title)
-        self._view.key = _by_location if self._sort is None else _busiest_first(self._sort)
+        self._view.key = by_location if self._sort is None else busiest_first(self._sort)
 
     def action_sort(self, title: str) -> None:
         """Sort by a column; by the current one in the other order."""
         current = BY_NAME if self._sort is None else self._sort.title
         self._view.is_reversed = title == current and not self._view.is_reversed
+        self._set_sort(title)
+        self.draw()
+
+    def action_sort_by(self, title: str) -> None:
+        """Sort by a column, the busiest first."""
+        self._view.is_reversed = False
         self._set_sort(title)
         self.draw()
 
@@ -212,6 +236,7 @@ class WatchApp(App[None]):
         def change(text: str) -> None:
             self._view.text = text
             self.draw()
+            self._table.select_match()  # or an action would be one on an ancestor of the matches
 
         def done(answer: str | None) -> None:
             change(before if answer is None else answer)
@@ -288,7 +313,8 @@ class WatchApp(App[None]):
     def action_incidents(self) -> None:
         def content() -> list[Line]:
             shown = self.history.shown
-            return bars.incident_lines([] if shown is None else self._incidents.until(shown.time))
+            found = [] if shown is None else self._incidents.until(shown.time)
+            return bars.incident_lines(found, covered(self.host))
 
         self._open(content)
 
@@ -321,14 +347,18 @@ class WatchApp(App[None]):
         """Ask the question of an action on the selected cgroup; after a yes, run the action in a thread."""
         location = self._target()
         if self.host is None or location is None:
-            self.tell("a recording cannot be changed" if self.host is None else "no cgroup is selected", "red")
+            self._tell_unchangeable()
             return
         try:
             action = prepare(self.host, location)
         except REFUSALS as error:
             self.tell(_line_of(error), "red")
             return
-        self._prompt.confirm(action.question, lambda: self._start(action))
+        past = f"Now, not {self.history.behind_s:.0f} s ago: " if self.history.is_paused else ""
+        self._prompt.confirm(past + action.question, lambda: self._start(action))
+
+    def _tell_unchangeable(self) -> None:
+        self.tell("a recording cannot be changed" if self.host is None else "no cgroup is selected", "red")
 
     def _start(self, action: Action) -> None:
         self.run_worker(self._run_action(action))
@@ -349,6 +379,10 @@ class WatchApp(App[None]):
         self._ask_then_change("PARAMETER=VALUE: ", "", assign)
 
     def _ask_then_change(self, question: str, answer: str, prepare: Callable[[Host, str, str], Action]) -> None:
+        if self.host is None or self._target() is None:
+            self._tell_unchangeable()
+            return
+
         def done(word: str | None) -> None:
             if word:
                 self._change(lambda host, location: prepare(host, location, word))
@@ -364,19 +398,3 @@ def _line_of(error: Exception) -> str:
     if isinstance(error, CgroupError):
         return error.for_command()
     return printable(error.message if isinstance(error, typer.BadParameter) else str(error))
-
-
-def _by_location(usage: CgroupUsage) -> Any:
-    return usage.location
-
-
-def _busiest_first(column: Column) -> Callable[[CgroupUsage], Any]:
-    """Return a sort key: the greatest numbers first, names from A to Z, and missing numbers last."""
-
-    def key(usage: CgroupUsage) -> Any:
-        number = column.number(usage)
-        if number is None:
-            return 1, 0.0
-        return 0, number if isinstance(number, str) else -float(number)
-
-    return key

@@ -36,6 +36,7 @@ class Status(NamedTuple):
     is_replay: bool
     is_playing: bool
     interval: float
+    late_s: float
 
 
 def title(history: History, view: View, rows: Sequence[Row], status: Status) -> Line:
@@ -57,12 +58,14 @@ def _when(history: History, status: Status) -> Iterator[Part]:
     else:
         yield Part(f"{clock(shown.time)}", "good")
         yield Part(f" every {status.interval:g} s", "dim")
+        if status.late_s:
+            yield Part(f", {status.late_s:.0f} s late", "red")
 
 
 def _what(history: History, view: View, rows: Sequence[Row]) -> Iterator[Part]:
     count = len(history.shown.usages) if history.shown else 0
     if not view.text:
-        yield Part(f"  {count} cgroups", "dim")
+        yield Part(f"  {count} cgroup{'' if count == 1 else 's'}", "dim")
         return
     matches = [row for row in rows if row.is_match]
     yield Part(f"  {len(matches)} of {count} match ")
@@ -121,14 +124,19 @@ def incidents_line(latest: Sequence[Incident]) -> Line:
     return parts
 
 
-def incident_lines(found: Sequence[Incident]) -> list[Line]:
-    """Return the page of all incidents, the latest first."""
+def incident_lines(found: Sequence[Incident], since: str) -> list[Line]:
+    """Return the page of all incidents, the latest first.
+
+    Args:
+        found: the incidents.
+        since: the time that they cover, in words.
+    """
     lines: list[Line] = [[Part("OOM kills, hits of memory limits and refused forks, the latest first", "bold")], []]
     for one in reversed(found):
         role = "red" if one.kind == "oom_kills_total" else ""
         until = f" to {clock(one.last)}" if clock(one.last) != clock(one.first) else ""
         lines.append([Part(f"  {clock(one.first)}{until}  "), Part(printable(one.what), role)])
-    return lines if found else [*lines, [Part("  none since the start of this screen", "dim")]]
+    return lines if found else [*lines, [Part(f"  none {since}", "dim")]]
 
 
 def keys_line(keys: Iterable[Key]) -> Line:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["IN_PAGE", "IN_TABLE", "Key"]
+__all__ = ["CHANGES", "IN_PAGE", "IN_TABLE", "Key"]
 
 
 class Key(NamedTuple):
@@ -27,6 +27,7 @@ class Key(NamedTuple):
 
 _EVERYWHERE: Final = (
     Key("f1,h,question_mark", "F1 h ?", "help", "this help", "F1 Help"),
+    Key("f10,q,ctrl+c", "F10 q ^C", "quit", "quit", "F10 Quit"),
     Key("p,space", "Space p", "pause", "pause, and continue", "Space Pause"),
     Key("left_square_bracket", "[", "step(-1)", "pause, and go one update back", "[ ] Time"),
     Key("right_square_bracket", "]", "step(1)", "one update forward"),
@@ -38,7 +39,6 @@ _EVERYWHERE: Final = (
     Key("K", "K", "act('kill')", "kill all its processes, and wait until they have exited"),
     Key("l", "l", "limit", "set a parameter of it, such as memory.max=1G", "l Limit"),
     Key("e", "e", "incidents", "list OOM kills, limit hits and refused forks", "e Events"),
-    Key("f10,q,ctrl+c", "F10 q ^C", "quit", "quit", "F10 Quit"),
     Key("ctrl+z", "^Z", "suspend_process", "stop the program; 'fg' continues it"),
 )
 
@@ -51,9 +51,9 @@ IN_TABLE: Final = (
     Key("f6,greater_than_sign,full_stop", "F6 > .", "sort_next(1)", "sort by the next column", "F6 Sort"),
     Key("less_than_sign,comma", "< ,", "sort_next(-1)", "sort by the previous column"),
     Key("I,r", "I r", "reverse", "invert the order"),
-    Key("P", "P", "sort('CPU')", "sort by CPU"),
-    Key("M", "M", "sort('MEMORY')", "sort by memory"),
-    Key("N", "N", "sort('CGROUP')", "sort by name"),
+    Key("P", "P", "sort_by('CPU')", "sort by CPU"),
+    Key("M", "M", "sort_by('MEMORY')", "sort by memory"),
+    Key("N", "N", "sort_by('CGROUP')", "sort by name"),
     Key("left,minus", "← -", "fold(True)", "fold the selected cgroup, or go to its parent"),
     Key("right,plus", "→ +", "fold(False)", "unfold it"),
     Key("asterisk", "*", "fold_all", "fold all, and unfold all"),
@@ -81,3 +81,6 @@ IN_PAGE: Final = (
     *_EVERYWHERE,
 )
 """The keys of a page of text."""
+
+CHANGES: Final = frozenset({"act('freeze')", "act('thaw')", "act('kill')", "signal", "limit"})
+"""The actions that change a cgroup, which a recording has not."""

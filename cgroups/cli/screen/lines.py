@@ -13,7 +13,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-__all__ = ["Line", "Lines", "Pager", "Part", "Prompt", "fit"]
+__all__ = ["Line", "Lines", "Pager", "Part", "Prompt", "fit", "fit_end", "wrapped"]
 
 
 class Part(NamedTuple):
@@ -40,6 +40,35 @@ def fit(text: str, width: int, *, is_right: bool = False) -> str:
         return set_cell_size(text, max(width - 1, 0)) + "…" * (width > 0)
     padding = " " * (width - length)
     return padding + text if is_right else text + padding
+
+
+def fit_end(text: str, width: int) -> str:
+    """Return a text in exactly ``width`` cells; of a text that is too long, the end, which tells a path apart."""
+    if cell_len(text) <= width:
+        return fit(text, width)
+    while text and cell_len(text) > width - 1:
+        text = text[1:]
+    return fit("…" * (width > 0) + text, width)
+
+
+def wrapped(line: Line, width: int) -> list[Line]:
+    """Return a line as lines of at most ``width`` cells."""
+    found: list[list[Part]] = [[]]
+    left = width
+    for part in line:
+        rest = part.text
+        while rest:
+            if left <= 0:
+                found.append([])
+                left = width
+            # One character is at most two cells wide, which a width of one cell cannot hold.
+            taken = max(1, next((at for at in range(len(rest), 0, -1) if cell_len(rest[:at]) <= left), 0))
+            if taken < len(rest) and rest.rfind(" ", 0, taken + 1) > taken // 2:
+                taken = rest.rfind(" ", 0, taken + 1) + 1
+            found[-1].append(part._replace(text=rest[:taken]))
+            left -= cell_len(rest[:taken])
+            rest = rest[taken:]
+    return [*found]
 
 
 class Lines(Widget):
@@ -121,11 +150,16 @@ class Pager(Lines):
 
 
 class Prompt(Lines):
-    """The last line: keys and messages or, while it is asking, a question with an answer to type."""
+    """The last line: keys and messages or, while it is asking, a question with an answer to type.
+
+    A question or a message that is longer than the screen is wide has more lines.
+    """
 
     def __init__(self, styles: dict[str, Style], id: str | None = None) -> None:  # noqa: A002 - textual's name
         super().__init__(styles, id)
         self._usual: Line = ()
+        self._is_whole = False
+        self._is_untouched = False
         self._question = ""
         self._answer = ""
         self._changed: Callable[[str], None] | None = None
@@ -136,9 +170,9 @@ class Prompt(Lines):
     def is_asking(self) -> bool:
         return self._done is not None
 
-    def show_usual(self, line: Line) -> None:
-        """Show this line while there is no question."""
-        self._usual = line
+    def show_usual(self, line: Line, is_whole: bool) -> None:
+        """Show this line while there is no question, on several lines if it must be read as a whole."""
+        self._usual, self._is_whole = line, is_whole
         self._draw()
 
     def ask(
@@ -154,11 +188,11 @@ class Prompt(Lines):
         Args:
             question: the question.
             done: gets the answer, or None after Escape.
-            answer: the answer to begin with.
+            answer: the answer to begin with.  The first character that is typed replaces it.
             changed: gets each intermediate answer.
         """
         self._question, self._answer, self._done, self._changed = question, answer, done, changed
-        self._is_choice = False
+        self._is_choice, self._is_untouched = False, True
         self._draw()
 
     def confirm(self, question: str, done: Callable[[], None]) -> None:
@@ -185,7 +219,7 @@ class Prompt(Lines):
     def paste(self, text: str) -> None:
         """Add a text to the answer."""
         if self.is_asking and not self._is_choice:
-            self._set(self._answer + "".join(one for one in text if one.isprintable()))
+            self._add("".join(one for one in text if one.isprintable()))
 
     def _edit(self, event: events.Key) -> None:
         if event.key == "backspace":
@@ -193,10 +227,13 @@ class Prompt(Lines):
         elif event.key == "ctrl+u":
             self._set("")
         elif event.is_printable and event.character is not None:
-            self._set(self._answer + event.character)
+            self._add(event.character)
+
+    def _add(self, text: str) -> None:
+        self._set(text if self._is_untouched else self._answer + text)
 
     def _set(self, answer: str) -> None:
-        self._answer = answer
+        self._answer, self._is_untouched = answer, False
         if self._changed is not None:
             self._changed(answer)
         self._draw()
@@ -208,5 +245,15 @@ class Prompt(Lines):
             done(answer)
 
     def _draw(self) -> None:
-        question = [Part(self._question, "bold"), Part(self._answer), Part(" ", "selected")]
-        self.show([question if self.is_asking else self._usual])
+        line = self._usual
+        if self.is_asking:
+            role = "selected" if self._answer and self._is_untouched else ""
+            line = [Part(self._question, "bold"), Part(self._answer, role), Part(" ", "selected")]
+        is_whole = (self.is_asking or self._is_whole) and self.size.width > 0
+        lines = wrapped(line, self.size.width) if is_whole else [line]
+        if self.styles.height is None or self.styles.height.value != len(lines):
+            self.styles.height = len(lines)
+        self.show(lines)
+
+    def on_resize(self) -> None:
+        self._draw()

@@ -21,7 +21,7 @@ from .history import History, spark
 from .incidents import Incidents
 from .lines import Line, Part, fit
 
-__all__ = ["Processes", "page"]
+__all__ = ["Processes", "covered", "page"]
 
 MOST: Final = 100
 """Number of processes to list."""
@@ -50,15 +50,16 @@ def page(host: Host | None, location: str, history: History, incidents: Incident
     lines: list[Line] = [[Part(printable(location), "bold")], *_identity(location)]
     cgroups, problem = _found(host, location)
     lines += [[Part(problem, "red")]] if problem else _hierarchies(cgroups)
+    if host is not None:
+        lines += [[], *processes.lines(host, cgroups)]
     if usage is None:
         lines += [[], [Part("The cgroup did not exist at this time." if shown else "No figures yet.", "red")]]
     else:
         lines += [[], [Part("Figures", "bold")], *_figures(usage, history)]
     if shown is not None:
-        lines += [[], [Part("Events", "bold")], *_incidents(incidents, shown.time, location, usage)]
+        lines += [[], [Part("Events", "bold")], *_incidents(host, incidents, shown.time, usage, location)]
     if host is not None:
         lines += [[], [Part("Limits, from here up the tree", "bold")], *_limits(cgroups)]
-        lines += [[], *processes.lines(host, cgroups)]
     return lines
 
 
@@ -122,10 +123,17 @@ def _figure(column: Column, usage: CgroupUsage) -> Iterator[Part]:
     yield Part(text, "red" if column.is_red(usage) else "")
 
 
-def _incidents(incidents: Incidents, until: float, location: str, usage: CgroupUsage | None) -> Iterator[Line]:
+def covered(host: Host | None) -> str:
+    """Return in words the time that incidents cover."""
+    return "in this recording" if host is None else "since the start of this screen"
+
+
+def _incidents(
+    host: Host | None, incidents: Incidents, until: float, usage: CgroupUsage | None, location: str
+) -> Iterator[Line]:
     found = incidents.until(until, location)
     if not found:
-        yield [Part("  none since the start of this screen", "dim")]
+        yield [Part(f"  none {covered(host)}", "dim")]
     for one in found[-10:]:
         yield [
             Part(f"  {clock(one.first)}  "),
@@ -138,7 +146,8 @@ def _incidents(incidents: Incidents, until: float, location: str, usage: CgroupU
     }
     known = [f"{name} {count}" for name, count in counts.items() if count is not None]
     if known:
-        yield [Part(f"  since its creation: {', '.join(known)}")]
+        since = "up to here in this recording" if host is None else "since its creation"
+        yield [Part(f"  {since}: {', '.join(known)}")]
 
 
 def clock(seconds: float) -> str:

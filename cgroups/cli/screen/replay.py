@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from ...core.errors import InvalidValue
 from ...core.name_matches import name_at
+from ...core.values import MAX
 from ..common import tables
-from ..common.activity import CgroupUsage
+from ..common.activity import CgroupUsage, add_growth
 from ..common.replay import vitals_of
 from ..common.rows import Table
 from ..common.vitals import VITALS
@@ -66,13 +67,14 @@ def _looks(table: Table, start: float, last: dict[str, float]) -> Iterator[Look]
     places = {name: at for at, name in enumerate(table.titles) if name in CgroupUsage._fields}
     kills_at = table.titles.index("oom_kills") if "oom_kills" in table.titles else None
     kills: Counter[str] = Counter()
+    memory: dict[str, int] = {}
     read: set[str] = set()
     found: dict[str, dict[str, Any]] = {}
     time = 0.0
     for seconds, label, numbers in table.rows:
         if label in read:
             if found:
-                yield look_of(time, _usages(found))
+                yield look_of(time, _usages(found, memory))
             read, found = set(), {}
         read.add(label)
         time = seconds - start
@@ -87,13 +89,39 @@ def _looks(table: Table, start: float, last: dict[str, float]) -> Iterator[Look]
             found[location] = {**figures, **found.get(location, {}), "time": time, "elapsed": elapsed}
         last[label] = seconds
     if found:
-        yield look_of(time, _usages(found))
+        yield look_of(time, _usages(found, memory))
 
 
 def _whole(name: str, value: float) -> float:
     return int(value) if VITALS[name].is_whole else value
 
 
-def _usages(found: dict[str, dict[str, Any]]) -> Iterator[CgroupUsage]:
+def _usages(found: dict[str, dict[str, Any]], memory: dict[str, int]) -> Iterator[CgroupUsage]:
+    """Yield the usages of a look.
+
+    Args:
+        found: the recorded figures by location.
+        memory: the memory by location in the previous look; it becomes that of this look.
+    """
+    add_growth(found, memory)
+    memory.clear()
+    memory.update({location: figures["memory"] for location, figures in found.items() if "memory" in figures})
+    _add_limits(found)
     for location, figures in found.items():
         yield CgroupUsage(location=location, name=name_at(location), **figures)
+
+
+def _add_limits(found: dict[str, dict[str, Any]]) -> None:
+    """Add the tightest limit among each cgroup and its ancestors in the recording."""
+    tightest: dict[str, tuple[Any, str]] = {}
+    for location in sorted(found):  # an ancestor precedes its descendants
+        limit, above = found[location].get("limit"), location
+        while above not in ("", "/") and (above := above.rpartition("/")[0] or "/") not in tightest:
+            pass
+        inherited = tightest.get(above)
+        # The lowest cgroup if several have the same limit, like Cgroup.effective.
+        is_own = limit is not None and limit is not MAX and (inherited is None or limit <= inherited[0])
+        one = (limit, location) if is_own else inherited
+        if one is not None:
+            tightest[location] = one
+            found[location]["effective_limit"], found[location]["limited_by"] = one

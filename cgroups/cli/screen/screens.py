@@ -20,7 +20,7 @@ __all__ = ["TABS", "Drawn", "PageScreen", "TableScreen"]
 TABS: Final[dict[str, tuple[str, ...]]] = {
     "general": ("CPU", "THROTTLED", "MEMORY", "MEM %LIM", "READ/S", "WRITE/S", "PIDS", "CPU PSI", "MEM PSI", "IO PSI"),
     "cpu": ("CPU", "CPU LIMIT", "CPU %LIM", "THROTTLED", "CPU PSI"),
-    "memory": ("MEMORY", "WORKING", "SWAP", "EFFECTIVE", "MEM %LIM", "OOM KILLS", "LIMIT HITS", "MEM PSI"),
+    "memory": ("MEMORY", "MEM +/S", "WORKING", "SWAP", "EFFECTIVE", "MEM %LIM", "OOM KILLS", "LIMIT HITS", "MEM PSI"),
     "io": ("IO/S", "READ/S", "WRITE/S", "READS/S", "WRITES/S", "IO PSI"),
     "pressure": ("PRESSURE", "CPU PSI", "CPU FULL", "MEM PSI", "MEM FULL", "IO PSI", "IO FULL"),
     "limits": ("CPU LIMIT", "LIMIT", "EFFECTIVE", "MEM %LIM", "LIMITED BY", "PIDS LIMIT", "PIDS %LIM", "REFUSED"),

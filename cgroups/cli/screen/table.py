@@ -13,7 +13,7 @@ from textual.message import Message
 from ...core.errors import printable
 from ..common.columns import Column
 from .history import History, spark
-from .lines import Line, Lines, Part, fit
+from .lines import Line, Lines, Part, fit, fit_end
 from .tree import Row
 
 __all__ = ["Table"]
@@ -23,6 +23,8 @@ NAME_WIDTH: Final = 24
 SPARK_WIDTHS: Final = (12, 24)
 """The smallest and the greatest width of a sparkline."""
 GAP: Final = 2
+HIDDEN: Final = 3
+"""Width of the number of columns that do not fit."""
 
 
 class Table(Lines):
@@ -65,6 +67,11 @@ class Table(Lines):
     def selected(self) -> Row | None:
         return self._rows[self._at] if self._at < len(self._rows) else None
 
+    def select_match(self) -> None:
+        """Select the first row that matches the filter, unless the selected row matches."""
+        if self.selected is not None and not self.selected.is_match:
+            self._select(next((at for at, row in enumerate(self._rows) if row.is_match), self._at))
+
     def move(self, count: int) -> None:
         """Move the selection down by some rows, by negative ones up."""
         self._select(self._at + count)
@@ -99,9 +106,12 @@ class Table(Lines):
         sparks = self._sparks(visible, spark_width) if spark_width else []
         lines: list[Line] = [[*self._header(columns, name_width, spark_width)]]
         for at, (row, name) in enumerate(zip(visible, names)):
-            line = [Part(fit(name, name_width), "" if row.is_match else "dim"), *_cells(row, columns)]
+            shown = fit(name, name_width) if row.depth else fit_end(name, name_width)
+            line = [Part(shown, "" if row.is_match else "dim"), *_cells(row, columns)]
             if sparks:
                 line.append(Part(" " * GAP + sparks[at], "spark"))
+            if len(columns) < len(self._columns):
+                line.append(Part(" " * HIDDEN))
             lines.append([*map(_as_selected, line)] if self._top + at == self._at else line)
         self.show(lines)
 
@@ -114,7 +124,8 @@ class Table(Lines):
         columns, least = [*self._columns], SPARK_WIDTHS[0]
 
         def spare() -> int:
-            return self.size.width - NAME_WIDTH - sum(GAP + column.width for column in columns)
+            hidden = HIDDEN if len(columns) < len(self._columns) else 0
+            return self.size.width - NAME_WIDTH - hidden - sum(GAP + column.width for column in columns)
 
         while columns and spare() < 0:
             dispensable = [one for one in columns if one is not self._sort] or columns
@@ -136,6 +147,9 @@ class Table(Lines):
             yield Part(f"{fit(gap, GAP, is_right=True)}{title}", role, f"app.sort({column.title!r})")
         if spark_width and self._sort is not None:
             yield Part(" " * GAP + fit(self._sort.title, spark_width, is_right=True), "header")
+        hidden = len(self._columns) - len(columns)
+        if hidden:
+            yield Part(fit(f" +{hidden}", HIDDEN), "dim")
 
     def _sparks(self, rows: Sequence[Row], width: int) -> list[str]:
         """Return the sparkline of each row: the greatest numbers of equal parts of the last minutes."""
@@ -187,7 +201,7 @@ def _cells(row: Row, columns: Sequence[Column]) -> Iterator[Part]:
     for column in columns:
         is_sum = column.figure in row.sums
         text = ("Σ" if is_sum else "") + column.cell(row.usage)
-        text = fit(text, column.width, is_right=True)
+        text = fit(text, column.width, is_right=True) if cell_len(text) <= column.width else fit_end(text, column.width)
         number = text.lstrip(" ")
         yield Part(" " * (GAP + len(text) - len(number)))
         yield Part(number, "red" if column.is_red(row.usage) else "sum" if is_sum else usual)

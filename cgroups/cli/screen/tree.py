@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, TypeVar
 
 from ..common.activity import CgroupUsage
+from ..common.columns import Column
 from .history import Look
 
-__all__ = ["ADDITIVE", "Row", "Tree", "View", "outermost", "total"]
+__all__ = ["ADDITIVE", "Row", "Tree", "View", "busiest_first", "by_location", "outermost", "total"]
 
 ADDITIVE: Final = (
     *("cpu", "memory", "working_set", "swap", "pids"),
     *("read_bytes", "write_bytes", "reads", "writes"),
 )
 """Figures of a cgroup that are the sum of its children's figures if the kernel does not count them for the cgroup."""
+
+
+T = TypeVar("T")
 
 
 class Row(NamedTuple):
@@ -43,13 +48,19 @@ class View:
     """What the user has chosen to see."""
 
     key: Callable[[CgroupUsage], Any]
-    """The key to sort by: the smallest first."""
+    """The key to sort by: the smallest first.  Rows whose key is None come last in either order."""
     is_reversed: bool = False
     is_tree: bool = True
     text: str = ""
     """The filter: words that all must be in the name or the location of a cgroup, in any case."""
     folded: set[str] = field(default_factory=set)
     """The locations of cgroups whose descendants are hidden."""
+
+    def ordered(self, found: Iterable[T], usage_of: Callable[[T], CgroupUsage]) -> list[T]:
+        """Return what belongs to usages, in the order of their keys."""
+        keys = [(self.key(usage_of(one)), one) for one in found]
+        known = sorted((pair for pair in keys if pair[0] is not None), key=itemgetter(0), reverse=self.is_reversed)
+        return [one for _, one in known] + [one for key, one in keys if key is None]
 
     def matches(self, usage: CgroupUsage) -> bool:
         where = f"{usage.location} {usage.name}".lower()
@@ -72,7 +83,7 @@ class Tree:
         if not view.is_tree:
             found = [Row(one, one.name, sums=sums.get(place, _NONE)) for place, one in usages.items()]
             found = [row for row in found if view.matches(row.usage)] if view.text else found
-            return sorted(found, key=lambda row: view.key(row.usage), reverse=view.is_reversed)
+            return view.ordered(found, lambda row: row.usage)
         wanted = self._wanted(usages, view) if view.text else None
         return [*self._walk(usages, sums, view, wanted)]
 
@@ -131,7 +142,7 @@ class Tree:
 
         def ordered(places: list[str]) -> list[str]:
             found = places if wanted is None else [one for one in places if one in wanted]
-            found = sorted(found, key=lambda one: view.key(usages[one]), reverse=view.is_reversed)
+            found = view.ordered(found, usages.__getitem__)
             found.reverse()  # the last one is taken from the stack first
             return found
 
@@ -177,3 +188,18 @@ def outermost(rows: list[Row]) -> list[CgroupUsage]:
     """Return the usages of matching rows without those below another match, whose figures include them."""
     matching = {row.usage.location: row.usage for row in rows if row.is_match}
     return [one for place, one in matching.items() if _parent(place, matching) is None]
+
+
+def by_location(usage: CgroupUsage) -> Any:
+    """Return the sort key of the order of names."""
+    return usage.location
+
+
+def busiest_first(column: Column) -> Callable[[CgroupUsage], Any]:
+    """Return a sort key: the greatest numbers first, names from A to Z; None for a missing number."""
+
+    def key(usage: CgroupUsage) -> Any:
+        number = column.number(usage)
+        return number if number is None or isinstance(number, str) else -float(number)
+
+    return key
