@@ -320,3 +320,11 @@ def test_chart_without_matplotlib_says_what_to_install(monkeypatch: pytest.Monke
     with pytest.raises(InvalidValue, match="a chart needs matplotlib") as caught:
         charts.check("out.svg")
     assert "cgroups-cffi[plot]" in str(caught.value.hint)
+
+
+def test_chart_location_above_all_cgroups_stands_once() -> None:
+    names = ["/jobs.slice/nightly", "/jobs.slice/nightly/one", "/jobs.slice/nightly/two"]
+    assert charts._above(names) == "/jobs.slice/nightly"
+    assert [charts._below(name, charts._above(names)) for name in names] == [names[0], "…/one", "…/two"]
+    for others in (["/a/one", "/a/two"], names[:1], ["/jobs.slice/one", "docker 4f0f5e1c9d2b"], []):
+        assert charts._above(others) == ""

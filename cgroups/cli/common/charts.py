@@ -21,6 +21,8 @@ NAMED: Final = 30
 """Most cgroups that have a colour and a name; the others are grey."""
 LONGEST: Final = 60
 """Characters of a name in the legend, at most."""
+SHARED: Final = 8
+"""Characters of a location that is short enough to stand before each name."""
 
 WIDTH, PANEL, ENTRY, MARGIN = 11.0, 1.5, 0.19, 0.7
 """Inches: the width of a chart, the height of a panel, of a row of the legend, and of the rest."""
@@ -104,10 +106,11 @@ def figure_of(panels: Sequence[Panel], *, dark: bool = False) -> Any:
         **dict.fromkeys(("xtick.color", "ytick.color"), theme.grid),
     }
     with mpl.rc_context(style):
-        entries = _entries(panels, names, colours, theme)
+        above = _above(names)
+        entries = _entries(panels, names, colours, theme, above)
         columns = _columns([label for _, label in entries])
         rows = -(-len(entries) // columns)
-        height = MARGIN + PANEL * len(panels) + ENTRY * rows
+        height = MARGIN + PANEL * len(panels) + ENTRY * (rows + bool(above))
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
         start, unit, seconds = _span(panels)
@@ -118,6 +121,9 @@ def figure_of(panels: Sequence[Panel], *, dark: bool = False) -> Any:
         figure.legend(
             handles,
             labels,
+            title=f"… = {above}" if above else None,
+            title_fontsize=LETTERS,
+            alignment="left",
             loc="outside upper left",
             ncols=columns,
             frameon=False,
@@ -196,12 +202,12 @@ def _mark(theme: _Theme) -> dict[str, Any]:
 
 
 def _entries(
-    panels: Sequence[Panel], names: Sequence[str], colours: dict[str, str], theme: _Theme
+    panels: Sequence[Panel], names: Sequence[str], colours: dict[str, str], theme: _Theme, above: str
 ) -> list[tuple[Any, str]]:
     """Return the lines of the legend and their labels."""
     from matplotlib.lines import Line2D
 
-    entries = [(Line2D([], [], color=colours[name], linewidth=2), _short(name)) for name in names]
+    entries = [(Line2D([], [], color=colours[name], linewidth=2), _short(_below(name, above))) for name in names]
     others = {cgroup for panel in panels for cgroup in panel.lines} - {*names}
     if others:
         entries.append((Line2D([], [], color=theme.others), f"{len(others)} others"))
@@ -210,6 +216,17 @@ def _entries(
     if any(panel.kills for panel in panels):
         entries.append((Line2D([], [], **_mark(theme)), "OOM kill"))
     return entries
+
+
+def _above(names: Sequence[str]) -> str:
+    """Return the location above all cgroups, or of one of them: the legend has it once; '' if it is short."""
+    is_one_kind = len({name.startswith("/") for name in names}) == 1  # a container's name is no location
+    found = os.path.commonpath(names) if len(names) > 1 and is_one_kind else ""
+    return found if len(found) > SHARED else ""
+
+
+def _below(name: str, above: str) -> str:
+    return f"…{name.removeprefix(above)}" if above and name != above else name
 
 
 def _short(name: str) -> str:
