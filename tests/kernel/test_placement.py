@@ -128,9 +128,9 @@ def test_run_that_cannot_tell_its_own_cgroups_measures_without(monkeypatch: pyte
 
 def test_run_without_a_cgroup_gives_descendants_their_grace(tmp_path: Path) -> None:
     mark = tmp_path / "saved"
-    child = f"trap '' TERM; sleep 0.5; touch {mark}"
+    child = f"trap '' TERM; sleep {0.5 * SLOW}; touch {mark}"
     script = f"trap 'exit 3' TERM; sh -c '{child.replace(chr(39), chr(39) + chr(92) + chr(39) + chr(39))}' & wait"
-    report = cgroups.run(["sh", "-c", script], place="none", timeout=0.3, grace=10)
+    report = cgroups.run(["sh", "-c", script], place="none", timeout=0.3 * SLOW, grace=10 * SLOW)
     assert report.timed_out
     assert mark.exists()
 

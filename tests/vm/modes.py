@@ -74,9 +74,9 @@ PROCESSES = (
 MODES = (
     Mode("v2-6.1", "6.1", (), "/sys/fs/cgroup", ALL_V2, only=(*FILES, *PROCESSES, "screen_in_tmux")),
     Mode("v2-6.12", "6.12", (), "/sys/fs/cgroup", ALL_V2, only=(*FILES, "writing")),
-    Mode("v1-6.1", "6.1", ALL_V1, None, frozenset(), only=(*FILES, *PROCESSES, "hierarchy", "running", "writing")),
+    Mode("v1-6.1", "6.1", ALL_V1, None, frozenset(), only=(*FILES, *PROCESSES, "hierarchy", "writing")),
     Mode(
         *("hybrid-6.12", "6.12", HYBRID_V1, UNIFIED_BESIDE, ALL_V2 - {"cpu", "io"}),
-        only=(*FILES, "events", "starts_under_attack", "writing"),
+        only=(*FILES, "cli", "writing"),
     ),
 )

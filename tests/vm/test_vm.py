@@ -89,8 +89,9 @@ def running(before: machine.Machine, places: Path) -> Iterator[Running]:  # noqa
     """All modes, as many at once as there are processors; what the interrupted ones started is ended."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # The longest first, or one processor would have nothing to do at the end.
-        started = {mode.name: pool.submit(guests.run_tier, mode, places / mode.name) for mode in reversed(MODES)}
-        started["systemd"] = pool.submit(booted.run_all, places / "systemd")
+        started = {"systemd": pool.submit(booted.run_all, places / "systemd")}
+        order = sorted(MODES, key=lambda mode: len(mode.only), reverse=True)
+        started |= {mode.name: pool.submit(guests.run_tier, mode, places / mode.name) for mode in order}
         started["two"] = pool.submit(guests.run_tier, TWO_CPUS, places / "two", NEED_TWO_CPUS)
         try:
             yield started
