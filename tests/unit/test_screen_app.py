@@ -228,7 +228,7 @@ def test_screen_change_of_the_past_says_that_it_is_one_of_now(v2: Host) -> None:
 def test_screen_title_says_that_figures_are_late() -> None:
     async def test(seen: Seen) -> None:
         assert "late" in (await seen.lines())[0]
-        seen.app.add(next(looks())._replace(time=time.time()))
+        seen.app.add(next(looks())._replace(time=time.time() + 60))
         assert "late" not in (await seen.lines())[0]
 
     run(test)
