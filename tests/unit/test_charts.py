@@ -15,6 +15,8 @@ from cgroups.cli.common.rows import Table
 from cgroups.cli.common.scales import scale_of
 from cgroups.cli.common.vitals import VITALS
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 

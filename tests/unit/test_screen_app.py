@@ -25,6 +25,8 @@ from cgroups.cli.screen.live import _Source
 from cgroups.cli.screen.machine import Machine
 from cgroups.cli.screen.table import Table
 
+pytestmark = pytest.mark.slow
+
 Test = Callable[["Seen"], Awaitable[None]]
 
 MACHINE = Machine(2, 1.9, 3 << 30, 8 << 30, 0, 1 << 30, 0.5, 0.2, 0.0, 0.0)
