@@ -402,7 +402,6 @@ def test_kill_fork_bomb_is_ended(need: Need, others: list[str], make_cgroup: Mak
         took = time.process_time() - began
     assert process.returncode == -signal.SIGKILL
     assert not any(one.exists for one in group)
-    print("CPU time", took)
     assert took < 2 * SLOW
 
 

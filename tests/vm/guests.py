@@ -28,21 +28,22 @@ TESTS = HERE.parent
 BOOT, RUN, POWER_OFF = 240, 1500, 60
 LAST_LINES = 40
 
-# What runs with each backend: with one all that may differ in a mode; the seed's program, and what is v2's, with the
-# other too.
 KERNEL = str(TESTS / "kernel")
-PYTHON = [f"{KERNEL}/test_{name}.py" for name in ("seed", "v2")]
 
 # Whether all tests but those of the command run in each mode: by hand, since that takes 40 minutes.
 WHOLE = os.environ.get("CGROUPS_TESTS_WHOLE") == "1"
 
 
 def runs_of(mode: Mode) -> Mapping[str, Sequence[str]]:
-    """The words for pytest, by backend."""
+    """The words for pytest, by backend.
+
+    With one runs all that may differ in a mode; with the other the seed's program, and what is v2's or what writes.
+    """
     where = [f"{KERNEL}/test_{name}.py" for name in mode.only]
+    other = [f"{KERNEL}/test_{name}.py" for name in ("seed", "v2" if mode.v2 else "writing")]
     if WHOLE:
         where = [KERNEL, f"--ignore-glob={KERNEL}/test_cli*.py"]
-    return {"native": [*where, "-m", "not anywhere"], "python": PYTHON}
+    return {"native": [*where, "-m", "not anywhere"], "python": other}
 
 
 # What the kernel tier multiplies its heaviest work by in a guest, where all is 20 times slower.
