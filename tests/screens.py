@@ -1,4 +1,4 @@
-"""What the tests of the full screen share: usages, looks, and the text of a screenshot."""
+"""Usages, looks and the text of a screenshot, for the tests of the full screen."""
 
 from __future__ import annotations
 

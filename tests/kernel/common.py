@@ -1,4 +1,4 @@
-"""What the tests of this tier share besides fixtures: types, facts of this machine, and looks at control files."""
+"""Share types, facts of this machine, and looks at control files between the tests of this tier."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Terminal:
     """A program on a terminal of its own, in a session of its own, so that Ctrl-C reaches all of it."""
 
     left: ClassVar[list[Terminal]] = []
-    """Those that no test has waited for yet."""
+    """Terminals that no test has waited for yet."""
 
     def __init__(self, *words: str) -> None:
         self.pid, self._ours = pty.fork()

@@ -79,7 +79,7 @@ def freezer(path, frozen):
 
 
 class Attack(NamedTuple):
-    """What the user does.
+    """An action of the hostile user.
 
     Attributes:
         text: a program; ``begin()`` in it waits until the victims are in its working directory.

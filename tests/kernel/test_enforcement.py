@@ -1,4 +1,4 @@
-"""What is set is enforced, and what is counted goes the right way: children under limits, and under known loads."""
+"""Limits are enforced, and counters rise: children under limits, and under known loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel's refusals are explained by: looked up for real."""
+"""Explanations of refusals of the real kernel."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from cgroups.core import children
 
 USER = 65534
 PROMPT_S = 5 * SLOW
-"""What a start may take beyond its timeout on a machine that has much else to do."""
+"""Seconds that a start may take beyond its timeout on a busy machine."""
 
 # A child that looks for its program for long enough that somebody can act before it executes.
 LONG_ENV = {"PATH": "/no:" * (30_000 if SLOW == 1 else 2_000) + os.environ["PATH"]}
@@ -82,7 +82,7 @@ def freeze(cgroup: Cgroup) -> Callable[[int], None]:
 
 WAYS: dict[str, dict[str, Any]] = {"native": {}, "fork": {"preexec_fn": lambda: time.sleep(0.2)}}
 TIMEOUT_S = 2 if SLOW == 1 else 4
-"""Of an attacked start; long enough for the attack to come first."""
+"""The timeout of an attacked start, long enough for the attack to come first."""
 
 
 def start_attacked(cgroup: Cgroup, act: Callable[[int], None], **keywords: Any) -> float:

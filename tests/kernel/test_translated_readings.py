@@ -184,7 +184,7 @@ HINTS = {
     "cgroup.freeze": "Freezer.state",
     "cpuset.cpus_partition": "Cpuset.cpu_exclusive",
 }
-"""What the hint has to say of the nearest thing."""
+"""The words that a hint must contain, by parameter."""
 
 
 def lacks(parameter: Any, version: int) -> bool:

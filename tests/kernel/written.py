@@ -302,7 +302,7 @@ REFUSED_AT_ROOT: dict[int, dict[str, type[CgroupError]]] = {
     },
     2: {},
 }
-"""What the kernel refuses in a root cgroup, whatever the value."""
+"""Files that the kernel refuses in a root cgroup, whatever the value."""
 
 
 def refused_at_root(version: int, file: str) -> type[CgroupError] | None:

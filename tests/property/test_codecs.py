@@ -1,4 +1,4 @@
-"""What the parameters read with: cells that cannot be are a ValueError, which becomes ParseError, and nothing else."""
+"""The codecs of the parameters: a faulty cell is a ValueError, which becomes ParseError, and nothing else."""
 
 from __future__ import annotations
 

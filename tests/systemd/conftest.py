@@ -1,4 +1,4 @@
-"""What runs where a real systemd is init: only inside a guest of tests/vm, which says in which place."""
+"""Tests with a real systemd as init: only inside a guest of tests/vm, which sets the place."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Faults = "dict[str, dict[int, str]]"
 
 
 class Kind(NamedTuple):
-    """What a parameter reads as, what it takes, and what it does not; as Python text."""
+    """The type that a parameter reads as, and values that it accepts and refuses; as Python text."""
 
     reads: str | None
     takes: tuple[str, ...] = ()
@@ -198,7 +198,7 @@ used: list[Any] = [Any, Mapping, Literal, assert_type, MAX, CpuMax, Device, Devi
 used += [Max, OomControl, HugetlbEvents, PidsEvents, CgroupEvents, CgroupStat, CpuacctStat, CpuacctUsage, CpuStat]
 used += [MemoryEvents, MemoryStat, NumaStat, Pressure, Subsystem]
 """
-"""What the generated programs start with; everything is used, so that no checker finds fault with that."""
+"""The first lines of the generated programs, which use every import, so that no checker objects."""
 
 
 def _members() -> Iterator[tuple[str, str, Kind]]:

@@ -143,7 +143,7 @@ class Recorded:
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        """What was written since last asked: (file, text)."""
+        """The writes since the previous call: (file, text)."""
         writes = self.recorder.writes[:]
         self.recorder.writes.clear()
         return writes

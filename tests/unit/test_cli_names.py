@@ -1,4 +1,4 @@
-"""What the command takes for a cgroup beside specs, and what it says of other machines and namespaces."""
+"""Names of cgroups besides specs, and messages about other machines and namespaces."""
 
 from __future__ import annotations
 

@@ -76,8 +76,8 @@ def test_save_without_a_hierarchy_has_every_hierarchy_of_the_cgroup(command: Any
     assert data["spec"] == "/cgroups-capture"
     assert data["cgroups"]["."]["memory.limit_in_bytes"] == 4096
     assert data["cgroups"]["inner"]["pids.max"] == 12
-    alone = json.loads(command.run("save", "pids:/cgroups-capture", "-o", "-", root=v1_root).out)
-    assert "memory.limit_in_bytes" not in alone["cgroups"]["."]
+    of_pids = json.loads(command.run("save", "pids:/cgroups-capture", "-o", "-", root=v1_root).out)
+    assert "memory.limit_in_bytes" not in of_pids["cgroups"]["."]
 
 
 @pytest.mark.parametrize("name", ["x.yaml", "x", "json"])

@@ -1,4 +1,4 @@
-"""What the users of other libraries of control groups suffer, a test for each, and each mistake of the seed's own.
+"""Troubles of the users of other libraries of control groups, and the seed's own mistakes, a test for each.
 
 The names say what went wrong elsewhere; these tests fail on it.
 """

@@ -21,7 +21,7 @@ PACKAGE = str(Path(cgroups.__file__).parent)
 
 
 class Boom(Exception):
-    """What the handler of a signal raises."""
+    """The exception that the handler of a signal raises."""
 
 
 @contextmanager

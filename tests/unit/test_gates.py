@@ -114,7 +114,7 @@ def no_manager(**_: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manager", "marked", "alone", "asked", "may"),
+    ("manager", "marked", "only_one", "asked", "may"),
     [
         (False, False, True, False, True),  # no systemd: a container
         (True, True, True, False, True),  # Delegate=yes
@@ -125,14 +125,14 @@ def no_manager(**_: Any) -> None:
     ],
 )
 def test_room_is_made_only_where_the_cgroup_is_the_caller_s(
-    manager: bool, marked: bool, alone: bool, asked: bool, may: bool, monkeypatch: pytest.MonkeyPatch
+    manager: bool, marked: bool, only_one: bool, asked: bool, may: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Own:
         path = location = "/own"
         name = "own"
 
         def processes(self) -> list[int]:
-            return [os.getpid()] if alone else [1, os.getpid()]
+            return [os.getpid()] if only_one else [1, os.getpid()]
 
     monkeypatch.setattr("cgroups.core.systemd.is_manager", lambda: manager)
     monkeypatch.setattr("cgroups.core.systemd.is_delegated", lambda _: marked)

@@ -1,4 +1,4 @@
-"""What paths stand for: the forms that systemd, the container runtimes and the kubelet give to them."""
+"""Identities of paths: the forms that systemd, the container runtimes and the kubelet give to them."""
 
 from __future__ import annotations
 

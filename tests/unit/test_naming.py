@@ -77,7 +77,7 @@ def legacy(make_host: Callable[..., Host], tmp_path: Path) -> Host:
     directories = (
         *below("/sys/fs/cgroup/systemd", *UNITS[:8]),
         *below("/sys/fs/cgroup/memory", UNITS[0], "jobs/one"),
-        *below("/sys/fs/cgroup/cpu,cpuacct", UNITS[0], "only", "alone"),
+        *below("/sys/fs/cgroup/cpu,cpuacct", UNITS[0], "only", "apart"),
         *below("/sys/fs/cgroup/pids", "only"),
     )
     host = make_host(tmp_path / "v1", *V1, directories=directories)
@@ -315,7 +315,7 @@ def test_resolve_location_without_unified_takes_systemds_then_memorys(legacy: Ho
     assert str(legacy.resolve(f"/{UNITS[0]}", "cpu")) == f"cpu,cpuacct:/{UNITS[0]}"
     assert str(legacy.resolve("/jobs/one")) == "memory:/jobs/one"
     assert str(hybrid.resolve("/job")) == "memory:/job"
-    assert str(legacy.resolve("/alone")) == "cpu,cpuacct:/alone"
+    assert str(legacy.resolve("/apart")) == "cpu,cpuacct:/apart"
     assert str(legacy.resolve("/")) == "name=systemd:/"
 
 
@@ -441,7 +441,7 @@ def test_resolve_name_that_tree_shows(unified: Host) -> None:
 def test_resolve_name_with_a_controller_is_looked_for_on_its_hierarchy(legacy: Host) -> None:
     assert str(legacy.resolve("only", "pids")) == "pids:/only"
     refused(CgroupNotFound, legacy, "only", "2 are at this location")
-    refused(CgroupNotFound, legacy, "alone", "no directory", "cpu,cpuacct:/alone", controller="memory")
+    refused(CgroupNotFound, legacy, "apart", "no directory", "cpu,cpuacct:/apart", controller="memory")
     refused(CgroupNotFound, legacy, "nowhere", "no cgroup of", controller="memory")
 
 

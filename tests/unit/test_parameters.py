@@ -31,7 +31,7 @@ from cgroups.parameters import registry
 from cgroups.parameters.kinds import Parameter, Readable, Resettable, Writable
 
 ALWAYS_TRUE = {"memory.use_hierarchy", "cpuset.memory_migrate"}
-"""What v2 always does: no file, and no error."""
+"""Parameters that v2 always has on: no file, and no error."""
 
 ALL = [*Subsystem.parameters(), *registry._table(Hugetlb("2MB"))]  # type: ignore[attr-defined]
 ALL = list(dict.fromkeys(ALL))

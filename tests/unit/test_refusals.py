@@ -1,4 +1,4 @@
-"""What the kernel's refusals become: the exception, and what its message says."""
+"""The exception for each of the kernel's refusals, and its message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a review found, each as it was shown."""
+"""Findings of a review, each as it was shown."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ ROWS = [
 ]
 
 ALWAYS_TRUE = {"memory.use_hierarchy", "cpuset.memory_migrate"}
-"""What v2 always does: no file, and no error."""
+"""Parameters that v2 always has on: no file, and no error."""
 
 
 def named(name: str) -> Any:

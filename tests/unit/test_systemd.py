@@ -1,4 +1,4 @@
-"""What is asked of systemd, and what its answers become: on a bus of the test's own.  tests/systemd has a real one."""
+"""Requests to systemd, and the results of its answers, on a bus of the test's own.  tests/systemd has a real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``watch`` says of captured trees: figures, times, and what it prints where no table can be drawn."""
+"""The output of ``watch`` for captured trees: figures, times, and text where no table can be drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine looks like from outside of the guests: mounts, cgroups, files and processes."""
+"""The state of this machine outside of the guests: mounts, cgroups, files and processes."""
 
 from __future__ import annotations
 

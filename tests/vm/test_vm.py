@@ -48,7 +48,7 @@ def can_boot() -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What pytest's report says of one run: the names of tests, and what failed with its message."""
+    """The content of pytest's report of one run: the names of tests, and failures with their messages."""
 
     ran: frozenset[str]
     skipped: frozenset[str]

@@ -31,7 +31,7 @@ SPARK_WIDTH = 20
 
 
 class Status(NamedTuple):
-    """What the title says of the time that is shown."""
+    """The facts of the title about the time that is shown."""
 
     is_replay: bool
     is_playing: bool

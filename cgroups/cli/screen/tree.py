@@ -45,7 +45,7 @@ class Row(NamedTuple):
 
 @dataclass
 class View:
-    """What the user has chosen to see."""
+    """The choices of the user: order, filter, and folded cgroups."""
 
     key: Callable[[CgroupUsage], Any]
     """The key to sort by: the smallest first.  Rows whose key is None come last in either order."""
