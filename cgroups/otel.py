@@ -77,7 +77,10 @@ class Instrumented(Closing):
                 derived = {number: [make(now, before)] for number, make in DERIVED.items()}
                 self._readings = now._replace(points={**now.points, **derived})
                 self._served.clear()
-                self._attributes = {cgroup: _attributes(cgroup, one) for cgroup, one in now.identities.items()}
+                kept = self._attributes
+                self._attributes = {
+                    cgroup: kept.get(cgroup) or _attributes(cgroup, one) for cgroup, one in now.identities.items()
+                }
             self._served.add(name)
             return self._readings, self._attributes
 

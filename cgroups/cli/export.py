@@ -318,7 +318,7 @@ def _send(url: str, specs: list[str], chosen: dict[str, Any], interval: float, *
 
         from ..otel import instrument
 
-    reasons = ["no answer"]
+    reasons: list[str] = []
 
     class Reasons(logging.Handler):
         """The library logs the reason of a failure, and returns only that it failed."""
@@ -335,11 +335,17 @@ def _send(url: str, specs: list[str], chosen: dict[str, Any], interval: float, *
         if not once:
             typer.echo(f"cgroups: sending to {url} every {interval:g} s", err=True)
         while True:
+            reasons.clear()
             data = reader.get_metrics_data()
-            if data is not None and exporter.export(data) is not MetricExportResult.SUCCESS:
-                message = f"cannot send to {url}: {reasons[0]}"
-                if once:
-                    raise InvalidValue(message, hint="see that the collector runs")
+            message, hint = "", None
+            if reasons:
+                message = f"cannot read the cgroups: {reasons[0]}"
+            elif data is not None and exporter.export(data) is not MetricExportResult.SUCCESS:
+                message = f"cannot send to {url}: {reasons[0] if reasons else 'no answer'}"
+                hint = "see that the collector runs"
+            if message and once:
+                raise InvalidValue(message, hint=hint)
+            if message:
                 typer.echo(f"cgroups: {message}", err=True)
             if once or ended.wait(interval):
                 break

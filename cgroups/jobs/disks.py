@@ -38,6 +38,10 @@ Counted = Mapping[Device, Mapping[str, int]]
 """Bytes counted for a cgroup and its descendants, by device and direction."""
 
 
+_Look = tuple[dict[Device, Done] | None, Counted]
+"""The IO of all devices, None if it cannot be read, and the IO that v1 has counted."""
+
+
 class Disks:
     """The IO of all block devices from now on, compared to the IO that v1 counts.
 
@@ -50,11 +54,11 @@ class Disks:
         self._cgroup = cgroup if cgroup is not None and cgroup.version == Version.V1 else None
         root = "" if cgroup is None else cgroup.hierarchy.host.root.rstrip("/")
         self._diskstats, self._sysfs = f"{root}/proc/diskstats", f"{root}/sys/dev/block"
-        self._before: tuple[dict[Device, Done] | None, Counted] = (None, {})
+        self._before: _Look = (None, {})
         if self._cgroup is not None:
             self._before = self._look(self._cgroup)
 
-    def _look(self, cgroup: Cgroup) -> tuple[dict[Device, Done] | None, Counted]:
+    def _look(self, cgroup: Cgroup) -> _Look:
         return _done(self._diskstats), _counted(cgroup.hierarchy.root())
 
     def uncounted(self) -> dict[str, list[str]]:
@@ -73,10 +77,22 @@ class Disks:
 
         A device named ``?`` stands for all devices, if the kernel's own counters cannot be read.
         """
-        found: dict[str, dict[Device, str]] = {direction: {} for direction in DIRECTIONS}
         if self._cgroup is None:
-            return found
-        (done_before, all_before), (done, all_now) = self._before, self._look(self._cgroup)
+            return {direction: {} for direction in DIRECTIONS}
+        return self._lost_at(self._look(self._cgroup))
+
+    def lost_since_last(self) -> dict[str, dict[Device, str]]:
+        """Return what :meth:`lost` returns, and start again: the next call covers the time from now on."""
+        if self._cgroup is None:
+            return self.lost()
+        now = self._look(self._cgroup)
+        found = self._lost_at(now)
+        self._before = now
+        return found
+
+    def _lost_at(self, look: _Look) -> dict[str, dict[Device, str]]:
+        found: dict[str, dict[Device, str]] = {direction: {} for direction in DIRECTIONS}
+        (done_before, all_before), (done, all_now) = self._before, look
         if done is None or done_before is None:
             return {direction: {Device(0, 0): "?"} for direction in DIRECTIONS}
         for device, now in done.items():

@@ -281,6 +281,14 @@ def test_chart_limit_is_dashed_and_kills_are_marks() -> None:
     assert not any(line.is_dashed() for line in axes["CPU usage"].lines)
 
 
+def test_chart_limits_that_change_at_other_times_have_lines_of_their_own() -> None:
+    pytest.importorskip("matplotlib")
+    table = recorded(2, memory=MIB, limit=lambda time, number: (64 + 64 * (time >= 2 + 6 * number)) * MIB)
+    (axis,) = charts.figure_of(panels_of(table)).axes
+    dashed = [[*line.get_ydata()] for line in axis.lines if line.is_dashed()]
+    assert dashed == [[64.0] * at + [128.0] * (10 - at) for at in (2, 8)]
+
+
 def test_chart_of_an_equal_limit_has_one_line_of_no_cgroup() -> None:
     pytest.importorskip("matplotlib")
     table = recorded(3, memory=MIB, limit=5 * MIB)

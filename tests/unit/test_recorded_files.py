@@ -213,6 +213,24 @@ def test_read_of_a_file_cut_anywhere_gives_whole_rows_and_says_so(path: Path, ea
     assert len(kept) >= 3
 
 
+def test_max_of_a_number_with_decimals_is_read_as_no_number(path: Path) -> None:
+    cells = [(1, 0.5), (MAX, MAX), (3, 1.5)]
+    block = [(at * SECOND, at * SECOND, "a", *two) for at, two in enumerate(cells)]
+    numbers = [found for _, _, found in tables.read(str(written(path, block))).rows]
+    assert numbers == [[1, 0.5], [None, None], [3, 1.5]]
+
+
+@pytest.mark.parametrize("damage", ['"', "\0" * 200_000, "nan", "inf"])
+def test_read_of_a_damaged_line_loses_only_this_line(damage: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "out.csv", rows(4))
+    lines = path.read_text().splitlines(keepends=True)
+    lines[3] = lines[3].rpartition(",")[0] + f",{damage}\n" if damage != '"' else '"' + lines[3]
+    path.write_text("".join(lines))
+    table = tables.read(str(path))
+    assert table.rows == [*read_back(rows(4))[:2], *read_back(rows(4))[3:]]
+    assert table.missing == "1 damaged line left out"
+
+
 def test_read_of_damaged_lines_leaves_them_out_and_says_so(tmp_path: Path) -> None:
     path = written(tmp_path / "out.csv", rows(4))
     lines = path.read_text().splitlines(keepends=True)

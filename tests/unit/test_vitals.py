@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import cgroups
-from cgroups import MAX, Cgroup, CgroupNotFound, Frame, Host, Io, Memory, Sampler, backend, rates
+from cgroups import MAX, Cgroup, CgroupNotFound, Frame, Host, Io, Sampler, backend, rates
 from cgroups.cli.common import tables, thinned
 from cgroups.cli.common.merged import merged
 from cgroups.cli.common.panels import panels_of
@@ -24,7 +24,7 @@ from cgroups.cli.common.replay import vitals_of
 from cgroups.cli.common.rows import Table
 from cgroups.cli.common.several import Failures
 from cgroups.cli.common.ticks import Figures, Raw
-from cgroups.cli.common.vitals import RAW, SOURCES, VITALS, Vitals, parameters_on
+from cgroups.cli.common.vitals import RAW, VITALS, Vitals, parameters_on
 from cgroups.cli.record import record
 
 INNER = "/cgroups-capture/inner"
@@ -425,8 +425,3 @@ def test_thinned_with_an_interval_keeps_all_frames(v2: Host, monkeypatch: pytest
     with thinned.Thinned("job", [v2.find_exn(":/job/a")], interval=0.002) as samples:
         time.sleep(0.2)
     assert len(samples.table().rows) > 8
-
-
-def test_sources_begin_with_the_parameters_of_watch() -> None:
-    assert SOURCES[: len(RAW)] == RAW
-    assert Memory.swap_current in SOURCES

@@ -179,10 +179,13 @@ def _limits(panel: Panel, colours: dict[str, str], theme: _Theme) -> Iterator[tu
     by_limit: dict[tuple[float | None, ...], list[str]] = {}
     for cgroup, line in panel.limits.items():
         if cgroup in colours:
-            by_limit.setdefault(tuple(dict.fromkeys(y for _, y in line)), []).append(cgroup)
-    for cgroups in by_limit.values():
-        longest = max((panel.limits[one] for one in cgroups), key=len)
-        yield longest, theme.text if len(cgroups) > 1 else colours[cgroups[0]]
+            values = tuple(y for _, y in line)
+            # A limit that changes is shared by cgroups whose limits change at the same ticks.
+            by_limit.setdefault(values[:1] if len({*values}) == 1 else values, []).append(cgroup)
+    for values, cgroups in by_limit.items():
+        lines = [panel.limits[one] for one in cgroups]
+        shared = sorted(point for line in lines for point in line) if len(values) == 1 else lines[0]
+        yield shared, theme.text if len(cgroups) > 1 else colours[cgroups[0]]
 
 
 def _mark(theme: _Theme) -> dict[str, Any]:

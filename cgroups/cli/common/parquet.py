@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -43,7 +44,9 @@ MAGIC = b"PAR1"
 
 
 class Parquet:
-    """Columns of int64, or float64 for numbers with decimals; 2**63 - 1 means no limit, and null a missing number.
+    """Columns of int64, or float64 for numbers with decimals; null means a missing number.
+
+    No limit is 2**63 - 1 in a column of int64, and infinity in one of float64.
 
     A number that does not fit in an int64 is null too; the text formats keep such a number.
 
@@ -56,6 +59,7 @@ class Parquet:
         self._arrow, self._parquet = _pyarrow()
         pa = self._arrow
         types = [pa.int64() if column.is_whole else pa.float64() for column in columns]
+        self._no_limits = [NO_LIMIT if column.is_whole else math.inf for column in columns]
         fixed = [pa.timestamp("us", tz="UTC"), pa.float64(), pa.string()]
         self._schema = pa.schema(list(zip(header(columns), [*fixed, *types])))
         self._waiting: list[Any] = []
@@ -68,7 +72,12 @@ class Parquet:
 
     def write(self, rows: Iterable[Row]) -> None:
         columns = list(
-            zip(*([time // 1000, mono / 1e9, cgroup, *map(_bounded, rest)] for time, mono, cgroup, *rest in rows))
+            zip(
+                *(
+                    [time // 1000, mono / 1e9, cgroup, *map(_bounded, rest, self._no_limits)]
+                    for time, mono, cgroup, *rest in rows
+                )
+            )
         )
         if columns:
             arrays = [self._arrow.array(column, type=field.type) for column, field in zip(columns, self._schema)]
@@ -123,9 +132,9 @@ class Parquet:
             self._file.close()
 
 
-def _bounded(value: Any) -> Any:
+def _bounded(value: Any, no_limit: float) -> Any:
     if value is MAX:
-        return NO_LIMIT
+        return no_limit
     return None if isinstance(value, int) and value > NO_LIMIT else value
 
 
@@ -175,4 +184,4 @@ def _whole_segments(path: str) -> Any:
 
 
 def _unbounded(value: Any) -> Any:
-    return None if value == NO_LIMIT else value
+    return None if value in (NO_LIMIT, math.inf) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterable, Sequence
@@ -121,7 +122,13 @@ class Table(NamedTuple):
 
 def number(value: Any) -> float | None:
     """Return a number of a file, or None for max or an empty field; raise ValueError for anything else."""
-    return None if value in ("", "max", None) else float(value)
+    if value in ("", "max", None):
+        return None
+    found = float(value)
+    if not math.isfinite(found):
+        message = f"number must be finite, got {value!r}"
+        raise ValueError(message)
+    return found
 
 
 def check(titles: Sequence[str], path: str) -> int:

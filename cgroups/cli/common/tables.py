@@ -83,7 +83,7 @@ class _Lines:
         for line in lines:
             try:
                 rows.append(convert(line))
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, csv.Error):
                 self._damaged += 1
         return rows
 
@@ -96,18 +96,20 @@ class _Lines:
 
 def _read_csv(path: str) -> Table:
     lines = _Lines(path)
-    table = csv.reader(lines)
-    titles = next(table, [])
+    texts = iter(lines)
+    titles = next(csv.reader([next(texts, "")]), [])
     first = check(titles, path)
     cgroup = first - 1
 
-    def row(fields: list[str]) -> tuple[float, str, list[float | None]]:
+    def row(line: str) -> tuple[float, str, list[float | None]]:
+        # One line at a time: a stray quotation mark would join the lines after it.
+        fields = next(csv.reader([line]), [])
         if len(fields) != len(titles):
             raise ValueError
         times = [*map(float, fields[:cgroup])]
         return times[-1], fields[cgroup], [*map(number, fields[first:])]
 
-    rows = lines.rows(table, row)
+    rows = lines.rows(texts, row)
     return Table(titles[first:], rows, lines.missing)
 
 

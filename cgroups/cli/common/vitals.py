@@ -127,14 +127,12 @@ class Lost:
     """
 
     def __init__(self, hierarchy: Hierarchy | None) -> None:
-        self._root = None if hierarchy is None else hierarchy.root()
-        self._disks = Disks(self._root)
+        self._disks = Disks(None if hierarchy is None else hierarchy.root())
 
     def look(self) -> frozenset[str]:
         """Return the figures that lack IO since the last look."""
-        lost = {name for direction, devices in self._disks.lost().items() if devices for name in _IO[direction]}
-        self._disks = Disks(self._root)
-        return frozenset(lost)
+        found = self._disks.lost_since_last()
+        return frozenset(name for direction, devices in found.items() if devices for name in _IO[direction])
 
 
 # ---- rows ------------------------------------------------------------------------------------
