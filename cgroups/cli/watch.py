@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import Annotated, Optional
 
@@ -184,7 +184,9 @@ def _activity(
         failures.end()
     if not named.is_choice:
         return Activity(host, named.top, depth, is_detailed=is_detailed)
-    return Activity(host, named.top, None, lambda location: named.covers(location, depth), is_detailed=is_detailed)
+    # The answer for a location never changes, and patterns take time.
+    is_wanted = lru_cache(maxsize=1 << 14)(lambda location: named.covers(location, depth))
+    return Activity(host, named.top, None, is_wanted, is_detailed=is_detailed)
 
 
 def _looks(activity: Activity, interval: int, count: int | None) -> Iterator[list[CgroupUsage]]:

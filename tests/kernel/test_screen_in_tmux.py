@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -88,8 +89,7 @@ def test_screen_in_tmux_is_read_filtered_resized_clicked_and_left(tmux: Tmux, tr
     tmux.press("Escape")
     tmux.until(lambda lines: names(lines) == ["two", "one", "inner"])
     tmux.resize(14, 60)
-    lines = tmux.until(lambda lines: names(lines) == ["two", "one", "inner"] and len(lines) <= 15)
-    assert max(map(len, lines)) <= 60
+    tmux.until(lambda lines: any(re.fullmatch(r"CGROUP.* \+\d+\s*", line) for line in lines))
     tmux.resize(30, 110)
     lines = tmux.until(lambda lines: names(lines) == ["two", "one", "inner"] and len(lines) >= 30)
     at = next(at for at, line in enumerate(lines, 1) if names([line]) == ["one"])

@@ -151,7 +151,7 @@ def test_page_lists_processes_with_their_memory(v2: Host, page_text: Callable[[H
     assert "Processes: 1" in text
     row = next(line for line in text.splitlines() if "sleep 1000" in line)
     assert row.split()[:4] == ["252", "-", "1.2", "MiB"]
-    assert "1000" in row
+    assert row.split()[4] == "1000"  # the user
 
 
 def test_page_of_a_recording_has_neither_limits_nor_processes(page_text: Callable[[Host | None, str], str]) -> None:
@@ -160,3 +160,18 @@ def test_page_of_a_recording_has_neither_limits_nor_processes(page_text: Callabl
     assert "4.0 KiB" in text
     assert "Limits" not in text
     assert "Processes" not in text
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "hidden"), ProcessLookupError()])
+def test_page_of_hidden_processes_has_none(
+    error: OSError, v2: Host, page_text: Callable[[Host | None, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount of /proc with hidepid hides the processes of other users."""
+    write(v2.find_exn(f":{JOB}"), "cgroup.procs", "252\n")
+    Path(v2.system_path("proc/252/stat")).write_text("252 (cut")
+
+    def hidden(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cgroups.cli.common.facts.process", hidden)
+    assert "Processes: 1" in page_text(v2, JOB)

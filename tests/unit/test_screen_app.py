@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from screens import look, text_of, usage
 
-from cgroups import Cgroup, Host
+from cgroups import Host
 
 pytest.importorskip("textual")
 
@@ -23,6 +23,7 @@ from cgroups.cli.screen.app import WatchApp
 from cgroups.cli.screen.history import History, Look
 from cgroups.cli.screen.live import _Source
 from cgroups.cli.screen.machine import Machine
+from cgroups.cli.screen.page import Processes
 from cgroups.cli.screen.table import Table
 
 pytestmark = pytest.mark.slow
@@ -408,7 +409,42 @@ def test_screen_replay_plays_pauses_and_steps() -> None:
             lines = await seen.press(key)
             assert lines[-1].strip() == "a recording cannot be changed"
         await seen.press("down", "enter")
-        assert any("MEMORY" in line for line in await seen.lines())
+        lines = await seen.lines()
+        assert "Figures" in [line.strip() for line in lines]
+        assert not any(line.startswith("CGROUP") for line in lines)
+
+    run(test, app)
+
+
+def test_screen_replay_has_times_of_the_recording() -> None:
+    kills = [look(at, usage("/a", cpu=1.0, oom_kills_total=int(at >= 12))) for at in (0.0, 6.0, 12.0)]
+    app = WatchApp(None, history=History(kills))
+
+    async def test(seen: Seen) -> None:
+        lines = await seen.press("right_curly_bracket")
+        assert any("12.0 s OOM kill in /a" in line for line in lines)
+        for key in ("e", "enter"):
+            lines = await seen.press("escape", key)
+            assert any(line.split()[:4] == ["12.0", "s", "OOM", "kill"] for line in lines), key
+
+    run(test, app)
+
+
+def test_screen_page_is_drawn_once_when_it_opens(v2: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each drawing reads files of all processes."""
+    app = WatchApp(v2)
+    drawn: list[Any] = []
+
+    def lines(*words: Any) -> list[Any]:
+        drawn.append(words)
+        return []
+
+    monkeypatch.setattr(Processes, "lines", lines)
+
+    async def test(seen: Seen) -> None:
+        seen.app.add(look(1.0, usage("/job/a", memory=1)))
+        await seen.press("enter")
+        assert len(drawn) == 1
 
     run(test, app)
 
@@ -544,8 +580,7 @@ def test_screen_count_ends_after_its_looks(v2: Host) -> None:
     assert asyncio.run(main()) == 2
 
 
-def test_screen_limit_is_set_after_a_question(v2: Host) -> None:
-    job: Cgroup = v2.find_exn(":/job/a")
+def test_screen_limit_that_is_refused_after_a_yes_says_why(v2: Host) -> None:
     app = WatchApp(v2)
 
     async def test(seen: Seen) -> None:
@@ -557,4 +592,3 @@ def test_screen_limit_is_set_after_a_question(v2: Host) -> None:
         assert "(a captured tree is read-only)" in " ".join(await seen.lines())
 
     run(test, app)
-    assert job.exists

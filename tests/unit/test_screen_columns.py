@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from cgroups.cli.common.columns import COLUMNS
 
 pytest.importorskip("textual")
 
-from cgroups.cli.screen import bars
+from cgroups.cli.screen import bars, palette
 from cgroups.cli.screen.keys import IN_PAGE, IN_TABLE
 from cgroups.cli.screen.palette import PALETTES, styles
 from cgroups.cli.screen.screens import TABS
@@ -115,7 +117,10 @@ def test_help_names_each_key_and_column() -> None:
 
 @pytest.mark.parametrize("name", PALETTES)
 def test_palette_has_a_style_for_each_role(name: str) -> None:
-    assert styles(name).keys() == styles("default").keys()
+    source = "".join(path.read_text() for path in Path(palette.__file__).parent.glob("*.py"))
+    roles = {*re.findall(r'Part\([^()]*(?:\([^()]*\))?[^()]*, "([a-z ]+)"', source)}
+    assert {"bold", "dim", "key", "spark"} < roles
+    assert roles <= styles(name).keys()
     assert styles(name)["red"] != styles(name)[""]
 
 

@@ -123,3 +123,13 @@ def test_history_of_a_recording_begins_at_its_first_look() -> None:
 )
 def test_spark_is_a_block_for_each_number(numbers: list[float | None], top: float | None, drawn: str) -> None:
     assert spark(numbers, top) == drawn
+
+
+def test_buckets_keep_their_size_beside_jitter() -> None:
+    """Two seconds and 24 groups are on the edge of two sizes."""
+    history, sizes = History(), set()
+    for number in range(60):
+        history.add(look(2.0 * number + 0.002 * (number % 2), usage("/a", cpu=1.0)))
+        if number > 12:
+            sizes.add(history._bucket_size(24))
+    assert len(sizes) == 1

@@ -15,7 +15,7 @@ import pytest
 
 from cgroups import MAX, Cgroup, Host
 from cgroups.cli.common import live, render
-from cgroups.cli.common.activity import Activity, CgroupUsage
+from cgroups.cli.common.activity import Activity, CgroupUsage, tightest_limits
 from cgroups.cli.watch import usages_as_json
 
 
@@ -228,3 +228,17 @@ def test_json_name_that_is_no_utf8_is_spelled_as_in_text() -> None:
     name: Any = os.fsdecode(b"bad\xff")
     assert json.loads(render.as_json({name: [name]})) == {r"bad\xff": [r"bad\xff"]}
     assert render.printable(name) == r"bad\xff"
+
+
+def test_tightest_limits_of_a_root_hold_below() -> None:
+    """The root of a cgroup namespace may have a limit."""
+    own = {"/": 100, "/a": MAX, "/a/b": None, "/c": 50, "/c/d": 50, "/c/e": 60}
+    assert tightest_limits(own) == {
+        "/": (100, "/"),
+        "/a": (100, "/"),
+        "/a/b": (100, "/"),
+        "/c": (50, "/c"),
+        "/c/d": (50, "/c/d"),
+        "/c/e": (50, "/c"),
+    }
+    assert tightest_limits({"/x/a": MAX, "/x/b": 9}, (7, "/")) == {"/x/a": (7, "/"), "/x/b": (7, "/")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...control.verbs import BaseCgroup
@@ -19,7 +19,7 @@ from ...parameters import Cpu, Memory, Parameters, Pids
 from ...parameters.kinds import Readable
 from .vitals import RAW, VITALS, WITH_KERNEL, Lost, is_v1_root, now, parameters_on
 
-__all__ = ["SORTS", "Activity", "CgroupUsage", "add_growth"]
+__all__ = ["SORTS", "Activity", "CgroupUsage", "add_growth", "nearest_above", "tightest_limits"]
 
 DETAILS: tuple[Readable[Any], ...] = (
     *(Cpu.cfs_quota_us, Cpu.cfs_period_us, Pids.max, Pids.events),
@@ -196,16 +196,38 @@ def _limits(root: Cgroup, found: Iterable[Rate]) -> dict[str, tuple[Limit, str]]
 
     A cgroup without a limit file is missing: it has no memory controller, or is on another hierarchy.
     """
-    tightest: dict[str, tuple[Limit, str]] = {}
-    own = {_below(root, rate.cgroup): (rate.cgroup.location, rate.now(Memory.limit_in_bytes)) for rate in found}
-    above = _limit_above(root)
-    for below in sorted(own):  # a parent precedes its children
-        inherited = tightest.get(below.rpartition("/")[0], above) if below.strip("/") else above
-        location, limit = own[below]
+    own = {rate.cgroup.location: (_below(root, rate.cgroup), rate.now(Memory.limit_in_bytes)) for rate in found}
+    tightest = tightest_limits({place: limit for place, (_, limit) in own.items()}, _limit_above(root))
+    return {below: tightest[place] for place, (below, limit) in own.items() if limit is not None}
+
+
+def tightest_limits(
+    own: Mapping[str, Limit | None], above: tuple[Limit, str] = (MAX, "")
+) -> dict[str, tuple[Limit, str]]:
+    """Return the tightest of the limits of each cgroup and its ancestors, and the location of the cgroup that has it.
+
+    Args:
+        own: the limit of each cgroup by location; None if it is unknown.
+        above: the tightest limit of the ancestors that ``own`` lacks, and its location.
+    """
+    found: dict[str, tuple[Limit, str]] = {}
+    for location in sorted(own):  # an ancestor precedes its descendants
+        parent = nearest_above(location, found)
+        inherited = above if parent is None else found[parent]
+        limit = own[location]
         # The lowest cgroup if several have the same limit, like Cgroup.effective.
         is_tighter = limit is not None and limit is not MAX and limit <= inherited[0]
-        tightest[below] = (limit, location) if is_tighter else inherited
-    return {below: one for below, one in tightest.items() if own[below][1] is not None}
+        found[location] = (limit, location) if is_tighter and limit is not None else inherited
+    return found
+
+
+def nearest_above(location: str, known: Container[str]) -> str | None:
+    """Return the location of the nearest ancestor that is known."""
+    while location not in ("", "/"):
+        location = location.rpartition("/")[0] or "/"
+        if location in known:
+            return location
+    return None
 
 
 def _limit_above(top: Cgroup) -> tuple[Limit, str]:

@@ -152,7 +152,7 @@ class WatchApp(App[None]):
         for name, line in (
             ("machine", bars.machine_line(machine, self.history)),
             ("tabs", bars.tabs_line(TABS, self._tab)),
-            ("incidents", bars.incidents_line(latest)),
+            ("incidents", bars.incidents_line(latest, is_replay=self.host is None)),
         ):
             screen.query_one(f"#{name}", Lines).show([line])
         self._draw_title()
@@ -301,8 +301,7 @@ class WatchApp(App[None]):
         self.push_screen(PageScreen(self.styles_of_roles, content, self.draw, location))
 
     def action_close(self) -> None:
-        self.pop_screen()
-        self.draw()
+        self.pop_screen()  # the table draws when it is resumed
 
     def action_scroll(self, count: int) -> None:
         self.screen.query_one("#page", Pager).scroll_lines(count)
@@ -314,7 +313,7 @@ class WatchApp(App[None]):
         def content() -> list[Line]:
             shown = self.history.shown
             found = [] if shown is None else self._incidents.until(shown.time)
-            return bars.incident_lines(found, covered(self.host))
+            return bars.incident_lines(found, covered(self.host), is_replay=self.host is None)
 
         self._open(content)
 

@@ -13,7 +13,7 @@ from .incidents import Incident
 from .keys import Key
 from .lines import Line, Part
 from .machine import Machine
-from .page import clock
+from .page import clock, moment
 from .tree import Row, View, outermost, total
 
 __all__ = [
@@ -113,29 +113,34 @@ def tabs_line(tabs: Iterable[str], current: str) -> Line:
     return parts
 
 
-def incidents_line(latest: Sequence[Incident]) -> Line:
+def incidents_line(latest: Sequence[Incident], *, is_replay: bool) -> Line:
     """Return the line of the last incident of each kind."""
     if not latest:
         return [Part(" no OOM kill, limit hit or refused fork yet", "dim")]
     parts = [Part(" ")]
     for one in latest:
         role = "red" if one.kind == "oom_kills_total" else ""
-        parts += [Part(f"{clock(one.last)} {printable(one.what)}", role, "app.incidents"), Part("   ")]
+        parts += [
+            Part(f"{moment(one.last, is_replay=is_replay)} {printable(one.what)}", role, "app.incidents"),
+            Part("   "),
+        ]
     return parts
 
 
-def incident_lines(found: Sequence[Incident], since: str) -> list[Line]:
+def incident_lines(found: Sequence[Incident], since: str, *, is_replay: bool) -> list[Line]:
     """Return the page of all incidents, the latest first.
 
     Args:
         found: the incidents.
         since: the time that they cover, in words.
+        is_replay: whether they are those of a recording.
     """
     lines: list[Line] = [[Part("OOM kills, hits of memory limits and refused forks, the latest first", "bold")], []]
     for one in reversed(found):
         role = "red" if one.kind == "oom_kills_total" else ""
-        until = f" to {clock(one.last)}" if clock(one.last) != clock(one.first) else ""
-        lines.append([Part(f"  {clock(one.first)}{until}  "), Part(printable(one.what), role)])
+        first, last = (moment(seconds, is_replay=is_replay) for seconds in (one.first, one.last))
+        until = f" to {last}" if last != first else ""
+        lines.append([Part(f"  {first}{until}  "), Part(printable(one.what), role)])
     return lines if found else [*lines, [Part(f"  none {since}", "dim")]]
 
 

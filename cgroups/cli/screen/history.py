@@ -138,6 +138,8 @@ class History:
         # The typical interval: from the last looks, because the terminal may have been stopped for a while.
         recent = self._looks[-10:]
         interval = (recent[-1].time - recent[0].time) / (len(recent) - 1) if len(recent) > 1 else 0
+        # Rounded, or the jitter of a few milliseconds would change the size from look to look.
+        interval = round(interval, 2)
         return max(round(SPARK_S / interval / width), 1) if interval > 0 else 1
 
 

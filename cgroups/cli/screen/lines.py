@@ -46,9 +46,11 @@ def fit_end(text: str, width: int) -> str:
     """Return a text in exactly ``width`` cells; of a text that is too long, the end, which tells a path apart."""
     if cell_len(text) <= width:
         return fit(text, width)
-    while text and cell_len(text) > width - 1:
-        text = text[1:]
-    return fit("…" * (width > 0) + text, width)
+    # No character is narrower than a cell, but for those that combine.
+    end = text[-max(width - 1, 0) or len(text) :]
+    while end and cell_len(end) > width - 1:
+        end = end[1:]
+    return fit("…" * (width > 0) + end, width)
 
 
 def wrapped(line: Line, width: int) -> list[Line]:
@@ -58,13 +60,14 @@ def wrapped(line: Line, width: int) -> list[Line]:
     for part in line:
         rest = part.text
         while rest:
-            if left <= 0:
+            if left <= 0 or (left < width and cell_len(rest[0]) > left):
                 found.append([])
                 left = width
-            # One character is at most two cells wide, which a width of one cell cannot hold.
-            taken = max(1, next((at for at in range(len(rest), 0, -1) if cell_len(rest[:at]) <= left), 0))
-            if taken < len(rest) and rest.rfind(" ", 0, taken + 1) > taken // 2:
-                taken = rest.rfind(" ", 0, taken + 1) + 1
+            # A width of one cell cannot hold a character of two: such a character is taken anyway.
+            taken = max(1, next((at for at in range(min(len(rest), left), 0, -1) if cell_len(rest[:at]) <= left), 0))
+            space = rest.rfind(" ", 0, taken)
+            if taken < len(rest) and rest[taken] != " " and space > taken // 2:
+                taken = space + 1
             found[-1].append(part._replace(text=rest[:taken]))
             left -= cell_len(rest[:taken])
             rest = rest[taken:]

@@ -21,10 +21,12 @@ from .history import History, spark
 from .incidents import Incidents
 from .lines import Line, Part, fit
 
-__all__ = ["Processes", "covered", "page"]
+__all__ = ["Processes", "clock", "covered", "moment", "page"]
 
 MOST: Final = 100
 """Number of processes to list."""
+SHORTEST_S: Final = 0.04
+"""Seconds between two readings of processes, at least."""
 SPARK_WIDTH: Final = 40
 _SPARKS: Final = ("CPU", "MEMORY", "READ/S", "WRITE/S", "PIDS", "CPU PSI", "MEM PSI", "IO PSI")
 
@@ -136,7 +138,7 @@ def _incidents(
         yield [Part(f"  none {covered(host)}", "dim")]
     for one in found[-10:]:
         yield [
-            Part(f"  {clock(one.first)}  "),
+            Part(f"  {moment(one.first, is_replay=host is None)}  "),
             Part(printable(one.what), "red" if one.kind == "oom_kills_total" else ""),
         ]
     counts = {
@@ -153,6 +155,11 @@ def _incidents(
 def clock(seconds: float) -> str:
     """Return the local time of day."""
     return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def moment(seconds: float, *, is_replay: bool) -> str:
+    """Return a time in words: the time of day, or the seconds since the start of a recording."""
+    return f"{seconds:.1f} s" if is_replay else clock(seconds)
 
 
 # ---- limits ------------------------------------------------------------------------------
@@ -211,7 +218,8 @@ class Processes:
 
     def __init__(self) -> None:
         self._ticks: dict[int, int] = {}
-        self._read_s = 0.0
+        self._found: list[_Process] = []
+        self._read_s = -SHORTEST_S
 
     def lines(self, host: Host, cgroups: list[Cgroup]) -> list[Line]:
         """Return the processes in some cgroups, without those below, the busiest first."""
@@ -225,7 +233,7 @@ class Processes:
         ]
         found.sort(key=lambda one: (-(one.cpu or 0), -one.memory))
         for one in found[:MOST]:
-            its = facts.process(host, one.pid)
+            its = _facts(host, one.pid)
             if its is not None:
                 cpu = "-" if one.cpu is None else f"{one.cpu:.2f}"
                 figures = f"  {one.pid:8}  {cpu:>6}  {render.size(one.memory):>10}  "
@@ -236,6 +244,8 @@ class Processes:
 
     def _read(self, host: Host, pids: set[int]) -> list[_Process]:
         now = time.monotonic()
+        if now - self._read_s < SHORTEST_S and pids == self._ticks.keys():
+            return [*self._found]  # in so short a time ticks of 10 ms say nothing
         passed, self._read_s = now - self._read_s, now
         before, self._ticks = self._ticks, {}
         found = []
@@ -244,7 +254,16 @@ class Processes:
             self._ticks[pid] = ticks
             cpu = max(ticks - before[pid], 0) / TICKS / passed if pid in before and passed > 0 else None
             found.append(_Process(pid, cpu, memory))
-        return found
+        self._found = found
+        return [*found]
+
+
+def _facts(host: Host, pid: int) -> Any:
+    """Return the facts of a process; None if it has exited, or if /proc hides it (hidepid)."""
+    try:
+        return facts.process(host, pid)
+    except OSError:
+        return None
 
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -256,7 +275,7 @@ def _stat(host: Host, pid: int) -> tuple[int, int]:
     try:
         with open(host.system_path(f"proc/{pid}/stat"), "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
-    except OSError:
+        user, system, resident = (int(fields[at]) for at in (11, 12, 21))
+    except (OSError, ValueError, IndexError):
         return 0, 0
-    user, system, resident = (int(fields[at]) for at in (11, 12, 21))
     return user + system, resident * PAGE

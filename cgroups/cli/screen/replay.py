@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 from ...core.errors import InvalidValue
 from ...core.name_matches import name_at
-from ...core.values import MAX
 from ..common import tables
-from ..common.activity import CgroupUsage, add_growth
+from ..common.activity import CgroupUsage, add_growth, tightest_limits
 from ..common.replay import vitals_of
 from ..common.rows import Table
 from ..common.vitals import VITALS
@@ -113,15 +112,7 @@ def _usages(found: dict[str, dict[str, Any]], memory: dict[str, int]) -> Iterato
 
 def _add_limits(found: dict[str, dict[str, Any]]) -> None:
     """Add the tightest limit among each cgroup and its ancestors in the recording."""
-    tightest: dict[str, tuple[Any, str]] = {}
-    for location in sorted(found):  # an ancestor precedes its descendants
-        limit, above = found[location].get("limit"), location
-        while above not in ("", "/") and (above := above.rpartition("/")[0] or "/") not in tightest:
-            pass
-        inherited = tightest.get(above)
-        # The lowest cgroup if several have the same limit, like Cgroup.effective.
-        is_own = limit is not None and limit is not MAX and (inherited is None or limit <= inherited[0])
-        one = (limit, location) if is_own else inherited
-        if one is not None:
-            tightest[location] = one
-            found[location]["effective_limit"], found[location]["limited_by"] = one
+    tightest = tightest_limits({location: figures.get("limit") for location, figures in found.items()})
+    for location, (limit, holder) in tightest.items():
+        if holder:
+            found[location] |= {"effective_limit": limit, "limited_by": holder}

@@ -57,8 +57,7 @@ class Drawn(Screen[None], inherit_bindings=False):
         self.is_ready = False
 
     def on_mount(self) -> None:
-        self.is_ready = True
-        self._draw()
+        self.is_ready = True  # drawn when the screen is resumed, which follows
 
     async def on_key(self, event: events.Key) -> None:
         event.stop()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
-from ..common.activity import CgroupUsage
+from ..common.activity import CgroupUsage, nearest_above
 from ..common.columns import Column
 from .history import Look
 
@@ -87,17 +87,13 @@ class Tree:
         wanted = self._wanted(usages, view) if view.text else None
         return [*self._walk(usages, sums, view, wanted)]
 
-    def inner(self) -> list[str]:
-        """Return the locations of the cgroups that have children, parents first."""
-        return self._inner
-
     def _build(self, usages: Mapping[str, CgroupUsage]) -> None:
         if self._locations == usages.keys():
             return
         self._locations = {*usages}
         self._children, self._roots = {}, []
         for location in usages:
-            parent = _parent(location, usages)
+            parent = nearest_above(location, usages)
             if parent is None:
                 self._roots.append(location)
             else:
@@ -125,10 +121,10 @@ class Tree:
         """Return the cgroups that match the filter (True), and their ancestors (False)."""
         wanted = {place: True for place, one in usages.items() if view.matches(one)}
         for place in [*wanted]:
-            above = _parent(place, usages)
+            above = nearest_above(place, usages)
             while above is not None and above not in wanted:
                 wanted[above] = False
-                above = _parent(above, usages)
+                above = nearest_above(above, usages)
         return wanted
 
     def _walk(
@@ -162,15 +158,6 @@ class Tree:
 _NONE: Final[frozenset[str]] = frozenset()
 
 
-def _parent(location: str, usages: Mapping[str, CgroupUsage]) -> str | None:
-    """Return the nearest ancestor that has a usage."""
-    while location not in ("", "/"):
-        location = location.rpartition("/")[0] or "/"
-        if location in usages:
-            return location
-    return None
-
-
 def _label(usage: CgroupUsage, depth: int) -> str:
     """Return the name of a row: that of a unit or a container, else the last name of the location."""
     if depth == 0 or usage.name != usage.location:
@@ -187,7 +174,7 @@ def total(usages: list[CgroupUsage], name: str) -> Any:
 def outermost(rows: list[Row]) -> list[CgroupUsage]:
     """Return the usages of matching rows without those below another match, whose figures include them."""
     matching = {row.usage.location: row.usage for row in rows if row.is_match}
-    return [one for place, one in matching.items() if _parent(place, matching) is None]
+    return [one for place, one in matching.items() if nearest_above(place, matching) is None]
 
 
 def by_location(usage: CgroupUsage) -> Any:
