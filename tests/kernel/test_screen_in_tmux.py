@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -24,10 +25,14 @@ class Tmux:
 
     def __init__(self, directory: Path) -> None:
         self._server = ["tmux", "-f", "/dev/null", "-S", str(directory / "socket")]
-        self.run("new-session", "-d", "-x", "110", "-y", "30", "env PS1='$ ' sh")
+        self.run("new-session", "-d", "-x", "110", "-y", "30", "env -u LINES -u COLUMNS PS1='$ ' sh")
 
     def run(self, *words: str) -> str:
-        return subprocess.run([*self._server, *words], check=True, capture_output=True, text=True, timeout=60).stdout
+        # readline, which pytest imports, may have set a size: programs would take it for that of the terminal.
+        environment = {name: text for name, text in os.environ.items() if name not in ("LINES", "COLUMNS")}
+        return subprocess.run(
+            [*self._server, *words], check=True, capture_output=True, text=True, timeout=60, env=environment
+        ).stdout
 
     def type(self, text: str) -> None:
         self.run("send-keys", "-l", text)
