@@ -175,7 +175,7 @@ def test_screen_page_lists_limits_and_processes(make_ready: Callable[..., Cgroup
     screen = Watch(str(top), "--interval", "0.1")
     screen.select("inner")
     screen.type("\r")
-    lines = screen.says("sleep 1000")
+    lines = screen.says("this one limits")
     process = next(line for line in lines if "sleep 1000" in line)
     assert process.split()[0] == str(child.pid)
     assert any("64.0 MiB" in line and "this one limits" in line and top.location in line for line in lines)

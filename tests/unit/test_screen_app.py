@@ -237,6 +237,15 @@ def test_screen_title_says_that_figures_are_late() -> None:
     run(test)
 
 
+def test_screen_look_that_comes_while_the_app_ends_is_harmless() -> None:
+    async def test(seen: Seen) -> None:
+        await seen.app.screen.query("*").remove()
+        seen.app.add(next(looks()))
+        seen.app.tell("too late")
+
+    run(test)
+
+
 def test_screen_hidden_columns_are_counted() -> None:
     async def test(seen: Seen) -> None:
         heading = next(line for line in await seen.lines() if line.startswith("CGROUP"))

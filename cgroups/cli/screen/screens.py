@@ -42,9 +42,6 @@ class Drawn(Screen[None], inherit_bindings=False):
     Args:
         styles: the style of each role.
         draw: draws the screen.
-
-    Attributes:
-        is_ready: whether the screen has its widgets.
     """
 
     AUTO_FOCUS = None
@@ -54,10 +51,11 @@ class Drawn(Screen[None], inherit_bindings=False):
         super().__init__()
         self._styles_of_roles = styles
         self._draw = draw
-        self.is_ready = False
 
-    def on_mount(self) -> None:
-        self.is_ready = True  # drawn when the screen is resumed, which follows
+    @property
+    def is_ready(self) -> bool:
+        """Whether the screen has its widgets: not before it is mounted, and not while the app ends."""
+        return any(one.id == "prompt" for one in self.children)
 
     async def on_key(self, event: events.Key) -> None:
         event.stop()
