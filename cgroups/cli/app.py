@@ -17,10 +17,10 @@ import typer.core
 import typer.main
 
 from ..core.backend import backend
-from ..core.errors import CgroupError, SystemdWarning, describe_errno, printable
+from ..core.errors import CgroupError, SystemdWarning, printable
 from ..core.version import VERSION
 from ..hierarchy import Host
-from .common.exits import INTERRUPTED, quick_imports
+from .common.exits import INTERRUPTED, quick_imports, told
 
 __all__ = ["NAMES", "app", "subcommand"]
 
@@ -38,14 +38,6 @@ def _exit_codes() -> Iterator[None]:
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-
-
-def told(error: CgroupError | OSError) -> str:
-    """Return one line that names the failed operation, the file, and a command that helps."""
-    if isinstance(error, CgroupError):
-        return error.for_command()
-    what = printable(str(error.filename)) if error.filename is not None else "cannot write the output"
-    return f"{what}: {describe_errno(error.errno or 0)}"
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Exit codes of the command, and the end of a command whose dependencies are not installed."""
+"""Exit codes of the command, the line of an error, and the end of a command whose dependencies are missing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from ...core.advice import install
+from ...core.errors import CgroupError, describe_errno, printable
 from ...core.importing import uncollected
 
-__all__ = ["INTERRUPTED", "quick_imports"]
+__all__ = ["INTERRUPTED", "quick_imports", "told"]
 
 INTERRUPTED: Final = 130
 """The exit code that shells report for a program ended by SIGINT."""
@@ -28,3 +29,11 @@ def quick_imports() -> Iterator[None]:
         sys.exit(f"cgroups: the command needs {error.name}; install it with: {install('cli')}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def told(error: CgroupError | OSError) -> str:
+    """Return one line that names the failed operation, the file, and a command that helps."""
+    if isinstance(error, CgroupError):
+        return error.for_command()
+    what = printable(str(error.filename)) if error.filename is not None else "cannot write the output"
+    return f"{what}: {describe_errno(error.errno or 0)}"

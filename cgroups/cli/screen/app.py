@@ -15,6 +15,7 @@ from textual.screen import Screen
 from ...core.errors import CgroupError, printable
 from ...hierarchy import Host
 from ..common.columns import COLUMNS, Column
+from ..common.exits import told
 from . import bars
 from .actions import ACTIONS, Action, assign, send
 from .history import History, Look
@@ -393,7 +394,5 @@ REFUSALS: Final = (CgroupError, OSError, typer.BadParameter)
 """The errors of an action, which are shown on the last line."""
 
 
-def _line_of(error: Exception) -> str:
-    if isinstance(error, CgroupError):
-        return error.for_command()
-    return printable(error.message if isinstance(error, typer.BadParameter) else str(error))
+def _line_of(error: CgroupError | OSError | typer.BadParameter) -> str:
+    return printable(error.message) if isinstance(error, typer.BadParameter) else told(error)

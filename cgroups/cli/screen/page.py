@@ -16,6 +16,7 @@ from ...parameters.kinds import Readable
 from ..common import facts, render
 from ..common.activity import CgroupUsage
 from ..common.columns import COLUMNS, Column
+from ..common.exits import told
 from .actions import cgroups_at
 from .history import History, spark
 from .incidents import Incidents
@@ -226,7 +227,7 @@ class Processes:
         try:
             found = self._read(host, {pid for cgroup in cgroups for pid in facts.process_ids(cgroup)})
         except (CgroupError, OSError) as error:
-            return [[Part(error.for_command() if isinstance(error, CgroupError) else printable(str(error)), "red")]]
+            return [[Part(told(error), "red")]]
         lines: list[Line] = [
             [Part(f"Processes: {len(found)}", "bold"), Part(", without those in the cgroups below", "dim")],
             [Part(f"  {'PID':>8}  {'CPU':>6}  {'MEMORY':>10}  {'USER':10}  {'STATE':10}  COMMAND", "header")],
