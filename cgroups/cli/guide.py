@@ -16,7 +16,7 @@ from .common import render
 __all__ = ["TOPICS", "guide", "page_of"]
 
 TOPICS: Final = (
-    *("tutorial", "how-to", "command", "watch", "export", "concepts", "reference", "guarantees"),
+    *("tutorial", "how-to", "command", "watch", "record", "export", "concepts", "reference", "guarantees"),
     *("performance", "internals", "contributing"),
 )
 """The pages, in the order of reading."""

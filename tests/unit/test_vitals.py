@@ -388,7 +388,7 @@ def test_vitals_of_raw_numbers_of_a_restart_are_none() -> None:
 
 
 def test_guide_and_help_name_each_vital_with_its_unit() -> None:
-    page = Path(cgroups.__file__).with_name("guide").joinpath("how-to.md").read_text(encoding="utf-8")
+    page = Path(cgroups.__file__).with_name("guide").joinpath("record.md").read_text(encoding="utf-8")
     rows = [
         tuple(cell.strip() for cell in line.split("|")[1:3]) for line in page.splitlines() if line.startswith("| `")
     ]
